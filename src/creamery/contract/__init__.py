@@ -1,0 +1,26 @@
+"""What client and server must agree on. Imports nothing of ours."""
+
+from creamery.contract.digest import Digest, NotADigest, digest_of, parse_digest
+from creamery.contract.names import (
+    Distribution,
+    InvalidName,
+    ProjectName,
+    check_filename,
+    normalize,
+    parse_filename,
+    version_text,
+)
+
+__all__ = [
+    "Digest",
+    "Distribution",
+    "InvalidName",
+    "NotADigest",
+    "ProjectName",
+    "check_filename",
+    "digest_of",
+    "normalize",
+    "parse_digest",
+    "parse_filename",
+    "version_text",
+]

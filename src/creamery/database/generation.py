@@ -1,0 +1,100 @@
+"""Which topics have changed since a process last looked: one row, a column per topic.
+
+Whoever changes what others keep in memory bumps its topic in the same transaction; every process looks before it
+answers. On SQLite the look is `PRAGMA data_version` (4 us, no statement); only when that has moved is the row read.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Literal
+
+from sqlalchemy import BigInteger, Column, Connection, Integer, Table, insert, select, update
+
+from creamery.database.engine import Database
+from creamery.database.metadata import TABLE_OPTIONS, metadata
+
+Topic = Literal["rights", "index"]
+TOPICS: tuple[Topic, ...] = ("rights", "index")
+
+generation = Table(
+    "generation",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    *(Column(topic, BigInteger, nullable=False, server_default="0") for topic in TOPICS),
+    **TABLE_OPTIONS,
+)
+
+
+def bump(connection: Connection, topic: Topic) -> int:
+    """Count a change of `topic`, in the caller's transaction, and return the new number; the row stays locked."""
+    column = generation.c[topic]
+    changed = connection.execute(update(generation).where(generation.c.id == 1).values({topic: column + 1}))
+    if changed.rowcount == 0:
+        connection.execute(insert(generation).values(id=1, **{topic: 1}))
+    number = int(connection.execute(select(column).where(generation.c.id == 1)).scalar_one())
+    connection.info.setdefault("bumped", []).append((topic, number))
+    return number
+
+
+class Generations:
+    """What this process has seen of the generation row, and who wants to hear of others' changes.
+
+    A process draws the consequences of its own changes itself: the committer registers their numbers with `own`, and
+    listeners are told only of the rest. Should a `look` come between a commit and its `own`, the change is taken for
+    somebody else's, which costs a second look at what is in memory and nothing more.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._seen: dict[str, int] = {}
+        self._own: dict[str, set[int]] = {topic: set() for topic in TOPICS}
+        self._listeners: dict[str, list[Callable[[], None]]] = {topic: [] for topic in TOPICS}
+        self._lock = threading.Lock()
+        self._watch: Connection | None = None
+        self._version: int | None = None
+
+    def on_change(self, topic: Topic, listener: Callable[[], None]) -> None:
+        """Call `listener` when another process has changed `topic`."""
+        self._listeners[topic].append(listener)
+
+    def own(self, topic: Topic, number: int) -> None:
+        """This process itself made change `number` of `topic`."""
+        with self._lock:
+            self._own[topic].add(number)
+
+    def moved(self) -> bool:
+        """Has anybody committed anything since the last `look`? On SQLite no statement; elsewhere always True."""
+        if not self._database.is_sqlite:
+            return True
+        if self._watch is None:
+            return True
+        return self._database.data_version(self._watch) != self._version
+
+    def look(self) -> None:
+        """Read the row and tell the listeners of every topic that others have changed."""
+        with self._lock:
+            if self._database.is_sqlite:
+                if self._watch is None:
+                    self._watch = self._database.open_watch()
+                self._version = self._database.data_version(self._watch)
+            row = self._database.read(lambda connection: connection.execute(select(generation)).mappings().first())
+            foreign = [topic for topic in TOPICS if row is not None and self._is_foreign(topic, int(row[topic]))]
+        for topic in foreign:
+            for listener in self._listeners[topic]:
+                listener()
+
+    def _is_foreign(self, topic: str, number: int) -> bool:
+        seen = self._seen.get(topic)
+        self._seen[topic] = number
+        own = self._own[topic]
+        foreign = seen is not None and any(step not in own for step in range(seen + 1, number + 1))
+        self._own[topic] = {step for step in own if step > number}
+        return foreign
+
+    def close(self) -> None:
+        """Give the watching connection back."""
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None

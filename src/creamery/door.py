@@ -1,0 +1,71 @@
+"""What a door is, and Hub, the frozen record that a door is given.
+
+A door is offered by one function, `door(hub) -> Door`, in its room's `__init__.py`; `hub.py` has the list of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from creamery.blobs import Blobs, Holder
+from creamery.clock import Clock
+from creamery.database import Committer, Database, Generations
+from creamery.egress import Egress
+from creamery.http import Route
+from creamery.jobs import Handler, Schedule
+from creamery.settings import Settings
+from creamery.telemetry import Telemetry
+from creamery.threads import Pools
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """All that doors share."""
+
+    settings: Settings
+    clock: Clock
+    telemetry: Telemetry
+    pools: Pools
+    database: Database
+    committer: Committer
+    generations: Generations
+    egress: Egress
+    blobs: Blobs
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What a check found. `hinders` is False where the hub can do its work all the same."""
+
+    name: str
+    ok: bool
+    detail: str
+    hinders: bool = True
+
+
+HealthCheck = Callable[[], Awaitable[Health]]
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """One way in.
+
+    Attributes:
+        name: the door's word in logs, metrics and settings.
+        routes: what it answers.
+        handlers: by kind, what runs its jobs.
+        holders: which blobs its tables refer to.
+        schedules: which jobs it wants at which distance.
+        checks: what `/readyz` asks it.
+        start, stop: called on the event loop when the hub has begun to listen, and before it ends.
+    """
+
+    name: str
+    routes: tuple[Route, ...]
+    handlers: Mapping[str, Handler] = field(default_factory=dict)
+    holders: tuple[Holder, ...] = ()
+    schedules: tuple[Schedule, ...] = ()
+    checks: tuple[HealthCheck, ...] = ()
+    start: Callable[[], Awaitable[None]] | None = None
+    stop: Callable[[], Awaitable[None]] | None = None

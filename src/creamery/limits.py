@@ -1,0 +1,66 @@
+"""Every size limit and every deadline, with its default. Each is a setting: `limits.NAME`."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
+
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB
+
+
+class Limits(BaseModel):
+    """How much of anything, and how long for anything."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    header_bytes: PositiveInt = Field(32_000, description="Bytes of a request's line and headers together.")
+    header_seconds: PositiveFloat = Field(10.0, description="Time in which a request's headers must have arrived.")
+    body_silent_seconds: PositiveFloat = Field(60.0, description="Longest silence while a request's body arrives.")
+    send_silent_seconds: PositiveFloat = Field(60.0, description="Longest time a client may take to accept any byte.")
+    idle_seconds: PositiveFloat = Field(75.0, description="How long a connection without a request is kept open.")
+    connections: PositiveInt = Field(2_000, description="Connections served at once; further ones get 503.")
+    drain_seconds: PositiveFloat = Field(30.0, description="Time in which requests and jobs finish after SIGTERM.")
+    ranges_asked: PositiveInt = Field(1_000, description="Ranges that a request may name; more are ignored.")
+    ranges_answered: PositiveInt = Field(32, description="Ranges that are answered in parts; more: the whole file.")
+
+    upstream_connect_seconds: PositiveFloat = Field(5.0, description="Time to reach an upstream.")
+    upstream_silent_seconds: PositiveFloat = Field(20.0, description="Longest silence of an upstream.")
+    upstream_page_seconds: PositiveFloat = Field(60.0, description="Time for a whole page of an upstream.")
+    upstream_stale_seconds: PositiveFloat = Field(
+        0.9, description="Longest wait for an upstream where something older can be served instead."
+    )
+    upstream_page_bytes: PositiveInt = Field(100 * MIB, description="An upstream's page, after decompression.")
+    upstream_attempts: PositiveInt = Field(5, description="Tries of one transfer that makes no progress in between.")
+    upstream_redirects: NonNegativeInt = Field(5, description="Redirects that are followed, each checked anew.")
+    upstream_flights: PositiveInt = Field(64, description="Transfers from upstreams at once; further ones wait.")
+    upstream_minimum_rate: PositiveInt = Field(
+        1_000, description="Bytes a second that a transfer must bring on average over 60 s, or it is begun anew."
+    )
+    unknown_seconds: PositiveFloat = Field(10.0, description="How long an upstream's 'no such project' is remembered.")
+    breaker_seconds: PositiveFloat = Field(30.0, description="Longest pause between two looks at a dead upstream.")
+
+    metadata_bytes: PositiveInt = Field(10 * MIB, description="A distribution's METADATA.")
+    file_bytes: PositiveInt = Field(64 * GIB, description="One file.")
+    page_files: PositiveInt = Field(200_000, description="Files on one project's page.")
+    page_cache_bytes: PositiveInt = Field(64 * MIB, description="Rendered pages kept in memory.")
+    known_files: PositiveInt = Field(20_000, description="File addresses kept in memory.")
+
+    reserve_bytes: NonNegativeInt = Field(GIB, description="Disk space that is left free (507 below it).")
+    reserve_share: float = Field(
+        0.02, ge=0, lt=1, description="The same as a share of the disk; the smaller of the two holds."
+    )
+    waiting_writes: PositiveInt = Field(1_024, description="Database writes that may wait in a process.")
+    waiting_seconds: PositiveFloat = Field(5.0, description="How long a write waits for a place among them (503).")
+    lock_seconds: PositiveFloat = Field(10.0, description="How long SQLite waits for another process.")
+    sweep_grace_seconds: PositiveFloat = Field(86_400.0, description="Age at which unreferenced bytes are deleted.")
+    evict_grace_seconds: PositiveFloat = Field(60.0, description="Time between evicting a file and deleting it.")
+    sweep_share: float = Field(
+        0.5, gt=0, le=1, description="A sweep that would delete more than this share of all blobs stops and says so."
+    )
+    job_threads: PositiveInt = Field(2, description="Jobs at once in a process.")
+    job_lease_seconds: PositiveFloat = Field(60.0, description="A job whose process is silent for so long runs again.")
+    job_attempts: PositiveInt = Field(5, description="Tries of a job before it counts as failed.")
+    database_threads: PositiveInt = Field(4, description="Threads that read the database.")
+    disk_threads: PositiveInt = Field(8, description="Threads that read and write files.")
+    cpu_threads: PositiveInt = Field(2, description="Threads that hash, render and compress.")

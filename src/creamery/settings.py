@@ -1,0 +1,313 @@
+"""Every setting: creamery.toml, the environment, a command's flags, defaults. The only reader of the environment.
+
+A setting has one name in three spellings: `index.max_age` in creamery.toml (`[index] max_age`),
+`CREAMERY_INDEX_MAX_AGE` in the environment, `--index-max-age` where a command takes it. Flags win over the
+environment, the environment over the file, the file over the defaults.
+"""
+
+from __future__ import annotations
+
+import configparser
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+from urllib.request import getproxies_environment
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeFloat, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from creamery.limits import GIB, Limits
+
+LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "::1", "0.0.0.0", "::"})  # noqa: S104 - names to compare with
+
+
+class SettingsError(ValueError):
+    """A setting is wrong; the text names it, its value and what it should be."""
+
+
+def _listed(value: object) -> object:
+    """The environment has lists as `a, b`; creamery.toml as lists."""
+    if isinstance(value, str):
+        return [piece.strip() for piece in value.split(",") if piece.strip()]
+    return value
+
+
+Texts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Listen(_Section):
+    """Where the hub listens."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on; anything but loopback wants TLS in front.")
+    port: int = Field(8000, ge=0, le=65535, description="TCP port; 0 takes a free one.")
+    uds: Path | None = Field(None, description="A Unix socket to listen on instead of a port.")
+
+
+class Cache(_Section):
+    """What is kept of what can be fetched again."""
+
+    max_bytes: int = Field(
+        50 * GIB, ge=0, description="Size up to which fetched files are kept; beyond it the least recently used go."
+    )
+    max_age: NonNegativeFloat = Field(0, description="Seconds without use after which a fetched file goes; 0: never.")
+
+
+class Upstream(_Section):
+    """An index that is asked for projects."""
+
+    url: str = Field(description="Address of its simple API, such as `https://HOST/simple/`; may hold `user:password@`.")
+    files: Texts = Field(
+        default=(), description="Further hosts that its pages may name for files, wherever those hosts are."
+    )
+    max_age: NonNegativeFloat | None = Field(
+        None, description="Seconds for which its answers are taken as fresh; unset: as `index.max_age`."
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _is_an_address(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("an upstream's url begins with http:// or https:// and names a host")
+        return url if url.endswith("/") else url + "/"
+
+
+def _upstreams(value: object) -> object:
+    """One address, several separated by commas, or tables."""
+    listed = _listed(value)
+    if isinstance(listed, (list, tuple)):
+        return [{"url": item} if isinstance(item, str) else item for item in listed]
+    return listed
+
+
+class Index(_Section):
+    """Packages."""
+
+    upstreams: Annotated[tuple[Upstream, ...] | None, NoDecode, BeforeValidator(_upstreams)] = Field(
+        None,
+        description="Indexes that are asked in order for what is not here; unset: the one that pip's configuration"
+        " names, else PyPI; an empty list: none.",
+    )
+    max_age: NonNegativeFloat = Field(
+        0, description="Seconds for which an upstream's page is taken as fresh; 0: ask (conditionally) at every request."
+    )
+    offline_pages: Literal["here", "all"] = Field(
+        "here", description="What a page lists while its upstream is unreachable: the files that are here, or all."
+    )
+
+
+class Log(_Section):
+    """What the hub writes to standard error."""
+
+    format: Literal["auto", "json", "text"] = Field("auto", description="One JSON object a line, or text for people.")
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least that is written.")
+    requests: bool = Field(True, description="One line per request.")
+
+
+class Egress(_Section):
+    """The way out. Unset values are taken from HTTPS_PROXY, HTTP_PROXY and NO_PROXY."""
+
+    https_proxy: str | None = Field(None, description="Proxy for https addresses.")
+    http_proxy: str | None = Field(None, description="Proxy for http addresses.")
+    no_proxy: Texts = Field(default=(), description="Hosts (and their subdomains) that are reached without a proxy.")
+
+
+class Settings(BaseSettings):
+    """All settings of a hub."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix="CREAMERY_",
+        env_nested_delimiter="_",
+        env_nested_max_split=1,
+        env_ignore_empty=True,
+        nested_model_default_partial_update=True,
+    )
+
+    data: Path = Field(Path("var"), description="Directory in which the hub keeps everything.")
+    database_url: str | None = Field(
+        None, description="Database (`postgresql://...`, `mysql://...`); unset: SQLite in the data directory."
+    )
+    public_url: str | None = Field(None, description="The hub's address as its users see it, for absolute addresses.")
+    trusted_proxies: Texts = Field(
+        default=(), description="Networks (or `unix`) whose X-Forwarded-For and X-Forwarded-Proto count."
+    )
+    faults: str = Field("", description="Fault points to arm, for tests of crashes; see docs/how-to/test-crashes.md.")
+    listen: Listen = Field(default_factory=Listen)  # pyright: ignore
+    cache: Cache = Field(default_factory=Cache)  # pyright: ignore
+    index: Index = Field(default_factory=Index)  # pyright: ignore
+    egress: Egress = Field(default_factory=Egress)  # pyright: ignore
+    log: Log = Field(default_factory=Log)  # pyright: ignore
+    limits: Limits = Field(default_factory=Limits)  # pyright: ignore
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        toml = TomlConfigSettingsSource(settings_cls, toml_file=_config_path(init_settings()))
+        return init_settings, env_settings, _OldNames(settings_cls), toml, _Proxies(settings_cls)
+
+    config: Path | None = Field(None, description="The settings' file; unset: `creamery.toml` where there is one.")
+
+    def resolved_database_url(self) -> str:
+        """The database's address as SQLAlchemy names it, its driver included."""
+        if self.database_url is None:
+            return f"sqlite:///{self.data / 'creamery.sqlite3'}"
+        return database_driver_url(self.database_url)
+
+    def resolved_upstreams(self) -> tuple[Upstream, ...]:
+        """The upstreams in order; where none are set, the one that pip would ask."""
+        if self.index.upstreams is not None:
+            return self.index.upstreams
+        configured = _pip_index_url()
+        if configured is not None and not self._is_this_hub(configured):
+            return (_with_known_files(Upstream.model_validate({"url": configured})),)
+        return (_pypi(),)
+
+    def _is_this_hub(self, url: str) -> bool:
+        """pip on this machine may already point at this hub; a hub that asks itself would never answer."""
+        parts = urlsplit(url)
+        if self.public_url and parts.netloc == urlsplit(self.public_url).netloc:
+            return True
+        host = parts.hostname or ""
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        return port == self.listen.port and (host in LOOPBACK_NAMES or host == self.listen.host)
+
+
+def load_settings(config: Path | None = None, **flags: Any) -> Settings:
+    """Read the settings; `flags` are a command's own, by section (`listen={"port": 1}`), and win.
+
+    Raises:
+        SettingsError: naming each wrong setting in the spelling of creamery.toml.
+    """
+    given: dict[str, Any] = {key: value for key, value in flags.items() if value is not None and value != {}}
+    if config is not None:
+        if not config.is_file():
+            raise SettingsError(f"--config {config}: there is no such file")
+        given["config"] = config
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_explain(error))) from error
+    except ValueError as error:  # tomllib: the file is no TOML
+        raise SettingsError(f"the settings' file cannot be read: {error}") from error
+
+
+def database_driver_url(url: str) -> str:
+    """`postgres://`, `postgresql://`, `mysql://`, `mariadb://` with the driver that the hub brings."""
+    scheme, separator, rest = url.partition("://")
+    drivers = {
+        "postgres": "postgresql+psycopg",
+        "postgresql": "postgresql+psycopg",
+        "mysql": "mysql+pymysql",
+        "mariadb": "mysql+pymysql",
+    }
+    return drivers.get(scheme, scheme) + separator + rest
+
+
+def _explain(error: ValidationError) -> list[str]:
+    lines = []
+    for problem in error.errors():
+        name = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"{name}: there is no such setting; docs/reference/settings.md lists them all")
+        else:
+            lines.append(f"{name} = {problem['input']!r}: {problem['msg'].removeprefix('Value error, ')}")
+    return lines
+
+
+def _config_path(given: dict[str, Any]) -> Path | None:
+    path = given.get("config") or os.environ.get("CREAMERY_CONFIG")
+    if path:
+        return Path(path)
+    here = Path("creamery.toml")
+    return here if here.is_file() else None
+
+
+class _OldNames(PydanticBaseSettingsSource):
+    """The environment's names of the originals, and the one that hosting services set."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        if url := os.environ.get("DATABASE_URL"):
+            found["database_url"] = url
+        if url := os.environ.get("FALLBACK"):  # Havarti's upstream
+            found["index"] = {"upstreams": [{"url": url}]}
+        return found
+
+
+class _Proxies(PydanticBaseSettingsSource):
+    """HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY, in either case, as the rest of the machine's programs read them."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        proxies = getproxies_environment()
+        found: dict[str, Any] = {
+            "https_proxy": proxies.get("https") or proxies.get("all"),
+            "http_proxy": proxies.get("http") or proxies.get("all"),
+            "no_proxy": proxies.get("no"),
+        }
+        return {"egress": {key: value for key, value in found.items() if value}}
+
+
+def _pypi() -> Upstream:
+    from pip._internal.models.index import PyPI  # noqa: PLC0415 - PyPI's addresses are pip's constants
+
+    return Upstream(url=PyPI.simple_url + "/", files=(PyPI.file_storage_domain,))
+
+
+def _with_known_files(upstream: Upstream) -> Upstream:
+    """PyPI keeps its files on a second host; a mirror of one's own serves both or names the second in `files`."""
+    pypi = _pypi()
+    if urlsplit(upstream.url).hostname == urlsplit(pypi.url).hostname:
+        return upstream.model_copy(update={"files": pypi.files})
+    return upstream
+
+
+def _pip_index_url() -> str | None:
+    """`index-url` of pip's own configuration: PIP_INDEX_URL, then its files, the nearest last written winning."""
+    if url := os.environ.get("PIP_INDEX_URL"):
+        return url
+    named = os.environ.get("PIP_CONFIG_FILE")
+    if named == os.devnull:
+        return None
+    home = Path("~").expanduser()
+    config_home = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
+    shared = [Path(folder) for folder in (os.environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":") if folder]
+    files = [folder / "pip" / "pip.conf" for folder in shared]
+    files += [Path("/etc/pip.conf"), home / ".pip" / "pip.conf", config_home / "pip" / "pip.conf"]
+    files += [Path(sys.prefix) / "pip.conf"]
+    if named:
+        files.append(Path(named))
+    found = None
+    for path in files:
+        parser = configparser.RawConfigParser()
+        try:
+            parser.read(path, encoding="utf-8")
+        except (OSError, UnicodeDecodeError, configparser.Error):
+            continue  # pip's own business; it says so itself, and the hub has a default
+        found = parser.get("global", "index-url", fallback=found)
+    return found

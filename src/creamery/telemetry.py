@@ -1,0 +1,93 @@
+"""Log events with fields, and metrics. Never a secret in either.
+
+An event is a name and fields: `log.warning("upstream.dead", upstream="...", error="...")`. A metric is declared by
+the room that counts, through the hub's `Telemetry`, and scraped from `/metrics`.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from typing import Any, TextIO, cast
+
+import orjson
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+log: structlog.typing.FilteringBoundLogger = cast("structlog.typing.FilteringBoundLogger", structlog.get_logger())
+"""Where every room writes its events."""
+
+
+class Telemetry:
+    """The metrics of one hub; a name is declared once, asking again returns the same metric."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry(auto_describe=False)
+        self._metrics: dict[str, Counter | Gauge | Histogram] = {}
+
+    def counter(self, name: str, help_text: str, labels: Sequence[str] = ()) -> Counter:
+        """Something that only grows; the name goes without `creamery_` and `_total`."""
+        return cast("Counter", self._once(Counter, name, help_text, labels))
+
+    def gauge(self, name: str, help_text: str, labels: Sequence[str] = ()) -> Gauge:
+        """Something that goes up and down."""
+        return cast("Gauge", self._once(Gauge, name, help_text, labels))
+
+    def histogram(self, name: str, help_text: str, labels: Sequence[str] = ()) -> Histogram:
+        """How long or how large, in buckets."""
+        return cast("Histogram", self._once(Histogram, name, help_text, labels))
+
+    def exposition(self) -> bytes:
+        """All metrics in Prometheus's text format."""
+        return generate_latest(self.registry)
+
+    def _once(
+        self, kind: type[Counter] | type[Gauge] | type[Histogram], name: str, help_text: str, labels: Sequence[str]
+    ) -> Counter | Gauge | Histogram:
+        if name not in self._metrics:
+            self._metrics[name] = kind(f"creamery_{name}", help_text, labels, registry=self.registry)
+        return self._metrics[name]
+
+
+def configure_logging(*, as_json: bool, level: str, stream: TextIO | None = None) -> None:
+    """Send every event to `stream` (standard error), one line each; called once, by the process that starts.
+
+    Libraries' own log records of level warning and above arrive as events named `library`.
+    """
+    out = stream if stream is not None else sys.stderr
+    renderer: structlog.typing.Processor = _render_json if as_json else _render_text
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        logger_factory=structlog.PrintLoggerFactory(out),
+        cache_logger_on_first_use=True,
+    )
+    root = logging.getLogger()
+    root.handlers = [_LibraryRecords()]
+    root.setLevel(logging.WARNING)
+
+
+class _LibraryRecords(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        log.log(record.levelno, "library", logger=record.name, message=record.getMessage(), exc_info=record.exc_info)
+
+
+def _render_json(_: Any, __: str, event: structlog.typing.EventDict) -> str:
+    return orjson.dumps(event, default=str).decode()
+
+
+def _render_text(_: Any, __: str, event: structlog.typing.EventDict) -> str:
+    moment, level, name = event.pop("timestamp"), event.pop("level"), event.pop("event")
+    trouble = event.pop("exception", None)
+    fields = " ".join(f"{key}={value}" for key, value in event.items())
+    line = f"{moment[11:19]} {level:<7} {name} {fields}".rstrip()
+    return f"{line}\n{trouble}" if trouble else line
