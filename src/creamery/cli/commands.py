@@ -1,0 +1,62 @@
+"""The list of commands, and how one is found: by importing its module when somebody calls it, not before.
+
+So `creamery --help` costs the import of click alone, and an installation without the hub's packages has every
+command in its help and says, for those that need them, how to get them. A command's module has it as `command`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import cast
+
+import click
+
+from creamery import __version__
+
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "serve": ("creamery.cli.serve", "Run the hub."),
+    "version": ("creamery.cli.version", "Show what is installed."),
+}
+"""By name: the module, and the line that `creamery --help` shows."""
+
+
+class HubNotInstalled(click.ClickException):
+    """The command belongs to the hub, and only the client is installed."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f'`creamery {name}` is part of the hub; install it with: pip install "creamery[server]"')
+
+
+class Commands(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command.
+
+        Raises:
+            HubNotInstalled: a package that only the hub needs is not there.
+        """
+        if cmd_name not in COMMANDS:
+            return None
+        module, _ = COMMANDS[cmd_name]
+        try:
+            return cast("click.Command", import_module(module).command)
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.partition(".")[0] == "creamery":
+                raise  # a file of ours is missing: a defect of the package, not of the installation
+            raise HubNotInstalled(cmd_name) from error
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list from the table, without importing anything."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="creamery")
+def main() -> None:
+    """One hub for what a team depends on: packages, built wheels, files and data carts."""
