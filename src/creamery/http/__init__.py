@@ -1,0 +1,56 @@
+"""What all doors share on the wire: routes, conditions, ranges, sending, errors, and the application around them.
+
+A door only chooses what it answers and how an error looks in its protocol.
+"""
+
+from creamery.http.addresses import Proxies, base_url, client_address
+from creamery.http.conditionals import (
+    etag_matches,
+    etag_matches_strongly,
+    header_of,
+    if_range_holds,
+    is_not_modified,
+    precondition,
+    quoted,
+)
+from creamery.http.exchange import ClientGone, Exchange, TransferBroken, exchange_of, note
+from creamery.http.negotiation import negotiate, negotiate_encoding
+from creamery.http.problems import Problem, printable, render_problem
+from creamery.http.ranges import ByteRange, RangeNotSatisfiable, parse_range
+from creamery.http.routing import Endpoint, Needs, Route, Router
+from creamery.http.send import BlobResponse, BytesResponse, FollowResponse, RawHeaders, Source
+
+__all__ = [
+    "BlobResponse",
+    "ByteRange",
+    "BytesResponse",
+    "ClientGone",
+    "Endpoint",
+    "Exchange",
+    "FollowResponse",
+    "Needs",
+    "Problem",
+    "Proxies",
+    "RangeNotSatisfiable",
+    "RawHeaders",
+    "Route",
+    "Router",
+    "Source",
+    "TransferBroken",
+    "base_url",
+    "client_address",
+    "etag_matches",
+    "etag_matches_strongly",
+    "exchange_of",
+    "header_of",
+    "if_range_holds",
+    "is_not_modified",
+    "negotiate",
+    "negotiate_encoding",
+    "note",
+    "parse_range",
+    "precondition",
+    "printable",
+    "quoted",
+    "render_problem",
+]

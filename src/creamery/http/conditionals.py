@@ -1,0 +1,78 @@
+"""Conditional requests (RFC 9110 section 13). Every validator of ours is a strong ETag; there are no dates."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+Headers = Iterable[tuple[bytes, bytes]]
+
+_ENTITY_TAG = re.compile(r'(W/)?("[\x21\x23-\x7e\x80-\xff]*")')
+
+
+def quoted(opaque: str) -> str:
+    """`opaque` as a strong entity tag."""
+    return f'"{opaque}"'
+
+
+def is_strong(etag: str) -> bool:
+    """May it be compared byte for byte?"""
+    return etag.startswith('"')
+
+
+def etag_matches(header: str, etag: str) -> bool:
+    """Does an `If-None-Match` name `etag`? Weakly compared: `W/"x"` is `"x"` (RFC 9110 section 13.1.2)."""
+    if header == etag or header.strip() == "*":
+        return True
+    opaque = etag.removeprefix("W/")
+    return any(found.group(2) == opaque for found in _ENTITY_TAG.finditer(header))
+
+
+def etag_matches_strongly(header: str, etag: str) -> bool:
+    """Does an `If-Match` name `etag`? A weak tag on either side never matches (RFC 9110 section 13.1.1)."""
+    if header.strip() == "*":
+        return True
+    return is_strong(etag) and any(
+        not found.group(1) and found.group(2) == etag for found in _ENTITY_TAG.finditer(header)
+    )
+
+
+def is_not_modified(scope: Mapping[str, Any], etag: str) -> bool:
+    """Does the client already have what has this `etag` (304)?"""
+    header = header_of(scope, b"if-none-match")
+    return header is not None and etag_matches(header, etag)
+
+
+def precondition(scope: Mapping[str, Any], etag: str | None) -> int | None:
+    """304, 412 or None, for reading what has `etag`; in the order of RFC 9110 section 13.2.2."""
+    if_match = if_none_match = None
+    for name, value in scope["headers"]:
+        if name == b"if-none-match":
+            if_none_match = _joined(if_none_match, value)
+        elif name == b"if-match":
+            if_match = _joined(if_match, value)
+    if if_match is not None and not etag_matches_strongly(if_match, etag or ""):
+        return 412
+    if if_none_match is not None and etag is not None and etag_matches(if_none_match, etag):
+        return 304
+    return None
+
+
+def if_range_holds(header: str | None, etag: str | None) -> bool:
+    """May a range be taken from the present representation? Dates and weak tags never hold (section 13.1.5)."""
+    return header is None or (etag is not None and is_strong(etag) and header.strip() == etag)
+
+
+def header_of(scope: Mapping[str, Any], name: bytes) -> str | None:
+    """A request's header, all its lines joined; None where there is none. `name` in lower case."""
+    found: str | None = None
+    for key, value in scope["headers"]:
+        if key == name:
+            found = _joined(found, value)
+    return found
+
+
+def _joined(before: str | None, value: bytes) -> str:
+    text = value.decode("latin-1")
+    return text if before is None else f"{before}, {text}"
