@@ -1,0 +1,197 @@
+"""Write docs/reference/ from the code: settings, limits, commands. `--check` fails where a page is stale.
+
+A page is a function that returns its text; `PAGES` lists them all.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from creamery.cli import main as creamery
+from creamery.limits import GIB, KIB, MIB, Limits
+from creamery.settings import Settings
+
+REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
+NOTICE = "<!-- Written by `make docs`; edit what it is made from. -->"
+HELP_WIDTH = 100
+
+
+def settings_page() -> str:
+    """Every setting but the limits: its three spellings, its default, what it does."""
+    lines = [
+        NOTICE,
+        "# Settings",
+        "",
+        "A setting has one name in three spellings: `index.max_age` is `max_age` under `[index]` in creamery.toml,",
+        "`CREAMERY_INDEX_MAX_AGE` in the environment, and `--index-max-age` where a command takes it. A command's flag",
+        "wins over the environment, the environment over the file, the file over the default. The file is the one that",
+        "`--config` or `CREAMERY_CONFIG` names, else `creamery.toml` in the directory that the command is called in.",
+        'Lists are `a, b` in the environment and `["a", "b"]` in the file. An unknown or wrong setting ends the start',
+        "with a line that names it. The limits have [a page of their own](limits.md).",
+        "",
+    ]
+    tops = {name: field for name, field in Settings.model_fields.items() if not _is_section(field)}
+    lines += ["## The hub", "", *_table("", tops)]
+    for name, section in _sections():
+        if section is not Limits:
+            lines += [f"## {name}", "", _sentence(section), "", *_table(name, section.model_fields)]
+    lines += [
+        "## index.upstreams, one by one",
+        "",
+        "In the environment `CREAMERY_INDEX_UPSTREAMS` lists addresses; in creamery.toml each upstream can have a",
+        "table `[[index.upstreams]]` of its own:",
+        "",
+        *_table("upstream", _upstream().model_fields, environment=False),
+    ]
+    lines += [
+        "## Names from elsewhere",
+        "",
+        "`DATABASE_URL` is read as `database_url`, `FALLBACK` (Havarti's) as the one upstream, and `HTTPS_PROXY`,",
+        "`HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` as the settings of `egress`. The setting's own name wins.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def limits_page() -> str:
+    """Every limit: how much, how long."""
+    lines = [
+        NOTICE,
+        "# Limits",
+        "",
+        "How much of anything, and how long for anything. Each is [a setting](settings.md): `header_bytes` under",
+        "`[limits]` in creamery.toml, `CREAMERY_LIMITS_HEADER_BYTES` in the environment. Names tell the unit:",
+        "`_seconds` are seconds, `_bytes` bytes; the rest are counts or shares.",
+        "",
+        *_table("limits", Limits.model_fields),
+    ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def commands_page() -> str:
+    """Every command's help, as it prints it."""
+    lines = [NOTICE, "# Commands", ""]
+    for path, text in _helps(creamery, None, "creamery"):
+        lines += [f"## {path}", "", "```text", text, "```", ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "settings.md": settings_page,
+    "limits.md": limits_page,
+    "commands.md": commands_page,
+}
+
+
+def is_current(name: str) -> bool:
+    """Whether a page's text is what the code says now."""
+    path = REFERENCE / name
+    return path.is_file() and path.read_text(encoding="utf-8") == PAGES[name]()
+
+
+def write() -> None:
+    """Write every page."""
+    REFERENCE.mkdir(parents=True, exist_ok=True)
+    for name, page in PAGES.items():
+        (REFERENCE / name).write_text(page(), encoding="utf-8")
+
+
+def setting_names() -> Iterator[str]:
+    """Every setting as creamery.toml spells it, limits included."""
+    for name, field in Settings.model_fields.items():
+        if not _is_section(field):
+            yield name
+    for name, section in _sections():
+        for inner in section.model_fields:
+            yield f"{name}.{inner}"
+
+
+def environment_name(setting: str) -> str:
+    """`index.max_age` as the environment spells it."""
+    return "CREAMERY_" + setting.upper().replace(".", "_")
+
+
+def _sections() -> Iterator[tuple[str, type[BaseModel]]]:
+    for name, field in Settings.model_fields.items():
+        if _is_section(field):
+            assert isinstance(field.annotation, type)  # noqa: S101 - for mypy; _is_section has looked
+            yield name, field.annotation
+
+
+def _is_section(field: FieldInfo) -> bool:
+    return isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+
+
+def _upstream() -> type[BaseModel]:
+    from creamery.settings import Upstream  # noqa: PLC0415 - the one section that is an item of a list
+
+    return Upstream
+
+
+def _table(section: str, fields: Mapping[str, FieldInfo], *, environment: bool = True) -> list[str]:
+    heads = ["setting", "in the environment", "default", "what it does"]
+    rows = [heads if environment else [heads[0], *heads[2:]]]
+    rows.append(["---"] * len(rows[0]))
+    for name, field in fields.items():
+        if field.description is None:
+            raise ValueError(f"{section}.{name} has no description: say in its Field what it does")
+        setting = f"{section}.{name}" if section else name
+        row = [f"`{name}`", f"`{environment_name(setting)}`", _default(field), field.description]
+        rows.append(row if environment else [row[0], *row[2:]])
+    return ["| " + " | ".join(row) + " |" for row in rows] + [""]
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value: Any = field.get_default(call_default_factory=True, validated_data={})
+    if value is None or value == "":
+        return "unset"
+    if value == ():
+        return "none"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, int) and (size := _size(value)):
+        return f"`{value}` ({size})"
+    return f"`{value}`"
+
+
+def _size(value: int) -> str | None:
+    for unit, name in ((GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")):
+        if value >= unit and value % unit == 0:
+            return f"{value // unit} {name}"
+    return None
+
+
+def _sentence(section: type[BaseModel]) -> str:
+    return (section.__doc__ or "").strip()
+
+
+def _helps(command: click.Command, parent: click.Context | None, name: str) -> Iterator[tuple[str, str]]:
+    context = click.Context(command, parent=parent, info_name=name, terminal_width=HELP_WIDTH)
+    yield context.command_path, command.get_help(context)
+    if isinstance(command, click.Group):
+        for inner in command.list_commands(context):
+            found = command.get_command(context, inner)
+            if found is not None:
+                yield from _helps(found, context, inner)
+
+
+def _main(arguments: list[str]) -> int:
+    if arguments != ["--check"]:
+        write()
+        return 0
+    names = [name for name in PAGES if not is_current(name)]
+    if names:
+        print(f"docs/reference/: {', '.join(names)}: not what the code says now; run `make docs` and commit the result")
+    return 1 if names else 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main(sys.argv[1:]))
