@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -19,6 +19,7 @@ class Limits(BaseModel):
     body_silent_seconds: PositiveFloat = Field(60.0, description="Longest silence while a request's body arrives.")
     send_silent_seconds: PositiveFloat = Field(60.0, description="Longest time a client may take to accept any byte.")
     idle_seconds: PositiveFloat = Field(75.0, description="How long a connection without a request is kept open.")
+    linger_seconds: PositiveFloat = Field(2.0, description="How long a refused client may take to read the refusal.")
     connections: PositiveInt = Field(2_000, description="Connections served at once; further ones get 503.")
     drain_seconds: PositiveFloat = Field(30.0, description="Time in which requests and jobs finish after SIGTERM.")
     ranges_asked: PositiveInt = Field(1_000, description="Ranges that a request may name; more are ignored.")
@@ -44,6 +45,7 @@ class Limits(BaseModel):
     file_bytes: PositiveInt = Field(64 * GIB, description="One file.")
     page_files: PositiveInt = Field(200_000, description="Files on one project's page.")
     page_cache_bytes: PositiveInt = Field(64 * MIB, description="Rendered pages kept in memory.")
+    known_projects: PositiveInt = Field(20_000, description="Projects kept in memory, apart from their pages.")
     known_files: PositiveInt = Field(20_000, description="File addresses kept in memory.")
 
     reserve_bytes: NonNegativeInt = Field(GIB, description="Disk space that is left free (507 below it).")
@@ -52,15 +54,27 @@ class Limits(BaseModel):
     )
     waiting_writes: PositiveInt = Field(1_024, description="Database writes that may wait in a process.")
     waiting_seconds: PositiveFloat = Field(5.0, description="How long a write waits for a place among them (503).")
-    lock_seconds: PositiveFloat = Field(10.0, description="How long SQLite waits for another process.")
+    lock_seconds: PositiveFloat = Field(10.0, description="How long a write waits for another process's lock.")
+    statement_seconds: PositiveFloat = Field(30.0, description="How long a database server may take for a statement.")
     sweep_grace_seconds: PositiveFloat = Field(86_400.0, description="Age at which unreferenced bytes are deleted.")
     evict_grace_seconds: PositiveFloat = Field(60.0, description="Time between evicting a file and deleting it.")
     sweep_share: float = Field(
         0.5, gt=0, le=1, description="A sweep that would delete more than this share of all blobs stops and says so."
     )
+    sweep_blobs: PositiveInt = Field(10_000, description="Blobs that one sweep or eviction takes at most.")
+    part_seconds: PositiveFloat = Field(3_600.0, description="Age at which a part file that nobody writes is deleted.")
+    uses_seconds: PositiveFloat = Field(5.0, description="How often it is written down which blobs were read.")
     job_threads: PositiveInt = Field(2, description="Jobs at once in a process.")
     job_lease_seconds: PositiveFloat = Field(60.0, description="A job whose process is silent for so long runs again.")
     job_attempts: PositiveInt = Field(5, description="Tries of a job before it counts as failed.")
+    job_retry_seconds: NonNegativeFloat = Field(
+        2.0, description="Pause after a job's first failed try; each further one is four times as long, up to an hour."
+    )
+    jobs_kept: PositiveInt = Field(1_000, description="Rows of finished jobs that are kept, of failed ones as many.")
+    jobs_kept_seconds: PositiveFloat = Field(604_800.0, description="Age at which rows of finished jobs are deleted.")
+    schema_lock_seconds: PositiveFloat = Field(
+        600.0, description="How long an upgrade of the database waits for another process's upgrade."
+    )
     database_threads: PositiveInt = Field(4, description="Threads that read the database.")
     disk_threads: PositiveInt = Field(8, description="Threads that read and write files.")
     cpu_threads: PositiveInt = Field(2, description="Threads that hash, render and compress.")

@@ -1,0 +1,353 @@
+"""Part files: bytes that are still coming, hashed as they come, with any number of followers.
+
+A part has one writer. It lives on the event loop; the disk is touched in hops of the disk pool, and what arrives
+while one hop runs goes out with the next, so that no timer delays the first byte and a fast sender gets large writes.
+The last piece is held back from followers until the digest matched: a wrong file completes nowhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import uuid
+import weakref
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from creamery.blobs.local import explain
+from creamery.blobs.reservations import Reservation, Reservations
+from creamery.blobs.store import BlobError, HashMismatch, LengthMismatch, TooLong
+from creamery.contract import Digest
+from creamery.faults import reach
+from creamery.limits import Limits
+from creamery.threads import Pool
+
+HELD_BACK = 64 * 1024
+GATHERED = 1024 * 1024
+_NOT_NOW = frozenset({errno.EAGAIN, errno.EOPNOTSUPP})
+
+
+class Part:
+    """One file that is being written.
+
+    Every coroutine belongs to the hub's event loop. The file goes away with the last reference to the part, however
+    that comes about; `Blobs.keep` gives its bytes a second name before.
+
+    Attributes:
+        size: the expected number of bytes, where it is known.
+        owner: what it is for, in words for the log.
+        written: bytes in the file.
+        readable: bytes that followers may have.
+        done: finished and verified.
+        digest: the SHA-256, once done.
+    """
+
+    def __init__(self, file: PartFile, size: int | None, owner: str, limit: int, disk: Pool) -> None:
+        self.size = size
+        self.owner = owner
+        self.written = 0
+        self.readable = 0
+        self.done = False
+        self.digest: Digest | None = None
+        self._file = file
+        self._limit = limit if size is None else min(size, limit)
+        self._disk = disk
+        self._accepted = 0
+        self._gathered: list[bytes] = []
+        self._gathered_bytes = 0
+        self._pump: asyncio.Task[None] | None = None
+        self._news = asyncio.Event()
+        self._failure: Exception | None = None
+        weakref.finalize(self, file.close)
+
+    @property
+    def path(self) -> Path:
+        """Where it is written."""
+        return self._file.path
+
+    @property
+    def descriptor(self) -> int:
+        """The one that its bytes are written through; valid as long as the part is."""
+        return self._file.descriptor
+
+    @property
+    def crc32(self) -> int:
+        """CRC-32 of what is written."""
+        return self._file.crc32
+
+    @property
+    def failure(self) -> Exception | None:
+        """Why it will never be finished."""
+        return self._failure
+
+    def running_digest(self) -> str:
+        """SHA-256 of what is written so far; call it only while no write is under way."""
+        return self._file.sha256.hexdigest()
+
+    async def write(self, data: bytes) -> None:
+        """Take the next bytes; returns at once unless 1 MiB waits already.
+
+        Raises:
+            TooLong: more than `size`, or than one file may have. The part has failed.
+            NoSpace: the disk is full. The part has failed.
+            NotDurable: the disk failed. The part has failed.
+        """
+        self._raise_failure()
+        self._accepted += len(data)
+        if self._accepted > self._limit:
+            self.abort(TooLong(self._limit))
+            self._raise_failure()
+        try:
+            self._file.reservation.need(self._accepted - self.written)
+        except BlobError as error:
+            self.abort(error)
+            raise
+        self._gathered.append(data)
+        self._gathered_bytes += len(data)
+        if self._pump is None:
+            self._pump = asyncio.create_task(self._write_gathered())
+        while self._gathered_bytes > GATHERED and self._failure is None:
+            await self._news.wait()
+        self._raise_failure()
+
+    async def finish(self, expected: Digest | None, size: int | None = None) -> Digest:
+        """No more bytes will come: verify, and let followers have the last piece.
+
+        Args:
+            expected: the SHA-256 that somebody trustworthy named; None takes what came.
+            size: the length that was named; None: `self.size`, where that is known.
+
+        Raises:
+            HashMismatch, LengthMismatch: other bytes came. The part has failed, and so have its followers.
+            NoSpace, NotDurable: as `write`.
+        """
+        await self.flush()
+        length = size if size is not None else self.size
+        found = Digest(self._file.sha256.hexdigest())
+        if length is not None and length != self.written:
+            self.abort(LengthMismatch(length, self.written))
+        elif expected is not None and expected != found:
+            self.abort(HashMismatch(expected, found))
+        self._raise_failure()
+        self.digest = found
+        self.done = True
+        self.readable = self.written
+        self._file.reservation.release()
+        self._tell()
+        return found
+
+    async def flush(self) -> None:
+        """Wait until everything that was taken is in the file (not: on the disk).
+
+        Raises:
+            NoSpace, NotDurable: as `write`.
+        """
+        self._raise_failure()
+        if self._pump is None and not self._file.is_open:  # an empty file is a file too
+            self._pump = asyncio.create_task(self._write_gathered())
+        while self._pump is not None:
+            await asyncio.wait([self._pump])
+        self._raise_failure()
+
+    def abort(self, error: Exception) -> None:
+        """It will never be finished; followers get `error`. Nothing happens to a part that has ended already."""
+        if self.done or self._failure is not None:
+            return
+        self._failure = error
+        self._gathered.clear()
+        self._gathered_bytes = 0
+        self._file.discard()
+        self._tell()
+
+    def kept_digest(self) -> Digest:
+        """The digest of a part that may be kept.
+
+        Raises:
+            Exception: what it was aborted with, or what spoiled it.
+            RuntimeError: it is not finished: a defect of the caller's.
+        """
+        self._raise_failure()
+        if self.digest is None:
+            raise RuntimeError(f"the part for {self.owner} is kept before it is finished")
+        return self.digest
+
+    def spoil(self, error: Exception) -> None:
+        """The disk failed under a finished part: who follows has its verified bytes, but it can never be kept."""
+        self._failure = error
+        self._file.discard()
+
+    def drop(self) -> None:
+        """It is kept: its own name is wanted no longer. Whoever follows goes on reading. In a thread."""
+        self._file.discard()
+
+    async def wait(self, beyond: int) -> int:
+        """For followers: wait until more than `beyond` bytes are readable or the part is done; returns `readable`.
+
+        Raises:
+            Exception: what the part was aborted with.
+        """
+        while self.readable <= beyond and not self.done:
+            self._raise_failure()
+            await self._news.wait()
+        return self.readable
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """For followers: up to `length` of the readable bytes from `offset`; empty where there are none (yet).
+
+        On the loop where the page cache has them, as it nearly always has; else in a thread.
+        """
+        length = min(length, self.readable - offset)
+        if length <= 0:
+            return b""
+        buffer = bytearray(length)
+        try:
+            count = os.preadv(self._file.descriptor, [buffer], offset, os.RWF_NOWAIT)
+        except OSError as error:
+            if error.errno not in _NOT_NOW:
+                raise
+            return await self._disk.run(os.pread, self._file.descriptor, length, offset)
+        return bytes(buffer) if count == length else bytes(memoryview(buffer)[:count])
+
+    async def _write_gathered(self) -> None:
+        try:
+            while self._failure is None:
+                pieces, self._gathered, self._gathered_bytes = self._gathered, [], 0
+                self.written += await self._disk.run(self._file.append, pieces)
+                self.readable = max(self.readable, self._releasable())
+                self._tell()
+                if not self._gathered:
+                    return
+        except OSError as error:
+            self.abort(explain(error, "while a file was written"))
+        finally:
+            self._pump = None
+
+    def _releasable(self) -> int:
+        """What followers may have before the digest matched: enough is missing that nobody takes it for the whole."""
+        if self.size is None:
+            return max(self.written - HELD_BACK, 0)
+        held_back = HELD_BACK if self.size > 2 * HELD_BACK else 1
+        return min(self.written, max(self.size - held_back, 0))
+
+    def _tell(self) -> None:
+        """Wake everybody who waits now; who waits from now on waits for the next news."""
+        self._news.set()
+        self._news.clear()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure.with_traceback(None)  # else it grows by a frame for every follower
+
+
+class PartFile:
+    """The file under a part: made by its first write, locked as long as it is open, removed with it.
+
+    Attributes:
+        path: its name in `incoming`.
+        descriptor: valid once it is open.
+        reservation: the space that it may take.
+    """
+
+    def __init__(self, path: Path, reservation: Reservation) -> None:
+        self.path = path
+        self.reservation = reservation
+        self.descriptor = -1
+        self.sha256 = hashlib.sha256()
+        self.crc32 = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Is there a file already?"""
+        return self.descriptor >= 0
+
+    def append(self, pieces: list[bytes]) -> int:
+        """Write and hash; returns the number of bytes. In a thread, one call at a time."""
+        if not self.is_open:
+            self.descriptor = open_part(self.path)
+            reach("blobs.created")
+        count = 0
+        for piece in pieces:
+            rest = memoryview(piece)
+            while rest:
+                rest = rest[os.write(self.descriptor, rest) :]
+            self.sha256.update(piece)
+            self.crc32 = zlib.crc32(piece, self.crc32)
+            count += len(piece)
+            reach("blobs.mid_body")
+        self.reservation.used(count)
+        return count
+
+    def discard(self) -> None:
+        """Remove the name and give the space back; who reads goes on reading. May be called twice."""
+        self.path.unlink(missing_ok=True)
+        self.reservation.release()
+
+    def close(self) -> None:
+        """Remove the name and end the file."""
+        self.discard()
+        if self.is_open:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+
+class Incoming:
+    """The folder of part files."""
+
+    def __init__(self, folder: Path, reservations: Reservations, limits: Limits, disk: Pool) -> None:
+        self.folder = folder
+        self._reservations = reservations
+        self._limits = limits
+        self._disk = disk
+
+    def begin(self, size: int | None, owner: str) -> Part:
+        """A new part; its space is promised before a byte moves, that of unknown size as it grows.
+
+        Raises:
+            TooLong: `size` is more than one file may have.
+            NoSpace: the disk has not so much above its reserve.
+        """
+        if size is not None and size > self._limits.file_bytes:
+            raise TooLong(self._limits.file_bytes)
+        reservation = self._reservations.reserve(size or 0)
+        reach("blobs.reserved")
+        return Part(PartFile(self.new_path(), reservation), size, owner, self._limits.file_bytes, self._disk)
+
+    def new_path(self) -> Path:
+        """A name that nobody has."""
+        return self.folder / uuid.uuid4().hex
+
+    def abandoned(self) -> Iterator[tuple[Path, int]]:
+        """Part files that no process writes, with the second of their last change."""
+        for path in sorted(self.folder.iterdir()):
+            with contextlib.suppress(FileNotFoundError):  # finished this moment
+                if not is_being_written(path):
+                    yield path, int(path.lstat().st_mtime)
+
+
+def open_part(path: Path) -> int:
+    """Make a part file and lock it, so that every process sees that somebody writes it; returns its descriptor."""
+    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)  # waits at most for somebody's `is_being_written`
+    return descriptor
+
+
+def is_being_written(path: Path) -> bool:
+    """Does any process hold the lock of this part file?
+
+    Raises:
+        FileNotFoundError: it is away.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(descriptor)

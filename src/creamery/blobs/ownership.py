@@ -1,0 +1,187 @@
+"""Whose data directory this is, and whether the process that used it last ended as it should.
+
+`store.json` names the instance, and so does the table `store`: a directory that is not mounted, or another hub's
+database, is noticed before a byte is served or swept. `running/` has one locked file per process; a file there that
+nobody holds was left by a process that was killed, or by a power cut.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from creamery.blobs import tables
+from creamery.blobs.local import sync_folder
+from creamery.blobs.store import StoreMismatch
+from creamery.database import Committer, Database
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """What both sides must agree on."""
+
+    instance: str
+    format: int
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The names in a data directory that are the blobs' own."""
+
+    data: Path
+
+    @property
+    def blobs(self) -> Path:
+        """Finished bytes."""
+        return self.data / "blobs"
+
+    @property
+    def incoming(self) -> Path:
+        """Bytes that are still coming."""
+        return self.data / "incoming"
+
+    @property
+    def quarantine(self) -> Path:
+        """Bytes that were found wrong, and files that nobody knows."""
+        return self.data / "quarantine"
+
+    @property
+    def running(self) -> Path:
+        """One locked file for each process that uses the directory."""
+        return self.data / "running"
+
+    @property
+    def owner(self) -> Path:
+        """The file that names the instance."""
+        return self.data / "store.json"
+
+    @property
+    def sweeping(self) -> Path:
+        """The lock of whoever unlinks blobs."""
+        return self.data / "sweeping"
+
+    def make(self) -> None:
+        """Make what is missing, durably."""
+        for folder in (self.blobs, self.incoming, self.quarantine, self.running):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        sync_folder(self.data)
+        sync_folder(self.data.parent)
+
+
+def read_owner(layout: Layout) -> Owner | None:
+    """What `store.json` says; None where there is none.
+
+    Raises:
+        StoreMismatch: it cannot be read as what a hub writes, or a newer hub has written it.
+    """
+    try:
+        found = json.loads(layout.owner.read_bytes())
+        owner = Owner(str(found["instance"]), int(found["format"]))
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreMismatch(f"{layout.owner} is damaged ({error}); restore it from a backup") from error
+    if owner.format > FORMAT:
+        raise StoreMismatch(f"{layout.owner} was written by a newer version; this one reads formats up to {FORMAT}")
+    return owner
+
+
+def own(layout: Layout, database: Database, committer: Committer) -> Owner:
+    """Check that directory and database belong together; where both are new, they do from now on.
+
+    Raises:
+        StoreMismatch: they do not.
+    """
+    on_disk = read_owner(layout)
+    in_database = database.read(tables.owner)
+    if on_disk is None and in_database is not None and _has_blobs(layout, database):
+        raise StoreMismatch(
+            f"{layout.data} has no store.json, but the database {database.url} knows blobs: is the disk mounted, and is"
+            " `data` the right directory?"
+        )
+    if on_disk is not None and in_database is None and _has_blobs(layout, database):
+        raise StoreMismatch(
+            f"{layout.data} holds blobs, but the database {database.url} is new: is `database_url` the right one?"
+        )
+    if on_disk is None:
+        on_disk = _write_owner(layout, in_database[0] if in_database is not None else str(uuid.uuid4()))
+    wanted = on_disk
+    in_database = committer.write(lambda connection: tables.set_owner(connection, wanted.instance, wanted.format))
+    if in_database[0] != on_disk.instance:
+        raise StoreMismatch(
+            f"{layout.data} belongs to instance {on_disk.instance} and the database {database.url} to {in_database[0]}:"
+            " `data` and `database_url` must name the same hub's"
+        )
+    return on_disk
+
+
+def _has_blobs(layout: Layout, database: Database) -> bool:
+    return any(path.is_dir() for path in layout.blobs.iterdir()) or database.read(tables.has_blobs)
+
+
+def _write_owner(layout: Layout, instance: str) -> Owner:
+    """Durably, and only one of several processes that begin at once: the others read what it wrote."""
+    temporary = layout.data / f"store.json.{uuid.uuid4().hex}"
+    with temporary.open("wb") as file:
+        file.write(json.dumps({"instance": instance, "format": FORMAT}).encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    with contextlib.suppress(FileExistsError):
+        os.link(temporary, layout.owner)
+    temporary.unlink()
+    sync_folder(layout.data)
+    written = read_owner(layout)
+    if written is None:
+        raise StoreMismatch(f"{layout.owner} vanished while it was written; is somebody else at work in there?")
+    return written
+
+
+class Running:
+    """This process's mark in `running/`."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._folder = layout.running
+        self._path = layout.running / uuid.uuid4().hex
+        self._descriptor = -1
+
+    def begin(self) -> bool:
+        """Set the mark, durably; returns True when some process before did not end as it should."""
+        unclean = False
+        for path in sorted(self._folder.iterdir()):
+            with contextlib.suppress(BlockingIOError, FileNotFoundError), locked(path, wait=False):
+                path.unlink()
+                unclean = True
+        self._descriptor = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        sync_folder(self._folder)
+        return unclean
+
+    def end(self) -> None:
+        """Remove the mark: all is well."""
+        self._path.unlink(missing_ok=True)
+        os.close(self._descriptor)
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, wait: bool) -> Iterator[None]:
+    """Hold a lock file, which is made where it is missing and `wait` is set; the system frees it with the process.
+
+    Raises:
+        BlockingIOError: somebody else holds it, and `wait` is not set.
+        FileNotFoundError: it is not there, and `wait` is not set.
+    """
+    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_CREAT if wait else 0)
+    descriptor = os.open(path, flags, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+    finally:
+        os.close(descriptor)

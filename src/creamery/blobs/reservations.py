@@ -1,0 +1,83 @@
+"""Space is promised before bytes move: a counter in the process, measured against what the disk has free."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+from creamery.blobs.store import NoSpace
+from creamery.limits import Limits
+
+
+class Reservation:
+    """Space for one part file, made by `Reservations.reserve`. May be called from any thread."""
+
+    def __init__(self, reservations: Reservations) -> None:
+        self._reservations = reservations
+        self._outstanding = 0
+
+    def need(self, count: int) -> None:
+        """`count` bytes are about to be written: take more where less is left of the promise.
+
+        Raises:
+            NoSpace: the disk has not so much above its reserve.
+        """
+        with self._reservations.lock:
+            if count > self._outstanding:
+                self._reservations.promise(count - self._outstanding)
+                self._outstanding = count
+
+    def used(self, count: int) -> None:
+        """`count` bytes are written: from now on the disk itself counts them."""
+        with self._reservations.lock:
+            given_back = min(count, self._outstanding)
+            self._outstanding -= given_back
+            self._reservations.outstanding -= given_back
+
+    def release(self) -> None:
+        """Nothing more will be written. May be called twice."""
+        self.used(self._outstanding)
+
+
+class Reservations:
+    """What this process has promised and not yet written.
+
+    Attributes:
+        outstanding: the sum, in bytes.
+        lock: held while it changes.
+    """
+
+    def __init__(self, folder: Path, limits: Limits) -> None:
+        self.outstanding = 0
+        self.lock = threading.RLock()
+        self._folder = folder
+        self._limits = limits
+
+    def reserve(self, count: int) -> Reservation:
+        """Promise `count` bytes.
+
+        Raises:
+            NoSpace: the disk has not so much above its reserve.
+        """
+        reservation = Reservation(self)
+        reservation.need(count)
+        return reservation
+
+    def promise(self, count: int) -> None:
+        """Count `count` further bytes as promised.
+
+        Raises:
+            NoSpace: as `reserve`.
+        """
+        with self.lock:
+            free = self.free()
+            if count > free:
+                raise NoSpace(count, max(free, 0))
+            self.outstanding += count
+
+    def free(self) -> int:
+        """Bytes that can still be promised; below zero where the reserve itself is touched."""
+        disk = os.statvfs(self._folder)
+        reserve = min(self._limits.reserve_bytes, int(disk.f_blocks * disk.f_frsize * self._limits.reserve_share))
+        return disk.f_bavail * disk.f_frsize - reserve - self.outstanding

@@ -1,0 +1,190 @@
+"""The rows of blobs, and every question that is asked of them.
+
+A row is in one of four states:
+
+    (no row) -> ok          bytes and directory are synced, then the row is committed
+    ok -> deleting          nobody holds it, or it is evicted; its bytes are still there, `due` says how long
+    deleting -> ok          somebody needs it after all
+    deleting -> gone        in a transaction of its own, before the bytes are unlinked
+    gone -> (no row)        after they are; who meets `gone` waits and writes anew
+    ok -> corrupt           the bytes were found wrong and moved to quarantine
+    corrupt -> ok           the right bytes came
+
+`segment_id` and `segment_offset` are for small blobs that lie together in one file; both NULL: a file of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Index,
+    Insert,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    bindparam,
+    delete,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from creamery.clock import Micros
+from creamery.contract import Digest
+from creamery.database import TABLE_OPTIONS, DigestColumn, metadata
+
+OK = "ok"
+DELETING = "deleting"
+GONE = "gone"
+CORRUPT = "corrupt"
+
+blob = Table(
+    "blob",
+    metadata,
+    Column("digest", DigestColumn, primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("crc32", BigInteger, nullable=False),
+    Column("state", String(8), nullable=False),
+    Column("segment_id", BigInteger, nullable=True),
+    Column("segment_offset", BigInteger, nullable=True),
+    Column("created", BigInteger, nullable=False),
+    Column("used", BigInteger, nullable=False),
+    Column("verified", BigInteger, nullable=False),
+    Column("changed", BigInteger, nullable=False),
+    Column("due", BigInteger, nullable=True),
+    Index("ix_blob_state_used", "state", "used"),
+    Index("ix_blob_state_due", "state", "due"),
+    **TABLE_OPTIONS,
+)
+
+blob_digest = Table(
+    "blob_digest",
+    metadata,
+    Column("digest", DigestColumn, primary_key=True),
+    Column("algorithm", String(16), primary_key=True),
+    Column("value", LargeBinary(64), nullable=False),
+    **TABLE_OPTIONS,
+)
+
+store = Table(
+    "store",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("instance", String(36), nullable=False),
+    Column("format", Integer, nullable=False),
+    Column("swept", BigInteger, nullable=True),
+    **TABLE_OPTIONS,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """A blob whose bytes are durably in their place and whose row is wanted."""
+
+    digest: Digest
+    size: int
+    crc32: int
+
+
+def take(connection: Connection, digest: Digest, now: Micros) -> bool:
+    """Lock the blob's row and see that it stays: `deleting` and `corrupt` become `ok`. False: no row, or `gone`.
+
+    Always an UPDATE, never a mere lock: a sweep that waited for the row judges it anew on PostgreSQL only when its
+    row has changed, and then sees from `used` that it is needed. One statement.
+    """
+    taken = connection.execute(
+        update(blob)
+        .where(blob.c.digest == digest, blob.c.state != GONE)
+        .values(state=OK, due=None, used=now, changed=now)
+    )
+    return taken.rowcount == 1
+
+
+def add(connection: Connection, fresh: Fresh, now: Micros, state: str = OK) -> bool:
+    """Insert the blob's row; False when there is one, which is then taken by nobody. One statement."""
+    values = {
+        "digest": fresh.digest,
+        "size": fresh.size,
+        "crc32": fresh.crc32,
+        "state": state,
+        "created": now,
+        "used": now,
+        "verified": now,
+        "changed": now,
+    }
+    return connection.execute(_insert_unless_there(connection, blob).values(**values)).rowcount == 1
+
+
+def state_of(connection: Connection, digest: Digest) -> str | None:
+    """One point read; None where there is no row."""
+    return connection.execute(select(blob.c.state).where(blob.c.digest == digest)).scalar_one_or_none()
+
+
+def remove_gone(connection: Connection, digests: Sequence[Digest]) -> int:
+    """Delete the rows of unlinked blobs; a row in any other state stays. Returns how many went."""
+    connection.execute(
+        delete(blob_digest).where(
+            blob_digest.c.digest.in_(select(blob.c.digest).where(blob.c.digest.in_(digests), blob.c.state == GONE))
+        )
+    )
+    return connection.execute(delete(blob).where(blob.c.digest.in_(digests), blob.c.state == GONE)).rowcount
+
+
+def _insert_unless_there(connection: Connection, table: Table) -> Insert:
+    """An INSERT that does nothing where the key is taken: a refused one would spoil the whole transaction."""
+    if connection.dialect.name == "sqlite":
+        return sqlite.insert(table).on_conflict_do_nothing()
+    if connection.dialect.name == "postgresql":
+        return postgresql.insert(table).on_conflict_do_nothing()
+    return insert(table).prefix_with("IGNORE")
+
+
+# Uses and verification
+
+
+def set_used(connection: Connection, uses: Mapping[Digest, Micros]) -> None:
+    """Move `used` forward; in order of digest, so that two processes lock in one order."""
+    later = (
+        update(blob)
+        .where(blob.c.digest == bindparam("key"), blob.c.used < bindparam("moment"))
+        .values(used=bindparam("moment"))
+    )
+    connection.execute(later, [{"key": digest, "moment": uses[digest]} for digest in sorted(uses)])
+
+
+def set_corrupt(connection: Connection, digest: Digest, now: Micros) -> bool:
+    """The bytes were moved away: the row says so. False where there is no row."""
+    changed = connection.execute(
+        update(blob)
+        .where(blob.c.digest == digest, blob.c.state.in_((OK, DELETING)))
+        .values(state=CORRUPT, due=None, changed=now)
+    )
+    return changed.rowcount == 1
+
+
+# The owner
+
+
+def owner(connection: Connection) -> tuple[str, int] | None:
+    """The instance and format that this database belongs to; None where it is new."""
+    row = connection.execute(select(store.c.instance, store.c.format).where(store.c.id == 1)).first()
+    return None if row is None else (row[0], row[1])
+
+
+def set_owner(connection: Connection, instance: str, format_number: int) -> tuple[str, int]:
+    """Name the owner where none is named; returns the one that is."""
+    connection.execute(_insert_unless_there(connection, store).values(id=1, instance=instance, format=format_number))
+    row = connection.execute(select(store.c.instance, store.c.format).where(store.c.id == 1)).one()
+    return row[0], row[1]
+
+
+def has_blobs(connection: Connection) -> bool:
+    """Is there any row of a blob?"""
+    return connection.execute(select(blob.c.digest).limit(1)).first() is not None
