@@ -1,0 +1,94 @@
+"""The rows of the journal. Serials have no gaps and become visible in their order.
+
+A serial is taken from one row, which stays locked until the transaction ends: the holder of 12 got it only after the
+transaction of 11 was committed, so no reader sees 12 before 11. Writers of the journal therefore queue for that row;
+record late in a transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from sqlalchemy import BigInteger, Column, Connection, Integer, String, Table, insert, select
+
+from creamery.clock import Micros
+from creamery.database import TABLE_OPTIONS, LongText, metadata, take_number
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("serial", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False),
+    Column("door", String(32), nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("subject", LongText, nullable=False),
+    Column("actor", String(255), nullable=False),
+    Column("detail", LongText, nullable=False),
+    **TABLE_OPTIONS,
+)
+
+journal_serial = Table(
+    "journal_serial",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("serial", BigInteger, nullable=False, server_default="0"),
+    **TABLE_OPTIONS,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing that happened.
+
+    Attributes:
+        serial: its place in the order.
+        at: when, by the clock of the process that wrote it.
+        door: whose it is.
+        action: the door's verb, such as `cached` or `uploaded`.
+        subject: what it happened to.
+        actor: who did it; `hub` for the hub itself.
+        detail: whatever else an auditor wants to know; never a secret.
+    """
+
+    serial: int
+    at: Micros
+    door: str
+    action: str
+    subject: str
+    actor: str
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+def record(
+    connection: Connection,
+    door: str,
+    action: str,
+    subject: str,
+    *,
+    now: Micros,
+    actor: str = "hub",
+    detail: Mapping[str, Any] | None = None,
+) -> int:
+    """Write what happened, in the transaction in which it happens, and return its serial."""
+    serial = take_number(connection, journal_serial.c.serial)
+    connection.execute(
+        insert(journal).values(
+            serial=serial,
+            at=now,
+            door=door,
+            action=action,
+            subject=subject,
+            actor=actor,
+            detail=orjson.dumps(dict(detail or {})).decode(),
+        )
+    )
+    return serial
+
+
+def since(connection: Connection, serial: int, limit: int) -> list[Entry]:
+    """The first `limit` entries after `serial`, in order (one range of the primary key)."""
+    rows = connection.execute(select(journal).where(journal.c.serial > serial).order_by(journal.c.serial).limit(limit))
+    return [Entry(**(dict(row) | {"detail": orjson.loads(row["detail"])})) for row in rows.mappings()]
