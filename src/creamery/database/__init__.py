@@ -1,9 +1,11 @@
 """One engine, one writer, one MetaData that the rooms hang their tables on."""
 
-from creamery.database.committer import Committer, DiskFull, WritesBusy, announce
-from creamery.database.engine import Database, DatabaseUnavailable
+from creamery.database.committer import Committer, announce
+from creamery.database.engine import Database
+from creamery.database.errors import DatabaseUnavailable, DiskFull, WritesBusy
 from creamery.database.generation import Generations, bump
 from creamery.database.metadata import TABLE_OPTIONS, BigId, DigestColumn, LongText, metadata
+from creamery.database.numbers import take_number
 
 __all__ = [
     "TABLE_OPTIONS",
@@ -19,4 +21,5 @@ __all__ = [
     "announce",
     "bump",
     "metadata",
+    "take_number",
 ]

@@ -8,9 +8,10 @@ after an unforeseen error every write of the batch runs again alone (design: hiv
 from __future__ import annotations
 
 import asyncio
-import queue
+import errno
 import random
 import threading
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -20,8 +21,10 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from creamery.clock import Clock
+from creamery.database.connect import WAL_KEPT_BYTES
 from creamery.database.engine import Database
-from creamery.database.generation import Generations, Topic
+from creamery.database.errors import REFUSALS, DatabaseUnavailable, DiskFull, WritesBusy, is_worth_a_retry, translate
+from creamery.database.generation import Generations
 from creamery.faults import reach
 from creamery.limits import Limits
 from creamery.telemetry import Telemetry, log
@@ -30,22 +33,25 @@ T = TypeVar("T")
 
 BATCH_WRITES = 256
 RETRIES = 3
-
-_RETRY_CODES = frozenset({"40001", "40P01", 1213, 1205})  # serialisation, deadlock; MariaDB: deadlock, lock wait
-
-
-class WritesBusy(Exception):
-    """Too many writes wait already: ask again in a moment (503)."""
-
-
-class DiskFull(Exception):
-    """The database has no room to write: free some space (507). Reading goes on."""
+CHECKPOINT_SECONDS = 60.0
 
 
 @dataclass(slots=True)
 class _Write(Generic[T]):
     work: Callable[[Connection], T]
     result: Future[T]
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What became of one write: a value, or a refusal."""
+
+    value: Any
+    refusal: Exception | None = None
+
+
+class _BatchFailed(Exception):
+    """Nothing is gained by running its writes one by one; the cause says why."""
 
 
 class Committer:
@@ -55,12 +61,16 @@ class Committer:
         self, database: Database, generations: Generations, limits: Limits, clock: Clock, telemetry: Telemetry
     ) -> None:
         self._database = database
+        self._generations = generations
         self._limits = limits
         self._clock = clock
-        self._waiting: queue.Queue[_Write[Any] | None] = queue.Queue(limits.waiting_writes)
         self._listeners: list[Callable[[frozenset[str]], None]] = []
-        self._generations = generations
-        self._closed = threading.Event()
+        self._waiting: deque[_Write[Any]] = deque()
+        lock = threading.Lock()
+        self._work_came = threading.Condition(lock)
+        self._room_came = threading.Condition(lock)
+        self._closed = False
+        self._checkpoint_at = clock.monotonic()
         self._batches = telemetry.counter("commits", "Transactions of the committer.")
         self._writes = telemetry.counter("writes", "Writes that the committer ran.")
         self._retries = telemetry.counter("commit_retries", "Transactions begun anew after a deadlock.")
@@ -71,32 +81,40 @@ class Committer:
         self._thread.start()
 
     def close(self) -> None:
-        """Run what waits, then end."""
-        self._closed.set()
-        self._waiting.put(None)
-        self._thread.join()
+        """Run what waits, then end. May be called twice."""
+        with self._work_came:
+            self._closed = True
+            self._work_came.notify_all()
+            self._room_came.notify_all()
+        if self._thread.is_alive():
+            self._thread.join()
 
     def on_commit(self, listener: Callable[[frozenset[str]], None]) -> None:
-        """Call `listener`, in the committer's thread, after each commit, with what its writes announced."""
+        """Call `listener`, in the committer's thread, after each commit, with what its writes announced.
+
+        All writers wait for it: it must be quick, and not write itself.
+        """
         self._listeners.append(listener)
 
     def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in a transaction; on return it is durable. For threads.
 
         Raises:
-            WritesBusy: the queue stayed full.
+            WritesBusy: the queue stayed full, or another process held the database.
             DiskFull: no room; nothing was written.
-            DatabaseUnavailable: the database does not answer.
-            Exception: whatever `work` raised; nothing of it was written.
+            DatabaseUnavailable: the database does not answer. Should the connection have broken during the commit
+                itself, nobody knows whether it was written: ask, and write again if not.
+            Exception: whatever `work` raised, a refusal of the database (`IntegrityError`) included; nothing of it
+                was written.
         """
         return self.submit(work).result()
 
     async def commit(self, work: Callable[[Connection], T]) -> T:
         """`write`, for the event loop."""
-        if self._waiting.full():  # then waiting for a place must not hold the loop
-            loop = asyncio.get_running_loop()
-            return await asyncio.wrap_future(await loop.run_in_executor(None, self.submit, work))
-        return await asyncio.wrap_future(self.submit(work))
+        write = _Write(work, Future())
+        if not self._put(write, 0):  # waiting for a place must not hold the loop
+            await asyncio.get_running_loop().run_in_executor(None, self._put_or_refuse, write)
+        return await asyncio.wrap_future(write.result)
 
     def submit(self, work: Callable[[Connection], T]) -> Future[T]:
         """Put `work` in the queue.
@@ -104,111 +122,158 @@ class Committer:
         Raises:
             WritesBusy: the queue stayed full for `limits.waiting_seconds`, or the hub is ending.
         """
-        result: Future[T] = Future()
-        if self._closed.is_set():
-            raise WritesBusy("the hub is ending; ask again when it is back")
-        try:
-            self._waiting.put(_Write(work, result), timeout=self._limits.waiting_seconds)
-        except queue.Full:
-            raise WritesBusy(f"{self._limits.waiting_writes} writes wait already; ask again in a moment") from None
-        return result
+        write = _Write(work, Future())
+        self._put_or_refuse(write)
+        return write.result
+
+    def _put_or_refuse(self, write: _Write[Any]) -> None:
+        if not self._put(write, self._limits.waiting_seconds):
+            raise WritesBusy(f"{self._limits.waiting_writes} writes wait already; ask again in a moment")
+
+    def _put(self, write: _Write[Any], seconds: float) -> bool:
+        with self._room_came:
+            self._room_came.wait_for(lambda: self._closed or self._has_room(), seconds)
+            if self._closed:
+                raise WritesBusy("the hub is ending; ask again when it is back")
+            if not self._has_room():
+                return False
+            self._waiting.append(write)
+            self._work_came.notify()
+            return True
+
+    def _has_room(self) -> bool:
+        return len(self._waiting) < self._limits.waiting_writes
+
+    # The committer's thread
 
     def _run(self) -> None:
         while True:
             batch = self._take()
-            if batch:
-                self._commit(batch)
-            elif self._closed.is_set():
+            if batch is None:
                 return
+            self._commit(batch)
+            self._checkpoint_when_due()
 
-    def _take(self) -> list[_Write[Any]]:
-        """One write, waiting for it, and all that wait behind it."""
-        batch: list[_Write[Any]] = []
-        write = self._waiting.get()
-        while True:
-            if write is not None and write.result.set_running_or_notify_cancel():
-                batch.append(write)
-            if len(batch) >= BATCH_WRITES:
-                return batch
-            try:
-                write = self._waiting.get_nowait()
-            except queue.Empty:
-                return batch
+    def _take(self) -> list[_Write[Any]] | None:
+        """All that wait, up to a batch, waiting for the first; None when nothing comes any more."""
+        with self._work_came:
+            self._work_came.wait_for(lambda: self._waiting or self._closed)
+            if not self._waiting:
+                return None
+            taken = [self._waiting.popleft() for _ in range(min(BATCH_WRITES, len(self._waiting)))]
+            self._room_came.notify(len(taken))
+        return [write for write in taken if write.result.set_running_or_notify_cancel()]
 
     def _commit(self, batch: list[_Write[Any]]) -> None:
         try:
-            outcomes, announced = self._transaction(batch)
+            outcomes = self._transaction(batch) if batch else []
         except BaseException as error:  # noqa: BLE001 - the batch's writers must all hear of it
-            if len(batch) > 1:
+            if len(batch) > 1 and not isinstance(error, _BatchFailed):
                 log.warning("database.batch_failed", writes=len(batch), error=repr(error))
                 for write in batch:
                     self._commit([write])
                 return
-            batch[0].result.set_exception(self._explain(error))
+            meaning = self._explain(error)
+            for write in batch:
+                write.result.set_exception(meaning)
             return
-        self._batches.inc()
-        self._writes.inc(len(batch))
-        for listener in self._listeners:
-            listener(announced)
-        for write, (value, error) in zip(batch, outcomes, strict=True):
-            if error is not None:
-                write.result.set_exception(error)
+        for write, outcome in zip(batch, outcomes, strict=True):
+            if outcome.refusal is not None:
+                write.result.set_exception(outcome.refusal)
             else:
-                write.result.set_result(value)
+                write.result.set_result(outcome.value)
 
-    def _transaction(self, batch: list[_Write[Any]]) -> tuple[list[tuple[Any, Exception | None]], frozenset[str]]:
-        for attempt in range(RETRIES + 1):
+    def _transaction(self, batch: list[_Write[Any]]) -> list[_Outcome]:
+        for attempt in range(1, RETRIES + 1):
             try:
                 return self._try_transaction(batch)
             except DBAPIError as error:
-                if attempt == RETRIES or not _is_worth_a_retry(error):
+                if not is_worth_a_retry(error):
                     raise
                 self._retries.inc()
-                self._clock.sleep(random.uniform(0.005, 0.05) * (attempt + 1))  # noqa: S311 - jitter
-        raise AssertionError("unreachable")
+                self._clock.sleep(random.uniform(0.005, 0.05) * attempt)  # noqa: S311 - jitter
+        return self._try_transaction(batch)
 
-    def _try_transaction(self, batch: list[_Write[Any]]) -> tuple[list[tuple[Any, Exception | None]], frozenset[str]]:
-        outcomes: list[tuple[Any, Exception | None]] = []
-        with self._database.write.connect() as connection:
-            connection.info["announced"] = set()
-            connection.info["bumped"] = []
-            with connection.begin():
-                bumped: list[tuple[Topic, int]] = connection.info["bumped"]
-                for write in batch:
-                    before = len(bumped)
-                    savepoint = connection.begin_nested()
-                    try:
-                        value = write.work(connection)
-                        savepoint.commit()
-                        outcomes.append((value, None))
-                    except DBAPIError:
-                        raise
-                    except Exception as refusal:  # noqa: BLE001 - handed to the one who asked
-                        savepoint.rollback()
-                        del bumped[before:]
-                        outcomes.append((None, refusal))
-                reach("database.before_commit")
-            reach("database.after_commit")
-            for topic, number in bumped:
-                self._generations.own(topic, number)
-            return outcomes, frozenset(connection.info["announced"])
+    def _try_transaction(self, batch: list[_Write[Any]]) -> list[_Outcome]:
+        """Begin, run each write, commit, tell the listeners. An exception says that nothing was written.
+
+        Raises:
+            _BatchFailed: no transaction could begin, or its commit's result is unknown.
+            DBAPIError: the transaction as a whole failed.
+        """
+        try:
+            connection = self._database.write.connect()
+            transaction = connection.begin()
+        except DBAPIError as error:
+            raise _BatchFailed from error
+        with connection:  # on the way out after an exception it rolls back
+            connection.info.update(announced=[], bumped=[])
+            outcomes = [_run_write(connection, write) for write in batch]
+            reach("database.before_commit")
+            try:
+                transaction.commit()
+            except DBAPIError as error:
+                if error.connection_invalidated:  # it may have been committed: running again could do all twice
+                    raise _BatchFailed from error
+                raise
+            announced, bumped = frozenset(connection.info["announced"]), connection.info["bumped"]
+        reach("database.after_commit")
+        for topic, number in bumped:
+            self._generations.own(topic, number)
+        self._batches.inc()
+        self._writes.inc(len(batch))
+        self._tell(announced)
+        return outcomes
+
+    def _tell(self, announced: frozenset[str]) -> None:
+        for listener in self._listeners:
+            try:
+                listener(announced)
+            except Exception as error:  # noqa: BLE001 - what is committed is committed, and the thread goes on
+                log.error("database.listener_failed", exc_info=error)
 
     def _explain(self, error: BaseException) -> BaseException:
+        if isinstance(error, _BatchFailed) and error.__cause__ is not None:
+            error = error.__cause__
         if isinstance(error, DBAPIError):
-            if "full" in str(error.orig).lower() or "No space" in str(error.orig):
-                return DiskFull(f"the database {self._database.url} has no room to write: {error.orig}")
-            return self._database.unavailable(error)
-        if isinstance(error, OSError):
-            return DiskFull(str(error)) if error.errno == 28 else error
-        return error
+            meaning: BaseException = translate(error, self._database.url)
+        elif isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            meaning = DiskFull(f"the database {self._database.url} has no room to write; free some space ({error})")
+        elif isinstance(error, OSError):
+            meaning = DatabaseUnavailable(f"the database {self._database.url} cannot be written: {error}")
+        else:
+            return error
+        meaning.__cause__ = error
+        return meaning
+
+    def _checkpoint_when_due(self) -> None:
+        """Readers that overlap without a gap let SQLite's log grow; once in a while look for a gap in earnest."""
+        now = self._clock.monotonic()
+        if self._database.wal_bytes() > WAL_KEPT_BYTES and now - self._checkpoint_at > CHECKPOINT_SECONDS:
+            self._checkpoint_at = now
+            try:
+                self._database.checkpoint()
+            except Exception as error:  # noqa: BLE001 - nothing is lost, the next one tries again
+                log.warning("database.checkpoint_failed", error=str(error))
 
 
 def announce(connection: Connection, topic: str) -> None:
     """Tell the committer's listeners, once the transaction is committed, that `topic` has news."""
-    connection.info.setdefault("announced", set()).add(topic)
+    connection.info.setdefault("announced", []).append(topic)
 
 
-def _is_worth_a_retry(error: DBAPIError) -> bool:
-    code = getattr(error.orig, "sqlstate", None)
-    number = error.orig.args[0] if error.orig is not None and error.orig.args else None
-    return code in _RETRY_CODES or number in _RETRY_CODES
+def _run_write(connection: Connection, write: _Write[Any]) -> _Outcome:
+    """Run one write in a savepoint; a refusal takes back what it wrote, announced and bumped, and nothing else."""
+    before = {name: len(connection.info[name]) for name in ("announced", "bumped")}
+    savepoint = connection.begin_nested()
+    try:
+        value = write.work(connection)
+        savepoint.commit()
+    except Exception as refusal:
+        if isinstance(refusal, DBAPIError) and not isinstance(refusal, REFUSALS):
+            raise
+        savepoint.rollback()
+        for name, length in before.items():
+            del connection.info[name][length:]
+        return _Outcome(None, refusal)
+    return _Outcome(value)

@@ -1,27 +1,35 @@
 """The database: an engine to read with and one to write with.
 
 SQLite (notes: WAL, `synchronous=FULL`, foreign keys): readers run side by side with the one writer, whose
-transactions begin with `BEGIN IMMEDIATE`; Python's defaults lost 560 of 640 concurrent updates. PostgreSQL and
-MariaDB run at READ COMMITTED.
+transactions begin with `BEGIN IMMEDIATE`; Python's defaults lost 560 of 640 concurrent updates. On PostgreSQL and
+MariaDB writers run at READ COMMITTED and readers, read-only, at REPEATABLE READ: there too a question sees one
+snapshot.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
+from creamery.database.connect import build_engine
+from creamery.database.errors import DatabaseUnavailable, translate
 from creamery.limits import Limits
 from creamery.telemetry import Telemetry
 
 T = TypeVar("T")
 
-
-class DatabaseUnavailable(Exception):
-    """The database cannot be used; the text says which, why, and what to do."""
+COLLATION = "utf8mb4_nopad_bin"
+CHECKPOINT_WAIT_MILLISECONDS = 100
+NETWORK_FILE_SYSTEMS = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "fuse.sshfs", "fuse.glusterfs"}
+)
 
 
 class Database:
@@ -31,6 +39,7 @@ class Database:
         url: the address, its password masked.
         dialect: `sqlite`, `postgresql` or `mysql` (MariaDB included).
         write: the engine of the committer and of nothing else.
+        stopped_uncleanly: SQLite's log lay there when this was opened: nobody had closed the database.
     """
 
     def __init__(self, url: str, limits: Limits, telemetry: Telemetry | None = None) -> None:
@@ -38,13 +47,17 @@ class Database:
             parsed = make_url(url)
             self.dialect = parsed.get_backend_name().replace("mariadb", "mysql")
             self.url = parsed.render_as_string(hide_password=True)
-            self._read = _engine(url, self.dialect, limits, writes=False)
-            self.write = _engine(url, self.dialect, limits, writes=True)
-        except (ArgumentError, NoSuchModuleError, ImportError) as error:
+            self._read = build_engine(url, limits, "read")
+            self.write = build_engine(url, limits, "write")
+        except (ArgumentError, NoSuchModuleError, ImportError, KeyError) as error:
             raise DatabaseUnavailable(
                 "database_url is none that the hub understands; write sqlite:///FILE, postgresql://USER@HOST/NAME or"
                 f" mysql://USER@HOST/NAME ({error})"
             ) from error
+        if self.is_sqlite and parsed.database in {None, "", ":memory:"}:
+            raise DatabaseUnavailable(f"database_url = {self.url} is gone with its connection; write sqlite:///FILE")
+        self._limits = limits
+        self.stopped_uncleanly = self.wal_bytes() > 0
         if telemetry is not None:
             self._count_statements(telemetry)
 
@@ -69,26 +82,31 @@ class Database:
                 return question(connection)
         except DBAPIError as error:
             raise self.unavailable(error) from error
+        except NoConnectionFree as error:
+            raise DatabaseUnavailable(f"all connections to the database {self.url} are taken: {error}") from error
 
     def check(self) -> None:
-        """Is it there, and set up so that names and times keep their meaning?
+        """Is it there, whole, and set up so that names and times keep their meaning?
+
+        Called once, before anything else. After an unclean stop SQLite looks through its file (`quick_check`).
 
         Raises:
-            DatabaseUnavailable: it does not answer, or compares names by letters' looks (MariaDB's usual collations).
+            DatabaseUnavailable: it does not answer; it is damaged; it lies on a network's file system, whose locks
+                SQLite cannot trust; it compares names by letters' looks (MariaDB's usual collations).
         """
-        collation = self.read(self._collation)
-        if collation not in {None, "utf8mb4_nopad_bin"}:
-            raise DatabaseUnavailable(
-                f"the database {self.url} sorts and compares by {collation}, which takes different names for the same;"
-                " run: ALTER DATABASE <name> CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin"
-            )
+        if self.path is not None:
+            self._refuse_network_file_system(self.path)
+        finding = self.read(self._finding)
+        if finding is not None:
+            raise DatabaseUnavailable(finding)
 
     def unavailable(self, error: DBAPIError) -> DatabaseUnavailable:
-        """What a driver's error means to people."""
-        return DatabaseUnavailable(f"the database {self.url} does not do what is asked: {error.orig or error}")
+        """What a driver's error means to people who read."""
+        meaning = translate(error, self.url)
+        return meaning if isinstance(meaning, DatabaseUnavailable) else DatabaseUnavailable(str(meaning))
 
     def data_version(self, connection: Connection) -> int | None:
-        """SQLite's counter of commits by other connections, seen by this one; None elsewhere."""
+        """SQLite's counter of commits by other connections, seen by this one; None elsewhere. No statement counts."""
         if not self.is_sqlite:
             return None
         raw: Any = connection.connection.driver_connection
@@ -98,16 +116,66 @@ class Database:
         """A connection outside every transaction, for `data_version` alone; the caller closes it."""
         return self._read.connect()
 
+    @contextlib.contextmanager
+    def patient(self) -> Iterator[Engine]:
+        """A writing engine whose statements may take as long as they do: for migrations."""
+        engine = build_engine(self.write.url.render_as_string(hide_password=False), self._limits, "migrate")
+        try:
+            yield engine
+        finally:
+            engine.dispose()
+
+    def wal_bytes(self) -> int:
+        """Size of SQLite's log (one stat); 0 elsewhere."""
+        if self.path is None:
+            return 0
+        try:
+            return self.path.with_name(f"{self.path.name}-wal").stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def checkpoint(self) -> None:
+        """Carry SQLite's log over into its file and empty it, unless a reader stands in the way: then next time.
+
+        SQLite does so itself every 1,000 pages; but while readers overlap without a gap its log only grows.
+        """
+        if self.path is None:
+            return
+        with contextlib.closing(sqlite3.connect(self.path, timeout=CHECKPOINT_WAIT_MILLISECONDS / 1000)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
     def close(self) -> None:
-        """Give every connection back."""
+        """Give every connection back; SQLite's last one empties the log and takes it away."""
         self._read.dispose()
         self.write.dispose()
 
-    def _collation(self, connection: Connection) -> str | None:
-        if self.dialect != "mysql":
+    def _finding(self, connection: Connection) -> str | None:
+        if self.dialect == "mysql":
+            collation = connection.execute(text("SELECT @@collation_database")).scalar_one()
+            if collation != COLLATION:
+                return (
+                    f"the database {self.url} sorts and compares by {collation}, which takes different names for the"
+                    f" same; run: ALTER DATABASE <name> CHARACTER SET utf8mb4 COLLATE {COLLATION}"
+                )
+        elif self.dialect == "postgresql":
+            encoding = connection.execute(text("SHOW server_encoding")).scalar_one()
+            if encoding != "UTF8":
+                return f"the database {self.url} holds texts as {encoding}; create it with ENCODING 'UTF8'"
+        elif self.stopped_uncleanly:
+            verdict = connection.execute(text("PRAGMA quick_check(1)")).scalar_one()
+            if verdict != "ok":
+                return f"the database {self.url} is damaged ({verdict}); restore it from a backup"
+        else:
             connection.execute(text("SELECT 1"))
-            return None
-        return str(connection.execute(text("SELECT @@collation_database")).scalar_one())
+        return None
+
+    def _refuse_network_file_system(self, path: Path) -> None:
+        kind = _file_system(path.parent.absolute())
+        if kind in NETWORK_FILE_SYSTEMS:
+            raise DatabaseUnavailable(
+                f"the database {path} lies on a network's file system ({kind}), whose locks SQLite cannot trust; move"
+                " `data` to a disk of this machine, or set database_url to PostgreSQL or MariaDB"
+            )
 
     def _count_statements(self, telemetry: Telemetry) -> None:
         counter = telemetry.counter("sql_statements", "Statements sent to the database.", ["engine"])
@@ -116,36 +184,16 @@ class Database:
             event.listen(engine, "before_cursor_execute", lambda *_, child=child: child.inc())
 
 
-def _engine(url: str, dialect: str, limits: Limits, *, writes: bool) -> Engine:
-    if dialect != "sqlite":
-        return create_engine(
-            url,
-            pool_size=1 if writes else limits.database_threads,
-            max_overflow=limits.job_threads,
-            pool_pre_ping=True,
-            isolation_level="READ COMMITTED",
-            connect_args={"connect_timeout": 10},
-        )
-    engine = create_engine(
-        url,
-        pool_size=1 if writes else limits.database_threads,
-        max_overflow=limits.job_threads,
-        connect_args={"timeout": limits.lock_seconds, "check_same_thread": False, "isolation_level": None},
-    )
-
-    @event.listens_for(engine, "connect")
-    def _set_up(connection: Any, _: Any) -> None:
-        for pragma in (
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            "foreign_keys=ON",
-            "trusted_schema=OFF",
-            f"query_only={'OFF' if writes else 'ON'}",
-        ):
-            connection.execute(f"PRAGMA {pragma}")
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-    return engine
+def _file_system(folder: Path) -> str | None:
+    """What kind of file system a folder lies on, where the machine says so (Linux: proc(5), mountinfo)."""
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return None
+    found: tuple[int, str | None] = (-1, None)
+    for line in mounts.splitlines():
+        before, _, after = line.partition(" - ")
+        point = before.split(" ")[4].encode("utf-8", "surrogateescape").decode("unicode_escape")
+        if folder.is_relative_to(point) and len(point) >= found[0]:
+            found = (len(point), after.split(" ")[0])
+    return found[1]

@@ -10,10 +10,11 @@ import threading
 from collections.abc import Callable
 from typing import Literal
 
-from sqlalchemy import BigInteger, Column, Connection, Integer, Table, insert, select, update
+from sqlalchemy import BigInteger, Column, Connection, Integer, Table, select
 
 from creamery.database.engine import Database
 from creamery.database.metadata import TABLE_OPTIONS, metadata
+from creamery.database.numbers import take_number
 
 Topic = Literal["rights", "index"]
 TOPICS: tuple[Topic, ...] = ("rights", "index")
@@ -29,11 +30,7 @@ generation = Table(
 
 def bump(connection: Connection, topic: Topic) -> int:
     """Count a change of `topic`, in the caller's transaction, and return the new number; the row stays locked."""
-    column = generation.c[topic]
-    changed = connection.execute(update(generation).where(generation.c.id == 1).values({topic: column + 1}))
-    if changed.rowcount == 0:
-        connection.execute(insert(generation).values(id=1, **{topic: 1}))
-    number = int(connection.execute(select(column).where(generation.c.id == 1)).scalar_one())
+    number = take_number(connection, generation.c[topic])
     connection.info.setdefault("bumped", []).append((topic, number))
     return number
 
