@@ -1,0 +1,114 @@
+"""The commands: what a person meets first."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from creamery import __version__
+from creamery.cli import main
+from creamery.cli.commands import COMMANDS
+
+ONLY_CLIENT = """
+import sys
+
+for absent in ("pydantic", "pydantic_settings", "uvicorn", "sqlalchemy", "starlette"):
+    sys.modules[absent] = None
+from creamery.cli import main
+main(sys.argv[1:], prog_name="creamery")
+"""
+"""`creamery` as it is where only the client was installed."""
+
+
+def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False, cwd=cwd)
+
+
+def test_help_lists_every_command_and_imports_none() -> None:
+    shown = run("-X", "importtime", "-m", "creamery", "--help")
+
+    assert shown.returncode == 0
+    assert [name for name in COMMANDS if f"\n  {name} " not in shown.stdout] == []
+    imported = {line.rpartition("|")[2].strip() for line in shown.stderr.splitlines()}
+    assert "creamery.cli.commands" in imported
+    assert imported.isdisjoint({*(module for module, _ in COMMANDS.values()), "pydantic", "rich", "creamery.settings"})
+
+
+def test_help_is_there_at_once() -> None:
+    def seconds() -> float:
+        begun = time.perf_counter()
+        run("-m", "creamery", "--help")
+        return time.perf_counter() - begun
+
+    # A loaded machine may slow one of them; a slow import slows all.
+    assert min(seconds() for _ in range(5)) < 0.2
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_has_a_module_and_a_help_of_its_own(name: str) -> None:
+    shown = CliRunner().invoke(main, [name, "--help"])
+
+    assert shown.exit_code == 0
+    assert shown.output.startswith(f"Usage: main {name}")
+
+
+def test_without_the_hub_serve_says_in_one_line_how_to_get_it() -> None:
+    refused = run("-c", ONLY_CLIENT, "serve")
+
+    assert refused.returncode == 1
+    assert refused.stdout == ""
+    assert refused.stderr == (
+        'Error: `creamery serve` is part of the hub; install it with: pip install "creamery[server]"\n'
+    )
+
+
+def test_without_the_hub_help_and_version_work() -> None:
+    assert run("-c", ONLY_CLIENT, "--help").returncode == 0
+    assert run("-c", ONLY_CLIENT, "version").returncode == 0
+
+
+def test_an_unknown_command_is_refused_by_its_name() -> None:
+    refused = CliRunner().invoke(main, ["serv"])
+
+    assert refused.exit_code == 2
+    assert "No such command 'serv'" in refused.output
+
+
+def test_version_is_told_to_people_and_to_programs() -> None:
+    for_people = CliRunner().invoke(main, ["--version"])
+    for_programs = CliRunner().invoke(main, ["version", "--json"])
+
+    assert for_people.output == f"creamery, version {__version__}\n"
+    assert json.loads(for_programs.output)["creamery"] == __version__
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--port", "70000"], "listen.port = 70000: "),
+        (["--config", "missing.toml"], "--config missing.toml: there is no such file"),
+        (["--config", "."], "is a directory"),
+    ],
+)
+def test_serve_refuses_a_wrong_setting_plainly(arguments: list[str], complaint: str, tmp_path: Path) -> None:
+    refused = run("-m", "creamery", "serve", *arguments, cwd=tmp_path)
+
+    assert refused.returncode == 2
+    assert complaint in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_serve_names_what_is_wrong_in_the_file(tmp_path: Path) -> None:
+    (tmp_path / "creamery.toml").write_text('[listen]\nprot = 8080\nport = "eighty"\n')
+
+    refused = run("-m", "creamery", "serve", cwd=tmp_path)
+
+    assert refused.returncode == 2
+    assert "listen.prot: there is no such setting" in refused.stderr
+    assert "listen.port = 'eighty': " in refused.stderr
