@@ -3,7 +3,9 @@
 A door only chooses what it answers and how an error looks in its protocol.
 """
 
+from creamery.http.access_log import AccessLog
 from creamery.http.addresses import Proxies, base_url, client_address
+from creamery.http.application import Application, Refusal
 from creamery.http.conditionals import (
     etag_matches,
     etag_matches_strongly,
@@ -16,11 +18,14 @@ from creamery.http.conditionals import (
 from creamery.http.exchange import ClientGone, Exchange, TransferBroken, exchange_of, note
 from creamery.http.negotiation import negotiate, negotiate_encoding
 from creamery.http.problems import Problem, printable, render_problem
+from creamery.http.protocol import Wire
 from creamery.http.ranges import ByteRange, RangeNotSatisfiable, parse_range
 from creamery.http.routing import Endpoint, Needs, Route, Router
 from creamery.http.send import BlobResponse, BytesResponse, FollowResponse, RawHeaders, Source
 
 __all__ = [
+    "AccessLog",
+    "Application",
     "BlobResponse",
     "ByteRange",
     "BytesResponse",
@@ -33,10 +38,12 @@ __all__ = [
     "Proxies",
     "RangeNotSatisfiable",
     "RawHeaders",
+    "Refusal",
     "Route",
     "Router",
     "Source",
     "TransferBroken",
+    "Wire",
     "base_url",
     "client_address",
     "etag_matches",

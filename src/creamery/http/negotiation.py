@@ -58,9 +58,8 @@ def _weight(parameters: list[str]) -> float:
         key, _, value = parameter.partition("=")
         if key.strip().lower() == "q":
             text = value.strip()
-            well_formed = (
-                text and len(text) <= MAX_WEIGHT_LENGTH and text.isascii() and text.replace(".", "", 1).isdigit()
-            )
+            digits = text.replace(".", "", 1)
+            well_formed = len(text) <= MAX_WEIGHT_LENGTH and digits.isascii() and digits.isdigit()
             weight = float(text) if well_formed else 0.0
             return weight if weight <= 1.0 else 0.0
     return 1.0

@@ -261,7 +261,8 @@ def _content_range(asked: ByteRange, size: int) -> bytes:
 
 
 async def _nothing(_: ByteRange) -> AsyncIterator[bytes | bytearray]:
-    for chunk in ():
+    no_chunks: tuple[bytes, ...] = ()
+    for chunk in no_chunks:
         yield chunk
 
 

@@ -1,0 +1,73 @@
+"""One line per request, gathered and written many at a time: through structlog a line costs 9 us, here about one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from creamery.clock import SECOND, Micros
+from creamery.limits import KIB
+
+GATHERED_SECONDS = 0.05
+GATHERED_BYTES = 64 * KIB
+
+
+class AccessLog:
+    """Lines of requests on their way to `write`, which gets whole lines; for the event loop's thread.
+
+    Args:
+        write: such as `sys.stderr.buffer.write`; flushes itself.
+        as_json: one JSON object a line, or text for people.
+    """
+
+    def __init__(self, write: Callable[[bytes], object], *, as_json: bool) -> None:
+        self._write = write
+        self._render = _as_json if as_json else _as_text
+        self._lines: list[bytes] = []
+        self._bytes = 0
+        self._flushing: asyncio.TimerHandle | None = None
+        self._second = -1
+        self._moment = ""
+
+    def add(self, now: Micros, fields: dict[str, Any]) -> None:
+        """Write a line soon."""
+        second, micros = divmod(now, SECOND)
+        if second != self._second:
+            self._second = second
+            self._moment = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        line = self._render(f"{self._moment}.{micros:06}Z", fields)
+        self._lines.append(line)
+        self._bytes += len(line)
+        if self._bytes >= GATHERED_BYTES:
+            self.flush()
+        elif self._flushing is None:
+            self._flushing = asyncio.get_running_loop().call_later(GATHERED_SECONDS, self.flush)
+
+    def flush(self) -> None:
+        """Write what has gathered; called once more when the hub ends."""
+        if self._flushing is not None:
+            self._flushing.cancel()
+            self._flushing = None
+        lines, self._lines, self._bytes = self._lines, [], 0
+        if lines:
+            self._write(b"".join(lines))
+
+
+def _as_json(moment: str, fields: dict[str, Any]) -> bytes:
+    return orjson.dumps({"timestamp": moment, "level": "info", **fields}, default=str, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _as_text(moment: str, fields: dict[str, Any]) -> bytes:
+    rest = " ".join(f"{key}={value}" for key, value in fields.items() if key not in _SHOWN)
+    text = (
+        f"{moment[11:19]} info    {fields['method']} {fields['path']} {fields['status']}"
+        f" {fields['bytes']} B {fields['seconds'] * 1000:.1f} ms {rest}\n"
+    )
+    return text.encode("utf-8", "replace")
+
+
+_SHOWN = frozenset({"event", "method", "path", "status", "bytes", "seconds"})

@@ -1,0 +1,249 @@
+"""The application around all doors: ids, the request's line in the log, metrics, and errors as problems.
+
+One plain ASGI callable; a stack of middlewares would cost more than what it does (BaseHTTPMiddleware alone 94 us).
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from prometheus_client import Counter, Histogram
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from creamery.blobs import NoSpace, NotDurable, ReadOnly
+from creamery.clock import Clock
+from creamery.database import DatabaseUnavailable, DiskFull, WritesBusy
+from creamery.http.access_log import AccessLog
+from creamery.http.addresses import Proxies
+from creamery.http.conditionals import header_of
+from creamery.http.exchange import KEY, ClientGone, Exchange, TransferBroken
+from creamery.http.problems import Problem, printable, render_problem
+from creamery.limits import Limits
+from creamery.telemetry import Telemetry, log
+from creamery.threads import Pools
+
+Refusal = Callable[[Any], Problem]
+
+MAX_LOGGED = 300
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+
+
+class Application:
+    """What the server calls for every request.
+
+    Args:
+        router: answers, or raises a `Problem` or what `refusals` knows.
+        via: the hub's own name in the Via header; a request that has already passed here is in a loop.
+        access_log: where each request's line goes; None writes none.
+        refusals: what doors' errors look like on the wire, beside what is known here.
+    """
+
+    def __init__(  # noqa: PLR0913 - the hub puts it together, in one place
+        self,
+        router: ASGIApp,
+        *,
+        pools: Pools,
+        limits: Limits,
+        clock: Clock,
+        telemetry: Telemetry,
+        proxies: Proxies | None = None,
+        via: str = "",
+        access_log: AccessLog | None = None,
+        refusals: Mapping[type[Exception], Refusal] | None = None,
+    ) -> None:
+        self._router = router
+        self._pools = pools
+        self._limits = limits
+        self._clock = clock
+        self._proxies = proxies or Proxies()
+        self._via = via.encode("ascii")
+        self._log = access_log
+        self._refusals = {**_REFUSALS, **(refusals or {})}
+        self._id_prefix = secrets.token_hex(6)
+        self._ids = itertools.count(1)
+        self._metrics = _Metrics(telemetry)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, whatever happens.
+
+        Raises:
+            TransferBroken: the answer had begun; the server ends the connection without a clean end.
+        """
+        if scope["type"] != "http":
+            raise ValueError(f"the hub speaks HTTP, not {scope['type']}")
+        started = self._clock.monotonic()
+        request_id, agent, passed_here = self._read_headers(scope)
+        exchange = Exchange(request_id, send, self._pools, self._limits, self._proxies)
+        scope[KEY] = exchange
+        try:
+            if passed_here:
+                await self._answer_error(_loop(self._via), exchange, scope, receive)
+            else:
+                await self._router(scope, receive, exchange.send)
+        except (ClientGone, ClientDisconnect):
+            exchange.fields["aborted"] = "client"
+        except Exception as error:  # noqa: BLE001 - here every error becomes an answer
+            await self._answer_error(error, exchange, scope, receive)
+        finally:
+            self._account(exchange, scope, agent, self._clock.monotonic() - started)
+
+    def close(self) -> None:
+        """Write what is left of the log."""
+        if self._log is not None:
+            self._log.flush()
+
+    def _read_headers(self, scope: Scope) -> tuple[str, bytes, bool]:
+        request_id, agent, passed_here = b"", b"", False
+        for name, value in scope["headers"]:
+            if name == b"user-agent":
+                agent = value
+            elif name == b"x-request-id":
+                request_id = value
+            elif name == b"via" and self._via:
+                passed_here = passed_here or self._via in value
+        if request_id and _REQUEST_ID.fullmatch(request_id):
+            return request_id.decode("ascii"), agent, passed_here
+        return f"{self._id_prefix}-{next(self._ids):x}", agent, passed_here
+
+    async def _answer_error(self, error: Exception, exchange: Exchange, scope: Scope, receive: Receive) -> None:
+        problem = self._problem(error)
+        is_internal = problem is None
+        if isinstance(error, TransferBroken):
+            log.warning("http.transfer_broken", id=exchange.id, path=_path(scope), error=printable(str(error)))
+        elif is_internal:
+            log.error("http.failed", id=exchange.id, path=_path(scope), exc_info=error)
+        if exchange.status:
+            exchange.fields["aborted"] = "hub"
+            if isinstance(error, TransferBroken):
+                raise error
+            raise TransferBroken(str(error)) from error
+        response = render_problem(problem or _INTERNAL, header_of(scope, b"accept"), exchange.id)
+        try:
+            await response(scope, receive, exchange.send)
+        except ClientGone:
+            exchange.fields["aborted"] = "client"
+
+    def _problem(self, error: Exception) -> Problem | None:
+        if isinstance(error, Problem):
+            return error
+        for kind in type(error).__mro__:
+            if kind in self._refusals:
+                return self._refusals[kind](error)
+        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            return _no_space(error)
+        return None
+
+    def _account(self, exchange: Exchange, scope: Scope, agent: bytes, seconds: float) -> None:
+        self._metrics.count(exchange.door, scope["method"], exchange.status, exchange.sent_bytes, seconds)
+        if self._log is None:
+            return
+        fields = {
+            "event": "request",
+            "id": exchange.id,
+            "method": scope["method"],
+            "path": _path(scope),
+            "status": exchange.status,
+            "bytes": exchange.sent_bytes,
+            "seconds": round(seconds, 6),
+            "client": self._proxies.client(scope),
+            "agent": agent[:MAX_LOGGED].decode("latin-1"),
+            "door": exchange.door,
+        }
+        if exchange.fields:
+            fields |= exchange.fields
+        self._log.add(self._clock.now(), fields)
+
+
+class _Metrics:
+    """The doors' traffic; the label combinations are few and looked up once."""
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        self._requests = telemetry.counter("http_requests", "Requests answered.", ["door", "method", "status"])
+        self._seconds = telemetry.histogram("http_seconds", "Time from a request to its answer's end.", ["door"])
+        self._bytes = telemetry.counter("http_sent_bytes", "Bytes of answers' bodies.", ["door"])
+        self._children: dict[tuple[str, str, int], tuple[Counter, Histogram, Counter]] = {}
+
+    def count(self, door: str, method: str, status: int, sent_bytes: int, seconds: float) -> None:
+        key = (door, method, status)
+        children = self._children.get(key)
+        if children is None:
+            children = (
+                self._requests.labels(door, method, str(status)),
+                self._seconds.labels(door),
+                self._bytes.labels(door),
+            )
+            self._children[key] = children
+        requests, duration, sent = children
+        requests.inc()
+        duration.observe(seconds)
+        sent.inc(sent_bytes)
+
+
+def _path(scope: Scope) -> str:
+    """As it was sent, and so without control characters; the query stays out: it may hold a secret."""
+    raw_path: bytes = scope["raw_path"]
+    return raw_path[:MAX_LOGGED].decode("ascii", "replace")
+
+
+def _loop(via: bytes) -> Problem:
+    return Problem(
+        508,
+        "Loop detected",
+        f"This request has passed the hub {via.decode('ascii')} before.",
+        remedy="Look at index.upstreams: one of them leads back to this hub.",
+    )
+
+
+def _busy(error: Exception) -> Problem:
+    return Problem(503, "Busy", str(error), remedy="Ask again in a moment.", headers={"Retry-After": "1"})
+
+
+def _database(_: Exception) -> Problem:
+    return Problem(
+        503,
+        "Database unavailable",
+        "The hub's database does not answer.",
+        remedy="Ask again in a moment; who runs the hub finds the reason in its log and at /readyz.",
+        headers={"Retry-After": "5"},
+    )
+
+
+def _no_space(_: Exception) -> Problem:
+    return Problem(
+        507,
+        "Insufficient storage",
+        "The hub has no room left to keep this.",
+        remedy="What is already here can still be read; ask again when space has been freed.",
+    )
+
+
+def _disk(_: Exception) -> Problem:
+    return Problem(
+        503,
+        "Disk failure",
+        "The hub's disk failed to keep this.",
+        remedy="What is already here can still be read; who runs the hub finds the reason in its log and at /readyz.",
+    )
+
+
+_INTERNAL = Problem(
+    500,
+    "Internal error",
+    "The hub failed to answer this request.",
+    remedy="Its log has the reason under the request's id.",
+)
+_REFUSALS: dict[type[Exception], Refusal] = {
+    DatabaseUnavailable: _database,
+    WritesBusy: _busy,
+    DiskFull: _no_space,
+    NoSpace: _no_space,
+    NotDurable: _disk,
+    ReadOnly: _disk,
+}
