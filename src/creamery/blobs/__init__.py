@@ -20,6 +20,7 @@ from creamery.blobs.store import (
     StoreMismatch,
     TooLong,
 )
+from creamery.blobs.sweep import Evicted, Swept
 
 __all__ = [
     "BlobCorrupt",
@@ -27,6 +28,7 @@ __all__ = [
     "BlobMissing",
     "BlobStore",
     "Blobs",
+    "Evicted",
     "Extent",
     "HashMismatch",
     "Holder",
@@ -36,5 +38,6 @@ __all__ = [
     "Part",
     "ReadOnly",
     "StoreMismatch",
+    "Swept",
     "TooLong",
 ]

@@ -27,6 +27,7 @@ from creamery.blobs.local import LocalStore
 from creamery.blobs.ownership import Layout, Running, locked, own
 from creamery.blobs.reservations import Reservations
 from creamery.blobs.store import BlobCorrupt, BlobMissing, Extent, NoSpace, NotDurable, ReadOnly
+from creamery.blobs.sweep import Evicted, Sweeper, Swept
 from creamery.blobs.uses import Uses
 from creamery.blobs.verification import FirstReads
 from creamery.clock import Clock
@@ -79,6 +80,19 @@ class Blobs:
         self._uses = Uses(committer, clock, limits.uses_seconds)
         self._first_reads = FirstReads(self.store)
         self._running = Running(self.layout)
+        self._sweeper = Sweeper(
+            self.layout,
+            self.store,
+            self._incoming,
+            self._reservations,
+            self._uses,
+            database,
+            committer,
+            limits,
+            cache,
+            clock,
+            telemetry,
+        )
         self._checks: dict[Digest, asyncio.Task[None]] = {}
         self._disk_failures = 0
         self._kept = telemetry.counter("blobs_kept", "Blobs that were made durable, those known before included.")
@@ -265,6 +279,34 @@ class Blobs:
         """While this lasts, the blob is not evicted."""
         return self._uses.lease(digest)
 
+    # Growing no larger
+
+    def sweep(self, *, dry_run: bool = False, slices: int = 1) -> Swept:
+        """Delete what nobody holds any more, after the grace; for a job's thread, every hour or so.
+
+        Files without a row are searched for in `slices` sixteenths of the tree, the next ones at each call.
+
+        Raises:
+            DatabaseUnavailable, WritesBusy: ask again later; every step that was done stays done.
+        """
+        return self._sweeper.sweep(self.holders, dry_run=dry_run, slices=slices)
+
+    def evict(self, *, dry_run: bool = False) -> Evicted:
+        """Let go of what can be fetched again, as the cache's limits and the disk's reserve want it; each minute.
+
+        Raises:
+            DatabaseUnavailable, WritesBusy: as `sweep`.
+        """
+        return self._sweeper.evict(self.holders, dry_run=dry_run)
+
+    def free_bytes(self) -> int:
+        """What may still be written: free space, less the reserve and what is promised to part files."""
+        return max(self._reservations.free(), 0)
+
+    def reserved_bytes(self) -> int:
+        """What is promised to part files and not yet written."""
+        return self._reservations.outstanding
+
     # What is wrong
 
     async def quarantine(self, digest: Digest, reason: str) -> None:
@@ -326,7 +368,7 @@ class Blobs:
 
         Whoever unlinks holds the lock of `sweeping`, so no slow sweep can come later and unlink what we put there.
         """
-        with locked(self.layout.sweeping, wait=True):
+        with locked(self.layout.sweeping, self._clock, self._limits.lock_seconds):
             state = self._database.read(lambda connection: tables.state_of(connection, digest))
             if state == tables.GONE:
                 self.store.delete(digest)

@@ -224,6 +224,8 @@ class Part:
                     return
         except OSError as error:
             self.abort(explain(error, "while a file was written"))
+        except Exception as error:  # noqa: BLE001 - handed to the writer and to every follower
+            self.abort(error)
         finally:
             self._pump = None
 

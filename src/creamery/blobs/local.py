@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 from creamery.blobs.store import BlobMissing, Extent, NoSpace, NotDurable
@@ -112,8 +113,16 @@ class LocalStore:
     def delete(self, digest: Digest) -> None:
         self.path(digest).unlink(missing_ok=True)
 
-    def list(self) -> Iterator[tuple[Digest, int]]:
-        for path in self.files():
+    def linked(self, digest: Digest) -> Micros:
+        """When the file got its name, or its mode; 0 where there is none. A copy's mtime may be of long ago."""
+        try:
+            return Micros(self.path(digest).stat().st_ctime_ns // 1000)
+        except FileNotFoundError:
+            return Micros(0)
+
+    def list(self, beginning: Iterable[str] = ("",)) -> Iterator[tuple[Digest, int]]:
+        """As `BlobStore.list`; `beginning` narrows it to digests that begin with one of these characters."""
+        for path in chain.from_iterable(self.files(first) for first in beginning):
             try:
                 digest = parse_digest(path.name)
                 size = path.stat().st_size
@@ -122,9 +131,11 @@ class LocalStore:
             if path == self.path(digest):
                 yield digest, size
 
-    def files(self) -> Iterator[Path]:
-        """Every file in the tree, in order, whatever it is."""
+    def files(self, beginning: str = "") -> Iterator[Path]:
+        """Every file in the tree, in order, whatever it is; or in those top folders that begin so."""
         for folder, folders, names in os.walk(self.root):
+            if folder == str(self.root):
+                folders[:] = [name for name in folders if name.startswith(beginning)]
             folders.sort()
             for name in sorted(names):
                 yield Path(folder, name)

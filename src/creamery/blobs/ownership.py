@@ -19,9 +19,11 @@ from pathlib import Path
 from creamery.blobs import tables
 from creamery.blobs.local import sync_folder
 from creamery.blobs.store import StoreMismatch
-from creamery.database import Committer, Database
+from creamery.clock import Clock
+from creamery.database import Committer, Database, WritesBusy
 
 FORMAT = 1
+LOOK_SECONDS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +158,8 @@ class Running:
         """Set the mark, durably; returns True when some process before did not end as it should."""
         unclean = False
         for path in sorted(self._folder.iterdir()):
-            with contextlib.suppress(BlockingIOError, FileNotFoundError), locked(path, wait=False):
-                path.unlink()
-                unclean = True
+            with contextlib.suppress(FileNotFoundError):  # another process ends, or takes it away as we do
+                unclean = _remove_abandoned(path) or unclean
         self._descriptor = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)
         sync_folder(self._folder)
@@ -170,18 +171,40 @@ class Running:
         os.close(self._descriptor)
 
 
+def _remove_abandoned(path: Path) -> bool:
+    """Remove the mark of a process that is no more; False where it lives."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        if not _try_to_lock(descriptor):
+            return False
+        path.unlink()
+        return True
+    finally:
+        os.close(descriptor)
+
+
 @contextlib.contextmanager
-def locked(path: Path, *, wait: bool) -> Iterator[None]:
-    """Hold a lock file, which is made where it is missing and `wait` is set; the system frees it with the process.
+def locked(path: Path, clock: Clock, wait_seconds: float) -> Iterator[None]:
+    """Hold a lock file, which is made where it is missing; the system frees it with the process.
 
     Raises:
-        BlockingIOError: somebody else holds it, and `wait` is not set.
-        FileNotFoundError: it is not there, and `wait` is not set.
+        WritesBusy: somebody else has held it for so long.
     """
-    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_CREAT if wait else 0)
-    descriptor = os.open(path, flags, 0o600)
+    deadline = clock.monotonic() + wait_seconds
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        while not _try_to_lock(descriptor):
+            if clock.monotonic() > deadline:
+                raise WritesBusy(f"another process has held {path} for {wait_seconds:g} s; ask again in a moment")
+            clock.sleep(LOOK_SECONDS)
         yield
     finally:
         os.close(descriptor)
+
+
+def _try_to_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     Connection,
     Index,
     Insert,
@@ -28,9 +29,12 @@ from sqlalchemy import (
     LargeBinary,
     String,
     Table,
+    and_,
     bindparam,
     delete,
+    func,
     insert,
+    or_,
     select,
     update,
 )
@@ -118,6 +122,7 @@ def add(connection: Connection, fresh: Fresh, now: Micros, state: str = OK) -> b
         "used": now,
         "verified": now,
         "changed": now,
+        "due": now if state == GONE else None,
     }
     return connection.execute(_insert_unless_there(connection, blob).values(**values)).rowcount == 1
 
@@ -167,6 +172,128 @@ def set_corrupt(connection: Connection, digest: Digest, now: Micros) -> bool:
         .values(state=CORRUPT, due=None, changed=now)
     )
     return changed.rowcount == 1
+
+
+# Sweep and eviction
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """A blob and its last use."""
+
+    digest: Digest
+    size: int
+    used: Micros
+
+
+def is_idle(before: Micros) -> ColumnElement[bool]:
+    """In `ok`, and neither taken nor used since `before`."""
+    return and_(blob.c.state == OK, blob.c.used < before, blob.c.changed < before)
+
+
+def is_due(now: Micros) -> ColumnElement[bool]:
+    """Its grace is over; or it is `gone`, which is always due."""
+    return or_(blob.c.state == GONE, and_(blob.c.state == DELETING, blob.c.due <= now))
+
+
+def count(connection: Connection, condition: ColumnElement[bool] | None = None) -> int:
+    """How many blobs; a walk through the table."""
+    wanted = condition if condition is not None else blob.c.state == OK
+    return connection.execute(select(func.count()).select_from(blob).where(wanted)).scalar_one()
+
+
+def total_bytes(connection: Connection, condition: ColumnElement[bool] | None = None) -> int:
+    """The size of them all together; a walk through the table."""
+    wanted = condition if condition is not None else blob.c.state == OK
+    return int(connection.execute(select(func.coalesce(func.sum(blob.c.size), 0)).where(wanted)).scalar_one())
+
+
+def digests(
+    connection: Connection, condition: ColumnElement[bool], limit: int, after: Digest | None = None
+) -> list[Digest]:
+    """The first `limit` digests beyond `after`, in order."""
+    asked = select(blob.c.digest).where(condition).order_by(blob.c.digest).limit(limit)
+    if after is not None:
+        asked = asked.where(blob.c.digest > after)
+    return list(connection.execute(asked).scalars())
+
+
+def those_known(connection: Connection, some: Sequence[Digest]) -> list[Digest]:
+    """Which of them have a row."""
+    return list(connection.execute(select(blob.c.digest).where(blob.c.digest.in_(some))).scalars())
+
+
+def those_gone(connection: Connection, some: Sequence[Digest]) -> list[Digest]:
+    """Which of them are `gone`."""
+    gone = select(blob.c.digest).where(blob.c.digest.in_(some), blob.c.state == GONE)
+    return list(connection.execute(gone).scalars())
+
+
+def least_recently_used(connection: Connection, condition: ColumnElement[bool], limit: int, offset: int) -> list[Used]:
+    """In the order in which they are evicted."""
+    asked = (
+        select(blob.c.digest, blob.c.size, blob.c.used)
+        .where(condition)
+        .order_by(blob.c.used, blob.c.digest)
+        .limit(limit)
+        .offset(offset)
+    )
+    return [Used(digest, size, Micros(used)) for digest, size, used in connection.execute(asked)]
+
+
+def take_unused(connection: Connection, chosen: Sequence[Used], condition: ColumnElement[bool]) -> list[Digest]:
+    """Lock those that are as they were chosen.
+
+    A row that was taken or used meanwhile has a later `used`. PostgreSQL asks the row itself anew once it has its
+    lock, but the holders' tables only as they were when the statement began; so `used` decides.
+    """
+    if not chosen:
+        return []
+    last_use = max(used.used for used in chosen)
+    asked = (
+        select(blob.c.digest)
+        .where(blob.c.digest.in_([used.digest for used in chosen]), blob.c.used <= last_use, condition)
+        .order_by(blob.c.digest)
+        .with_for_update()
+    )
+    return list(connection.execute(asked).scalars())
+
+
+def set_deleting(
+    connection: Connection, some: Sequence[Digest], condition: ColumnElement[bool], now: Micros, due: Micros
+) -> int:
+    """`ok` -> `deleting` for those that `condition` still holds for."""
+    if not some:
+        return 0
+    changed = connection.execute(
+        update(blob).where(blob.c.digest.in_(some), condition).values(state=DELETING, due=due, changed=now)
+    )
+    return changed.rowcount
+
+
+def set_gone(connection: Connection, some: Sequence[Digest], condition: ColumnElement[bool]) -> None:
+    """`deleting` -> `gone` for those that `condition` still holds for."""
+    connection.execute(update(blob).where(blob.c.digest.in_(some), condition).values(state=GONE))
+
+
+def set_ok(connection: Connection, some: Sequence[Digest], condition: ColumnElement[bool], now: Micros) -> int:
+    """`deleting` -> `ok` for those that `condition` holds for."""
+    changed = connection.execute(
+        update(blob)
+        .where(blob.c.digest.in_(some), blob.c.state == DELETING, condition)
+        .values(state=OK, due=None, changed=now)
+    )
+    return changed.rowcount
+
+
+def swept(connection: Connection) -> int | None:
+    """When the last sweep was."""
+    return connection.execute(select(store.c.swept).where(store.c.id == 1)).scalar_one_or_none()
+
+
+def set_swept(connection: Connection, now: Micros) -> None:
+    """A sweep was now."""
+    connection.execute(update(store).where(store.c.id == 1).values(swept=now))
 
 
 # The owner

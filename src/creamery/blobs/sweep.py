@@ -1,0 +1,362 @@
+"""Garbage and eviction: the only code that unlinks blobs.
+
+A blob goes in steps, each of which may be the last one before a crash:
+
+1. `ok` -> `deleting`, with one UPDATE that asks every holder; or, when it is evicted, with its cached references;
+2. the grace passes, in which whoever needs the blob sets it back;
+3. `deleting` -> `gone`, asking every holder once more, in a transaction of its own;
+4. the file is unlinked;
+5. the row is deleted.
+
+Steps 3 to 5 run under a lock that the system frees with the process, so that whoever finds a row in `gone` and gets
+the lock knows that its sweep is dead, and finishes for it. A file without a row is garbage of a crash between link
+and commit; it gets a row in `gone` first, because a writer may be about to give it one in `ok`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import ColumnElement, Connection
+
+from creamery.blobs import tables
+from creamery.blobs.holders import Holder, cached_by, held_by, kept_by
+from creamery.blobs.incoming import Incoming
+from creamery.blobs.local import LocalStore
+from creamery.blobs.ownership import Layout, locked
+from creamery.blobs.reservations import Reservations
+from creamery.blobs.uses import Uses
+from creamery.clock import SECOND, Clock, Micros
+from creamery.contract import Digest
+from creamery.database import Committer, Database
+from creamery.faults import reach
+from creamery.limits import Limits
+from creamery.settings import Cache
+from creamery.telemetry import Telemetry, log
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+BATCH = 200
+BREAKER_BLOBS = 20
+JUMP_SECONDS = 60.0
+SLICES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a sweep did, or would do.
+
+    Attributes:
+        marked: blobs that nobody holds and that will go after the grace.
+        deleted: blobs that went.
+        orphans: files that no row knew and that went.
+        parts: part files that nobody wrote and that went.
+        skipped: why nothing was swept; None where all is well.
+    """
+
+    marked: int = 0
+    deleted: int = 0
+    orphans: int = 0
+    parts: int = 0
+    skipped: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evicted:
+    """What an eviction took, or would take."""
+
+    blobs: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """How much has to go: bytes, and whatever was last used before a moment."""
+
+    bytes: int
+    before: Micros
+
+
+class Sweeper:
+    """Sweeps and evicts, in any thread; several processes may do so at once."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - made by Blobs alone, from its own parts
+        self,
+        layout: Layout,
+        store: LocalStore,
+        incoming: Incoming,
+        reservations: Reservations,
+        uses: Uses,
+        database: Database,
+        committer: Committer,
+        limits: Limits,
+        cache: Cache,
+        clock: Clock,
+        telemetry: Telemetry,
+    ) -> None:
+        self._layout = layout
+        self._store = store
+        self._incoming = incoming
+        self._reservations = reservations
+        self._uses = uses
+        self._database = database
+        self._committer = committer
+        self._limits = limits
+        self._cache = cache
+        self._clock = clock
+        self._looked = (clock.now(), clock.monotonic())
+        self._slice = int(clock.now() // SECOND) % SLICES
+        self._swept = telemetry.counter("blobs_swept", "Blobs and orphans that were deleted.")
+        self._evicted = telemetry.counter("blobs_evicted", "Blobs that were evicted.")
+        self._evicted_bytes = telemetry.counter("blobs_evicted_bytes", "Bytes of the blobs that were evicted.")
+        self._refused = telemetry.counter("sweeps_skipped", "Sweeps that did nothing because something looked wrong.")
+
+    def sweep(self, holders: Sequence[Holder], *, dry_run: bool = False, slices: int = 1) -> Swept:
+        """Delete what nobody holds, has held or has used for the grace; at most `limits.sweep_blobs` a run.
+
+        Args:
+            holders: everybody who may hold a blob.
+            dry_run: count only.
+            slices: how many sixteenths of the tree are searched for files without a row.
+
+        Raises:
+            DatabaseUnavailable: a holder's question failed; nothing was deleted for it.
+        """
+        now = self._clock.now()
+        wrong = self._what_is_wrong(holders, now)
+        if wrong is not None:
+            self._refused.inc()
+            log.error("blobs.sweep_skipped", reason=wrong)
+            return Swept(skipped=wrong)
+        if dry_run:
+            return Swept(
+                marked=self._read(tables.count, self._garbage(holders, now)),
+                deleted=self._read(tables.count, tables.is_due(now)),
+                orphans=sum(1 for _ in self._orphans(now, slices)),
+                parts=sum(1 for _ in self._stale_parts(now)),
+            )
+        done = Swept(
+            deleted=self.delete_due(holders),
+            marked=self._mark(holders, now),
+            orphans=self._delete_orphans(now, slices),
+            parts=self._delete_parts(now),
+        )
+        self._write(tables.set_swept, now)
+        log.info("blobs.swept", marked=done.marked, deleted=done.deleted, orphans=done.orphans, parts=done.parts)
+        return done
+
+    def evict(self, holders: Sequence[Holder], *, dry_run: bool = False) -> Evicted:
+        """Bring cached blobs below `cache.max_bytes` and `cache.max_age`, and the disk above its reserve.
+
+        The least recently used go first; never one that a kept reference holds, never one that is leased.
+
+        Raises:
+            DatabaseUnavailable: a holder's question failed.
+        """
+        if not holders:
+            return Evicted()
+        self._uses.flush()
+        self.delete_due(holders)
+        cut = self._cut(holders)
+        evicted = Evicted()
+        passed_over = 0
+        while evicted.blobs < self._limits.sweep_blobs:
+            batch = self._candidates(holders, cut, evicted.bytes, passed_over)
+            chosen = [used for used in batch if not self._uses.is_leased(used.digest)]
+            if not batch:
+                break
+            taken = chosen if dry_run or not chosen else self._evict(holders, chosen)
+            passed_over += len(batch) if dry_run else len(batch) - len(taken)
+            evicted = Evicted(evicted.blobs + len(taken), evicted.bytes + sum(used.size for used in taken))
+        if evicted.blobs and not dry_run:
+            self._evicted.inc(evicted.blobs)
+            self._evicted_bytes.inc(evicted.bytes)
+            log.info("blobs.evicted", blobs=evicted.blobs, bytes=evicted.bytes)
+        return evicted
+
+    def delete_due(self, holders: Sequence[Holder]) -> int:
+        """Steps 3 to 5 for whatever is due; first those that a crash left in `gone`. Returns how many went."""
+        deleted = 0
+        while deleted < self._limits.sweep_blobs:
+            now = self._clock.now()
+            due = self._read(tables.digests, tables.is_due(now), BATCH)
+            if not due:
+                break
+            deleted += self._delete(due, partial(_set_gone, holders=holders, due=due, now=now))
+        return deleted
+
+    # What stands against it
+
+    def _what_is_wrong(self, holders: Sequence[Holder], now: Micros) -> str | None:
+        if not holders:
+            return "nobody has said yet who holds blobs"
+        if self._has_clock_jumped(now):
+            return "the clock has jumped"
+        garbage = self._read(tables.count, self._garbage(holders, now))
+        total = self._read(tables.count)
+        if garbage > BREAKER_BLOBS and garbage > total * self._limits.sweep_share:
+            return (
+                f"{garbage} of {total} blobs would go, more than limits.sweep_share allows; if that is right, raise it"
+                " for one sweep"
+            )
+        return None
+
+    def _has_clock_jumped(self, now: Micros) -> bool:
+        """Since this process looked last, by more than the monotonic clock says; or back behind the last sweep."""
+        wall, monotonic = self._looked
+        self._looked = (now, self._clock.monotonic())
+        drift = (now - wall) / SECOND - (self._looked[1] - monotonic)
+        swept = self._read(tables.swept)
+        if swept is not None and now < swept:
+            self._write(tables.set_swept, now)
+            return True
+        return abs(drift) > JUMP_SECONDS
+
+    # Garbage
+
+    def _garbage(self, holders: Sequence[Holder], now: Micros) -> ColumnElement[bool]:
+        """Blobs in `ok` that nobody holds, and that nobody has taken or used for the grace."""
+        return tables.is_idle(self._before(now)) & ~held_by(holders, tables.blob.c.digest)
+
+    def _mark(self, holders: Sequence[Holder], now: Micros) -> int:
+        """Step 1 for garbage."""
+        marked = 0
+        last = None
+        due = self._after(now, self._limits.sweep_grace_seconds)
+        while marked < self._limits.sweep_blobs:
+            found = self._read(tables.digests, self._garbage(holders, now), BATCH, last)
+            if not found:
+                break
+            last = found[-1]
+            unleased = [digest for digest in found if not self._uses.is_leased(digest)]
+            reach("sweep.marked")
+            marked += self._write(tables.set_deleting, unleased, self._garbage(holders, now), now, due)
+            reach("sweep.deleting")
+        return marked
+
+    def _delete(self, digests: Sequence[Digest], set_gone: Callable[[Connection], None]) -> int:
+        """Steps 3 to 5."""
+        with locked(self._layout.sweeping, self._clock, self._limits.lock_seconds):
+            self._committer.write(set_gone)  # 3
+            reach("sweep.gone")
+            gone = self._read(tables.those_gone, digests)
+            for digest in gone:
+                self._store.delete(digest)  # 4
+            reach("sweep.unlinked")
+            deleted = self._write(tables.remove_gone, gone)  # 5
+        self._swept.inc(deleted)
+        return deleted
+
+    # Files without a row
+
+    def _delete_orphans(self, now: Micros, slices: int) -> int:
+        deleted = 0
+        orphans = self._orphans(now, slices)
+        while deleted < self._limits.sweep_blobs and (batch := list(islice(orphans, BATCH))):
+            deleted += self._delete([fresh.digest for fresh in batch], partial(_add_gone, orphans=batch, now=now))
+        self._slice = (self._slice + slices) % SLICES
+        return deleted
+
+    def _orphans(self, now: Micros, slices: int) -> Iterator[tables.Fresh]:
+        """Files older than the grace that no row knows, in some slices of the tree."""
+        wanted = {(self._slice + step) % SLICES for step in range(slices)}
+        old = (
+            tables.Fresh(digest, size, 0)
+            for digest, size in self._store.list("0123456789abcdef"[number] for number in sorted(wanted))
+            if self._store.linked(digest) < self._before(now)
+        )
+        while batch := list(islice(old, BATCH)):
+            digests = [fresh.digest for fresh in batch]
+            known = set(self._read(tables.those_known, digests))
+            yield from (fresh for fresh in batch if fresh.digest not in known)
+
+    def _stale_parts(self, now: Micros) -> Iterator[Path]:
+        before = now // SECOND - self._limits.part_seconds
+        return (path for path, changed in self._incoming.abandoned() if changed < before)
+
+    def _delete_parts(self, now: Micros) -> int:
+        deleted = 0
+        for path in self._stale_parts(now):
+            path.unlink(missing_ok=True)
+            deleted += 1
+        return deleted
+
+    # Eviction
+
+    def _cut(self, holders: Sequence[Holder]) -> Cut:
+        """What must go. The sum over all blobs is asked first: it is cheap and nearly always small enough."""
+        now = self._clock.now()
+        before = Micros(now - int(self._cache.max_age * SECOND)) if self._cache.max_age else Micros(0)
+        over = 0
+        if self._read(tables.total_bytes) > self._cache.max_bytes:
+            over = self._read(tables.total_bytes, self._evictable(holders)) - self._cache.max_bytes
+        lacking = -self._reservations.free()
+        if lacking > 0:
+            lacking -= self._read(tables.total_bytes, tables.blob.c.state == tables.DELETING)
+        return Cut(max(over, lacking, 0), before)
+
+    def _evictable(self, holders: Sequence[Holder]) -> ColumnElement[bool]:
+        digest = tables.blob.c.digest
+        return (tables.blob.c.state == tables.OK) & ~kept_by(holders, digest) & cached_by(holders, digest)
+
+    def _candidates(
+        self, holders: Sequence[Holder], cut: Cut, evicted_bytes: int, passed_over: int
+    ) -> list[tables.Used]:
+        """The next ones to go: as many of the least recently used as bring the size down, or as are too old."""
+        found = self._read(tables.least_recently_used, self._evictable(holders), BATCH, passed_over)
+        chosen = []
+        for used in found:
+            if evicted_bytes >= cut.bytes and used.used >= cut.before:
+                break
+            chosen.append(used)
+            evicted_bytes += used.size
+        return chosen
+
+    def _evict(self, holders: Sequence[Holder], chosen: Sequence[tables.Used]) -> list[tables.Used]:
+        """Step 1 for eviction: the references become "known, not here" in the same transaction."""
+        now = self._clock.now()
+        due = self._after(now, self._limits.evict_grace_seconds)
+
+        def forget(connection: Connection) -> set[Digest]:
+            digests = tables.take_unused(connection, chosen, self._evictable(holders))
+            for holder in holders:
+                holder.forget(connection, digests)
+            tables.set_deleting(connection, digests, tables.blob.c.state == tables.OK, now, due)
+            return set(digests)
+
+        taken = self._committer.write(forget)
+        return [used for used in chosen if used.digest in taken]
+
+    def _read(self, question: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return self._database.read(lambda connection: question(connection, *args, **kwargs))
+
+    def _write(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return self._committer.write(lambda connection: work(connection, *args, **kwargs))
+
+    def _before(self, now: Micros) -> Micros:
+        return Micros(now - int(self._limits.sweep_grace_seconds * SECOND))
+
+    @staticmethod
+    def _after(now: Micros, seconds: float) -> Micros:
+        return Micros(now + int(seconds * SECOND))
+
+
+def _set_gone(connection: Connection, holders: Sequence[Holder], due: Sequence[Digest], now: Micros) -> None:
+    """Step 3. What somebody holds after all is `ok` again: its reference was made in the moment of step 1."""
+    held = held_by(holders, tables.blob.c.digest)
+    tables.set_gone(connection, due, tables.is_due(now) & ~held)
+    restored = tables.set_ok(connection, due, tables.is_due(now) & held, now)
+    if restored:
+        log.warning("blobs.restored", blobs=restored)
+
+
+def _add_gone(connection: Connection, orphans: Sequence[tables.Fresh], now: Micros) -> None:
+    """A row in `gone` for each file that has none: from here on its writer, if there is one, waits and writes anew."""
+    for fresh in orphans:
+        tables.add(connection, fresh, now, tables.GONE)
