@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 _EPOCH = (2024, 1, 2, 3, 4, 6)
+_MOMENT = 1_704_164_646  # the same; a zip knows no time before 1980
 
 _BACKEND = '''\
 """Builds this project's wheel with the standard library alone, so that no build needs the network."""
@@ -143,6 +144,6 @@ def _tarred(members: Mapping[str, bytes]) -> bytes:
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for path, data in members.items():
             entry = tarfile.TarInfo(path)
-            entry.size = len(data)
+            entry.size, entry.mtime = len(data), _MOMENT
             archive.addfile(entry, io.BytesIO(data))
     return gzip.compress(buffer.getvalue(), compresslevel=1, mtime=0)
