@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from creamery.blobs import Blobs, Holder
 from creamery.clock import Clock
 from creamery.database import Committer, Database, Generations
 from creamery.egress import Egress
-from creamery.http import Route
+from creamery.http import Problem, Route
 from creamery.jobs import Handler, Schedule
 from creamery.settings import Settings
 from creamery.telemetry import Telemetry
@@ -58,6 +59,7 @@ class Door:
         holders: which blobs its tables refer to.
         schedules: which jobs it wants at which distance.
         checks: what `/readyz` asks it.
+        refusals: what its errors look like on the wire.
         start, stop: called on the event loop when the hub has begun to listen, and before it ends.
     """
 
@@ -67,5 +69,6 @@ class Door:
     holders: tuple[Holder, ...] = ()
     schedules: tuple[Schedule, ...] = ()
     checks: tuple[HealthCheck, ...] = ()
+    refusals: Mapping[type[Exception], Callable[[Any], Problem]] = field(default_factory=dict)
     start: Callable[[], Awaitable[None]] | None = None
     stop: Callable[[], Awaitable[None]] | None = None

@@ -1,0 +1,223 @@
+"""What the index keeps in memory: projects with their rendered pages, and files that are here.
+
+A warm page and a cached file cost no statement. Everything here can be dropped at any time; it is doubted when
+another process has changed the index (`Generations`), and then each project costs one point read to be believed again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
+
+from creamery.contract import Digest, ProjectName
+from creamery.database import Committer, Database, Generations
+from creamery.index.project import KeptFile, KnownProject
+from creamery.index.simple import Encoding, Format, Listing, Page, render, render_projects
+from creamery.index.tables import FORGOTTEN, find_file, find_project, listed_files, project_names
+from creamery.limits import Limits
+from creamery.telemetry import Telemetry
+from creamery.threads import Pools
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Entry:
+    """A project in memory.
+
+    Attributes:
+        checked: when its upstream last said that this is current (`Clock.monotonic`); None: not in this process.
+        pages: what is rendered of it.
+    """
+
+    project: KnownProject
+    epoch: int
+    checked: float | None = None
+    pages: dict[tuple[Format, Listing], Page] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file (or its METADATA) that is here, ready to be sent."""
+
+    digest: Digest
+    size: int
+    pinned: bool = False
+
+
+class Catalog:
+    """Projects and files in memory, bounded. Used on the event loop only, but for `doubt_from_thread`."""
+
+    def __init__(
+        self,
+        database: Database,
+        committer: Committer,
+        generations: Generations,
+        pools: Pools,
+        limits: Limits,
+        telemetry: Telemetry,
+    ) -> None:
+        self._database = database
+        self._generations = generations
+        self._pools = pools
+        self._limits = limits
+        self._epoch = 0
+        self._entries: OrderedDict[ProjectName, Entry] = OrderedDict()
+        self._files: OrderedDict[tuple[str, str], StoredFile] = OrderedDict()
+        self._making: dict[object, asyncio.Task[Any]] = {}
+        self._looking = asyncio.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._renders = telemetry.counter("index_renders", "Pages rendered.", ["format"])
+        self._page_bytes = telemetry.gauge("index_page_bytes", "Rendered pages in memory, in bytes.")
+        self._bytes = 0
+        generations.on_change("index", self.doubt_from_thread)
+        committer.on_commit(lambda announced: self.doubt_from_thread() if FORGOTTEN in announced else None)
+
+    def start(self) -> None:
+        """Remember the loop that everything here belongs to."""
+        self._loop = asyncio.get_running_loop()
+
+    async def settle(self) -> None:
+        """See what other processes have committed; called before every answer."""
+        if not self._generations.moved():
+            return
+        if self._database.is_sqlite:
+            async with self._looking:
+                if self._generations.moved():
+                    await self._pools.database.run(self._generations.look)
+        else:
+            await self._pools.database.run(self._generations.look)
+
+    def doubt(self) -> None:
+        """Believe nothing that is in memory without asking the database once more."""
+        self._epoch += 1
+        self._files.clear()
+
+    def doubt_from_thread(self) -> None:
+        """`doubt`, from any thread."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self.doubt)
+
+    async def project(self, name: ProjectName) -> Entry | None:
+        """A project that the hub knows; no statement when it is in memory, else one point read."""
+        entry = self._entries.get(name)
+        if entry is not None and entry.epoch == self._epoch:
+            self._entries.move_to_end(name)
+            return entry
+        epoch = self._epoch
+        project = await self._pools.database.run(self._database.read, lambda connection: find_project(connection, name))
+        return None if project is None else self.remember(project, epoch)
+
+    def remember(self, project: KnownProject, epoch: int | None = None) -> Entry:
+        """Take in a project's row as it is now; pages that it makes untrue are dropped."""
+        entry = self._entries.get(project.name)
+        if entry is None:
+            entry = self._entries[project.name] = Entry(project, self._epoch)
+        elif project.revision < entry.project.revision:
+            return entry  # read before a change that is known already
+        elif project.revision != entry.project.revision:
+            self._drop_pages(entry, ("all", "here"))
+        elif project.here_revision != entry.project.here_revision:
+            self._drop_pages(entry, ("here",))
+        entry.project = project
+        entry.epoch = self._epoch if epoch is None else epoch
+        self._entries.move_to_end(project.name)
+        while len(self._entries) > self._limits.known_projects:
+            _, oldest = self._entries.popitem(last=False)
+            self._drop_pages(oldest, ("all", "here"))
+        return entry
+
+    def remember_from_thread(self, project: KnownProject) -> None:
+        """`remember`, from any thread."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self.remember, project)
+
+    async def page(self, entry: Entry, page_format: Format, listing: Listing, encoding: Encoding) -> tuple[Page, bytes]:
+        """A project's page and its bytes; rendered and compressed once, however many ask at the same time."""
+        page = entry.pages.get((page_format, listing))
+        if page is None:
+            key = (entry.project.name, entry.project.revision, entry.project.here_revision, page_format, listing)
+            page = await self._once(key, lambda: self._render(entry, page_format, listing))
+        body = page.body(encoding)
+        if body is None:
+            body = await self._once((id(page), encoding), lambda: self._encode(page, encoding))
+            self._make_room(entry)
+        return page, body
+
+    async def projects_page(self, page_format: Format) -> Page:
+        """The list of all projects that the hub knows; rendered at each request, for it is seldom asked."""
+        names = await self._pools.database.run(self._database.read, project_names)
+        return await self._pools.cpu.run(render_projects, names, page_format)
+
+    def stored(self, project: str, filename: str) -> StoredFile | None:
+        """A file that is known to be here, without a statement."""
+        key = (project, filename)
+        stored = self._files.get(key)
+        if stored is not None:
+            self._files.move_to_end(key)
+        return stored
+
+    def remember_file(self, project: str, filename: str, stored: StoredFile) -> None:
+        """This file is here."""
+        self._files[project, filename] = stored
+        while len(self._files) > self._limits.known_files:
+            self._files.popitem(last=False)
+
+    def forget_file(self, project: str, filename: str) -> None:
+        """This file is here no more, or not as it should be."""
+        self._files.pop((project, filename), None)
+
+    async def file(self, project: ProjectName, filename: str) -> KeptFile | None:
+        """A file's row: one point read."""
+        return await self._pools.database.run(
+            self._database.read, lambda connection: find_file(connection, project, filename)
+        )
+
+    async def _render(self, entry: Entry, page_format: Format, listing: Listing) -> Page:
+        project = entry.project
+        files = await self._pools.database.run(
+            self._database.read, lambda connection: listed_files(connection, project.id)
+        )
+        page = await self._pools.cpu.run(render, project, files, page_format, listing)
+        self._renders.labels(page_format).inc()
+        if entry.project is project:
+            entry.pages[page_format, listing] = page
+            self._account(page.size)
+            self._make_room(entry)
+        return page
+
+    async def _encode(self, page: Page, encoding: Encoding) -> bytes:
+        before = page.size
+        body = await self._pools.cpu.run(page.encode, encoding)
+        self._account(page.size - before)
+        return body
+
+    async def _once(self, key: object, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """What `make` makes; who asks for the same thing meanwhile waits for the same making."""
+        task = self._making.get(key)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(make())
+            self._making[key] = task
+            task.add_done_callback(lambda _: self._making.pop(key, None))
+        return cast("T", await asyncio.shield(task))
+
+    def _drop_pages(self, entry: Entry, listings: tuple[Listing, ...]) -> None:
+        for key in [key for key in entry.pages if key[1] in listings]:
+            self._account(-entry.pages.pop(key).size)
+
+    def _make_room(self, keep: Entry) -> None:
+        """Drop the pages that were not asked for the longest, until all fit."""
+        if self._bytes <= self._limits.page_cache_bytes:
+            return
+        for entry in list(self._entries.values()):
+            if entry is not keep and entry.pages:
+                self._drop_pages(entry, ("all", "here"))
+                if self._bytes <= self._limits.page_cache_bytes:
+                    return
+
+    def _account(self, size: int) -> None:
+        self._bytes += size
+        self._page_bytes.set(self._bytes)

@@ -1,0 +1,223 @@
+"""Is what the hub knows of a project current? Asks upstream before a page is served, once for all who ask together.
+
+The promise (Havarti's): the newest version is visible at once. The other promise: an upstream that is down, hangs or
+talks nonsense slows nothing and takes nothing away; what is known is served stale within a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy import Connection
+
+from creamery.clock import Clock
+from creamery.contract import ProjectName
+from creamery.database import Committer, DatabaseUnavailable, DiskFull, WritesBusy
+from creamery.index.catalog import Catalog, Entry
+from creamery.index.metadata import enqueue_metadata
+from creamery.index.project import KnownProject, ProjectPage
+from creamery.index.simple import Listing
+from creamery.index.tables import save_page, unlist_project
+from creamery.index.upstream import Fetched, Upstreams, UpstreamDown, Validators
+from creamery.limits import Limits
+from creamery.telemetry import Telemetry, log
+
+Outcome = Literal["hit", "revalidated", "changed", "stale"]
+
+
+class UnknownProject(Exception):
+    """No such project, here or upstream."""
+
+    def __init__(self, name: ProjectName) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A project as it may be shown now.
+
+    Attributes:
+        outcome: how it was found; `stale`: the upstream could not be asked.
+        reason: why it is stale.
+        listing: which files a page shows.
+        fresh_for: seconds for which nobody need ask again.
+    """
+
+    entry: Entry
+    outcome: Outcome
+    reason: str | None = None
+    listing: Listing = "all"
+    fresh_for: float = 0.0
+
+
+@dataclass(slots=True)
+class _Refresh:
+    task: asyncio.Task[tuple[Entry, Outcome] | None]
+    given_up: bool = False
+
+
+class Freshness:
+    """Revalidates projects. Used on the event loop only."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        upstreams: Upstreams,
+        committer: Committer,
+        clock: Clock,
+        limits: Limits,
+        telemetry: Telemetry,
+        *,
+        offline_listing: Listing,
+    ) -> None:
+        self._catalog = catalog
+        self._upstreams = upstreams
+        self._committer = committer
+        self._clock = clock
+        self._limits = limits
+        self._offline_listing = offline_listing
+        self._refreshes: dict[ProjectName, _Refresh] = {}
+        self._unknown: dict[ProjectName, float] = {}
+        self._views = telemetry.counter("index_pages", "Project pages asked for.", ["outcome"])
+
+    async def view(self, name: ProjectName) -> View:
+        """The project, current as far as its upstream can be asked.
+
+        Raises:
+            UnknownProject: it is not known here, and no upstream has it.
+            UpstreamDown: it is not known here, and an upstream cannot be asked.
+        """
+        entry = await self._catalog.project(name)
+        try:
+            view = await self._view(name, entry)
+        except UnknownProject:
+            self._views.labels("unknown").inc()
+            raise
+        self._views.labels(view.outcome).inc()
+        return view
+
+    async def _view(self, name: ProjectName, entry: Entry | None) -> View:
+        if entry is not None and not entry.project.listed:
+            entry = None
+        if not self._upstreams.configured:
+            if entry is None:
+                raise UnknownProject(name)
+            return View(entry, "hit")
+        now = self._clock.monotonic()
+        if entry is not None and entry.checked is not None:
+            fresh_for = entry.checked + self._upstreams.max_age(entry.project.upstream) - now
+            if fresh_for > 0:
+                return View(entry, "hit", fresh_for=fresh_for)
+        if entry is None and self._is_known_to_be_unknown(name, now):
+            raise UnknownProject(name)
+        down = self._upstreams.first_down(None if entry is None else entry.project.upstream)
+        if down is not None and down.outage is not None:
+            if entry is None:
+                raise UpstreamDown(down.host, down.outage.reason)
+            return self._stale(entry, down.outage.reason)
+        return await self._ask(name, entry)
+
+    async def _ask(self, name: ProjectName, entry: Entry | None) -> View:
+        refresh = self._refreshes.get(name)
+        if refresh is None:
+            refresh = self._refreshes[name] = _Refresh(asyncio.get_running_loop().create_task(self._refresh(name)))
+            refresh.task.add_done_callback(lambda _: self._refreshes.pop(name, None))
+        if entry is not None:
+            patience = 0.0 if refresh.given_up else self._upstreams.patience()
+            done, _ = await asyncio.wait({refresh.task}, timeout=patience)
+            if not done:
+                refresh.given_up = True
+                refresh.task.add_done_callback(_hear)
+                self._upstreams.silent(name)
+                return self._stale(entry, f"no whole answer within {patience:.1f} s")
+        try:
+            found = await asyncio.shield(refresh.task)
+        except (UpstreamDown, DiskFull, WritesBusy, DatabaseUnavailable) as error:
+            if entry is None:
+                raise
+            return self._stale(entry, getattr(error, "reason", str(error)))
+        if found is None:
+            raise UnknownProject(name)
+        return View(found[0], found[1], fresh_for=self._upstreams.max_age(found[0].project.upstream))
+
+    def _stale(self, entry: Entry, reason: str) -> View:
+        is_down = self._upstreams.first_down(entry.project.upstream) is not None
+        log.warning("index.stale", project=entry.project.name, reason=reason)
+        return View(entry, "stale", reason=reason, listing=self._offline_listing if is_down else "all")
+
+    def _is_known_to_be_unknown(self, name: ProjectName, now: float) -> bool:
+        until = self._unknown.get(name)
+        return until is not None and now < until
+
+    async def _refresh(self, name: ProjectName) -> tuple[Entry, Outcome] | None:
+        entry = await self._catalog.project(name)
+        started = self._clock.monotonic()
+        fetched = await self._upstreams.fetch(name, None if entry is None else _validators(entry.project))
+        if fetched is None:
+            self._remember_unknown(name)
+            if entry is not None and entry.project.listed:
+                await self._unlist(name)
+            return None
+        if fetched.page is None and entry is not None:
+            entry.checked = started
+            return entry, "revalidated"
+        entry = await self._save(fetched)
+        entry.checked = started
+        return entry, "changed"
+
+    async def _save(self, fetched: Fetched) -> Entry:
+        page = fetched.page
+        assert page is not None and fetched.page_digest is not None  # noqa: S101, PT018 - only a known page comes without
+        digest, now = fetched.page_digest, self._clock.now()
+
+        def write(connection: Connection) -> tuple[KnownProject, list[str]]:
+            saved = save_page(
+                connection,
+                page,
+                upstream=fetched.upstream,
+                etag=fetched.etag,
+                last_modified=fetched.last_modified,
+                page_digest=digest,
+                now=now,
+            )
+            if _lacks_metadata(page):
+                enqueue_metadata(connection, page.name, now)
+            return saved
+
+        project, conflicts = await self._committer.commit(write)
+        for filename in conflicts:
+            log.error("index.hash_changed", project=page.name, file=filename, upstream=fetched.upstream)
+        return self._catalog.remember(project)
+
+    async def _unlist(self, name: ProjectName) -> None:
+        now = self._clock.now()
+        project = await self._committer.commit(lambda connection: unlist_project(connection, name, now))
+        log.warning("index.project_gone", project=name)
+        if project is not None:
+            self._catalog.remember(project)
+
+    def _remember_unknown(self, name: ProjectName) -> None:
+        now = self._clock.monotonic()
+        if len(self._unknown) >= self._limits.known_projects:
+            self._unknown = {each: until for each, until in self._unknown.items() if until > now}
+        if len(self._unknown) < self._limits.known_projects:
+            self._unknown[name] = now + self._limits.unknown_seconds
+
+
+def _validators(project: KnownProject) -> Validators | None:
+    if project.upstream is None or not project.listed:
+        return None
+    return Validators(project.upstream, project.etag, project.last_modified, project.page_digest)
+
+
+def _lacks_metadata(page: ProjectPage) -> bool:
+    return any(file.filename.endswith(".whl") and not file.has_metadata for file in page.files)
+
+
+def _hear(task: asyncio.Task[tuple[Entry, Outcome] | None]) -> None:
+    """Nobody waits for this task any more; its failure was logged where it happened."""
+    if not task.cancelled():
+        task.exception()

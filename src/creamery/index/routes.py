@@ -1,0 +1,344 @@
+"""The index on the wire: `/simple/` and `/i/` (one view), and one address for every file.
+
+| path | answer |
+|---|---|
+| `/simple/`, `/i/` | the projects that the hub knows (PEP 503, PEP 691) |
+| `/simple/{project}/`, `/i/{project}/` | a project's page |
+| `/i/{project}/{file}` | a file, from here or through here |
+| `/i/{project}/{file}.metadata` | a wheel's METADATA (PEP 658) |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from creamery.blobs import BlobCorrupt, BlobMissing, Blobs
+from creamery.contract import InvalidName, ProjectName, check_filename, normalize
+from creamery.http import (
+    BlobResponse,
+    BytesResponse,
+    FollowResponse,
+    Needs,
+    Problem,
+    RawHeaders,
+    Route,
+    header_of,
+    is_not_modified,
+    negotiate,
+    negotiate_encoding,
+    note,
+    quoted,
+)
+from creamery.index.catalog import Catalog, StoredFile
+from creamery.index.download import Downloads, FileGone, WrongBytes
+from creamery.index.freshness import Freshness, UnknownProject, View
+from creamery.index.metadata import MetadataFiles, NoMetadata
+from creamery.index.project import KeptFile
+from creamery.index.simple import CONTENT_TYPES, Encoding, Format, Page, advertised_metadata
+from creamery.index.upstream import UpstreamDown
+
+METADATA = ".metadata"
+
+FILE_TYPE = "application/octet-stream"
+METADATA_TYPE = "text/plain; charset=utf-8"
+
+# What people uploaded somewhere is never rendered on the hub's origin.
+_FILE_HEADERS: tuple[tuple[bytes, bytes], ...] = (
+    (b"cache-control", b"public, max-age=31536000, immutable"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; sandbox"),
+)
+_UNSETTLED_HEADERS: tuple[tuple[bytes, bytes], ...] = ((b"cache-control", b"no-cache"), *_FILE_HEADERS[1:])
+
+_LATEST = "application/vnd.pypi.simple.latest+"
+_OFFERS: dict[str, tuple[Format, str]] = {
+    CONTENT_TYPES["json"]: ("json", CONTENT_TYPES["json"]),
+    f"{_LATEST}json": ("json", CONTENT_TYPES["json"]),
+    CONTENT_TYPES["html"]: ("html", CONTENT_TYPES["html"]),
+    f"{_LATEST}html": ("html", CONTENT_TYPES["html"]),
+    "text/html": ("html", "text/html; charset=utf-8"),
+}
+_CLIENTS_LIKE = tuple(_OFFERS)
+_BROWSERS_LIKE = ("text/html", *(offer for offer in _OFFERS if offer != "text/html"))
+_ENCODINGS = ("zstd", "gzip", "identity")
+
+RETRY_SECONDS = "5"
+
+
+class Routes:
+    """The endpoints, over the rules of the index."""
+
+    def __init__(
+        self, catalog: Catalog, freshness: Freshness, downloads: Downloads, metadata: MetadataFiles, blobs: Blobs
+    ) -> None:
+        self._catalog = catalog
+        self._freshness = freshness
+        self._downloads = downloads
+        self._metadata = metadata
+        self._blobs = blobs
+
+    def table(self) -> tuple[Route, ...]:
+        """What the index answers, and who may ask."""
+        anyone = Needs.ANYONE
+        views = [
+            route
+            for view in ("simple", "i")
+            for route in (
+                Route(("GET",), f"/{view}", self.projects_without_slash, anyone),
+                Route(("GET",), f"/{view}/", self.projects, anyone),
+                Route(("GET",), f"/{view}/{{project}}", self.project_without_slash, anyone),
+                Route(("GET",), f"/{view}/{{project}}/", self.project, anyone),
+            )
+        ]
+        return (
+            Route(("GET",), "/i/{project}/{file}", self.file, anyone),
+            Route(("GET",), "/i/{project}/{file}.metadata", self.metadata, anyone),
+            *views,
+        )
+
+    async def projects(self, request: Request) -> Response:
+        """The list of projects."""
+        page_format, content_type = _format_of(request)
+        await self._catalog.settle()
+        page = await self._catalog.projects_page(page_format)
+        return _page_response(request, page, page.identity, "identity", content_type, [(b"cache-control", b"no-cache")])
+
+    async def projects_without_slash(self, request: Request) -> Response:
+        """As bandersnatch asks; a page whose links are relative to the slash is led there."""
+        page_format, _ = _format_of(request)
+        if page_format == "html":
+            return _moved(request, f"{request.url.path.rpartition('/')[2]}/")
+        return await self.projects(request)
+
+    async def project(self, request: Request) -> Response:
+        """A project's page."""
+        written = request.path_params["project"]
+        name = _project_name(written)
+        if name != written:
+            return _moved(request, f"../{name}/")
+        page_format, content_type = _format_of(request)
+        await self._catalog.settle()
+        view = await self._freshness.view(name)
+        accepted = header_of(request.scope, b"accept-encoding")
+        encoding = cast("Encoding", negotiate_encoding(accepted, _ENCODINGS))
+        page, body = await self._catalog.page(view.entry, page_format, view.listing, encoding)
+        note(request.scope, cache=view.outcome)
+        return _page_response(request, page, body, encoding, content_type, _freshness_headers(view))
+
+    async def project_without_slash(self, request: Request) -> Response:
+        """The one redirect, to the normalised name with its slash."""
+        return _moved(request, f"{_project_name(request.path_params['project'])}/")
+
+    async def file(self, request: Request) -> Response:
+        """A file's bytes."""
+        project, filename = request.path_params["project"], request.path_params["file"]
+        await self._catalog.settle()
+        stored = self._catalog.stored(project, filename)
+        if stored is not None:
+            response = await self._send_stored(request, project, filename, stored, FILE_TYPE)
+            if response is not None:
+                return response
+        name = _project_name(project)
+        if name != project:
+            return _moved(request, f"../{name}/{_filename(filename)}")
+        file = await self._find(name, _filename(filename))
+        size = file.listed_file.size
+        if file.digest is not None and size is not None and stored is None:
+            stored = StoredFile(file.digest, size, file.pinned)
+            response = await self._send_stored(request, name, filename, stored, FILE_TYPE)
+            if response is not None:
+                self._catalog.remember_file(name, filename, stored)
+                return response
+        return await self._fetch(request, file)
+
+    async def metadata(self, request: Request) -> Response:
+        """A wheel's METADATA, stored or upstream's."""
+        project, filename = request.path_params["project"], request.path_params["file"]
+        await self._catalog.settle()
+        key = filename + METADATA
+        stored = self._catalog.stored(project, key)
+        if stored is None:
+            name = _project_name(project)
+            if name != project:
+                return _moved(request, f"../{name}/{_filename(filename)}{METADATA}")
+            file = await self._find(name, _filename(filename))
+            if file.metadata_digest is not None and file.metadata_size is not None:
+                stored = StoredFile(file.metadata_digest, file.metadata_size)
+            elif advertised_metadata(file, "all"):
+                stored = await self._metadata.fetch(file)
+            else:
+                raise _not_found(f"There is no METADATA of {filename} beside it.", "Read it out of the file itself.")
+            self._catalog.remember_file(name, key, stored)
+        response = await self._send_stored(request, project, key, stored, METADATA_TYPE)
+        if response is None:  # gone from the disk: it comes anew
+            file = await self._find(_project_name(project), _filename(filename))
+            stored = await self._metadata.fetch(file)
+            extent = await self._blobs.prepare(stored.digest, stored.size)
+            headers = _FILE_HEADERS
+            return BlobResponse(extent, etag=quoted(stored.digest), media_type=METADATA_TYPE, headers=headers)
+        return response
+
+    async def _send_stored(
+        self, request: Request, project: str, name: str, stored: StoredFile, media_type: str
+    ) -> Response | None:
+        """The response for bytes that are here; None where they turn out not to be."""
+        try:
+            extent = await self._blobs.prepare(stored.digest, stored.size)
+        except (BlobMissing, BlobCorrupt):
+            self._catalog.forget_file(project, name)
+            return None
+        self._blobs.used(stored.digest)
+        note(request.scope, cache="hit")
+        self._downloads.count("hit")
+        return BlobResponse(extent, etag=quoted(stored.digest), media_type=media_type, headers=_FILE_HEADERS)
+
+    async def _find(self, name: ProjectName, filename: str) -> KeptFile:
+        """A file's row; where there is none its project's page is asked for first.
+
+        Raises:
+            UnknownProject, UpstreamDown: as `Freshness.view`.
+            Problem: 404, the project has no such file.
+        """
+        file = await self._catalog.file(name, filename)
+        if file is None:
+            await self._freshness.view(name)
+            file = await self._catalog.file(name, filename)
+        if file is None:
+            raise _not_found(f"{name} has no file {filename}.", f"/simple/{name}/ lists those that it has.")
+        return file
+
+    async def _fetch(self, request: Request, file: KeptFile) -> Response:
+        """The response for bytes that are at the upstream."""
+        etag = None if file.expected is None else quoted(file.expected)
+        headers: RawHeaders = _FILE_HEADERS if etag is not None else _UNSETTLED_HEADERS
+        size = file.listed_file.size
+        if etag is not None and is_not_modified(request.scope, etag):
+            return BytesResponse(b"", [*headers, (b"etag", etag.encode())], status=304)
+        if request.method == "HEAD" and size is not None:
+            return _head(size, etag, headers)
+        part = await self._downloads.follow(file)
+        note(request.scope, cache="miss")
+        self._downloads.count("miss")
+        return FollowResponse(part, etag=etag, media_type=FILE_TYPE, headers=headers)
+
+
+def refusals() -> dict[type[Exception], Callable[[Any], Problem]]:
+    """What the index's errors look like on the wire."""
+    return {
+        UnknownProject: lambda error: _not_found(
+            f"There is no project {error.name}, neither here nor upstream.", "Check its spelling."
+        ),
+        UpstreamDown: lambda error: Problem(
+            503,
+            "Upstream unreachable",
+            f"This is not here, and its upstream cannot be asked: {error.reason}.",
+            remedy="Ask again in a moment; what was installed through the hub before installs meanwhile.",
+            headers={"Retry-After": RETRY_SECONDS},
+        ),
+        FileGone: lambda error: _not_found(f"Its upstream lists this file and does not have it: {error}.", ""),
+        WrongBytes: lambda error: Problem(
+            502,
+            "Wrong bytes from upstream",
+            str(error),
+            remedy="Nothing of it was kept. If this lasts, tell whoever runs the upstream.",
+            headers={"Retry-After": RETRY_SECONDS},
+        ),
+        NoMetadata: lambda error: _not_found(f"The METADATA cannot be had: {error}.", "Read it out of the file itself."),
+    }
+
+
+def _project_name(written: str) -> ProjectName:
+    try:
+        return normalize(written)
+    except InvalidName as error:
+        raise _not_found(f"{error}.", "Check its spelling.") from error
+
+
+def _filename(written: str) -> str:
+    try:
+        return check_filename(written)
+    except InvalidName as error:
+        raise _not_found(f"{error}.", "Take the address from the project's page.") from error
+
+
+def _not_found(detail: str, remedy: str) -> Problem:
+    return Problem(404, "Not found", detail, remedy=remedy)
+
+
+def _format_of(request: Request) -> tuple[Format, str]:
+    """Which format is asked for, and its content type: `?format=` wins over `Accept` (PEP 691)."""
+    if request.scope["query_string"]:
+        asked = request.query_params.get("format")
+        if asked is not None:
+            if asked not in _OFFERS:
+                raise _not_acceptable(f"?format={asked}")
+            return _OFFERS[asked]
+    accept = header_of(request.scope, b"accept")
+    chosen = negotiate(accept, _CLIENTS_LIKE if accept and "vnd.pypi.simple" in accept else _BROWSERS_LIKE)
+    if chosen is None:
+        raise _not_acceptable(f"Accept: {accept}")
+    return _OFFERS[chosen]
+
+
+def _not_acceptable(asked: str) -> Problem:
+    return Problem(
+        406,
+        "Not acceptable",
+        f"{asked} names nothing that this page comes in.",
+        remedy=f"It comes as {', '.join(_OFFERS)}.",
+        headers={"Vary": "Accept"},
+    )
+
+
+def _freshness_headers(view: View) -> list[tuple[bytes, bytes]]:
+    """How long the page may be taken as current, and where it comes from (RFC 9211)."""
+    seconds = int(view.fresh_for)
+    control = b"max-age=%d" % seconds if seconds and view.outcome != "stale" else b"no-cache"
+    headers = [(b"cache-control", control)]
+    if view.outcome == "stale":
+        reason = "".join(character for character in view.reason or "" if " " <= character <= "~" and character not in '"\\')
+        headers.append((b"cache-status", f'creamery; hit; fwd=stale; detail="{reason[:200]}"'.encode("ascii")))
+    return headers
+
+
+def _page_response(
+    request: Request,
+    page: Page,
+    body: bytes,
+    encoding: Encoding,
+    content_type: str,
+    headers: list[tuple[bytes, bytes]],
+) -> Response:
+    etag = page.etag(encoding)
+    headers += [(b"etag", etag.encode("ascii")), (b"vary", b"Accept, Accept-Encoding")]
+    if is_not_modified(request.scope, etag):
+        return BytesResponse(b"", headers, status=304)
+    headers.append((b"content-type", content_type.encode("ascii")))
+    if encoding != "identity":
+        headers.append((b"content-encoding", encoding.encode("ascii")))
+    return BytesResponse(body, headers)
+
+
+def _moved(request: Request, target: str) -> Response:
+    """301 to an address relative to this one, so that it holds behind any proxy."""
+    query = request.scope["query_string"].decode("latin-1")
+    location = f"{target}?{query}" if query else target
+    return BytesResponse(b"", [(b"location", location.encode("latin-1")), (b"cache-control", b"max-age=3600")], status=301)
+
+
+def _head(size: int, etag: str | None, headers: RawHeaders) -> Response:
+    """What a GET of a file that is not here would say, without fetching it."""
+    response = Response()
+    response.raw_headers = [
+        *headers,
+        (b"content-type", FILE_TYPE.encode("ascii")),
+        (b"content-length", b"%d" % size),
+        (b"accept-ranges", b"bytes"),
+    ]
+    if etag is not None:
+        response.raw_headers.append((b"etag", etag.encode("ascii")))
+    return response

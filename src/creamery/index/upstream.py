@@ -1,0 +1,259 @@
+"""Asking upstream indexes for a project's page: in order, conditionally, never when they are known to be down.
+
+Several upstreams are asked in their order, and the first that has a name owns it: only a clear "no such project"
+(404) leads to the next, an upstream that cannot be asked does not. Otherwise an outage would let a stranger's project
+of the same name slip in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from creamery.clock import Clock
+from creamery.contract import Digest, ProjectName, digest_of
+from creamery.egress import Answer, BadAnswer, Egress, EgressError, Origin, TooSlow, Unreachable
+from creamery.index.breaker import Breaker
+from creamery.index.parsing import JSON_TYPE, NotAPage, parse_page
+from creamery.index.project import ProjectPage
+from creamery.limits import Limits
+from creamery.settings import Settings, Upstream
+from creamery.telemetry import Telemetry, log
+from creamery.threads import Pools
+
+ACCEPT = f"{JSON_TYPE}, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
+
+
+class UpstreamDown(Exception):
+    """An upstream cannot be asked now.
+
+    Attributes:
+        upstream: its address.
+        reason: what stands in the way.
+    """
+
+    def __init__(self, upstream: str, reason: str) -> None:
+        super().__init__(f"{upstream} {reason}")
+        self.upstream = upstream
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A page as an upstream sent it. `page` is None where ours is current: it said so (304), or sent the same bytes."""
+
+    upstream: str
+    page: ProjectPage | None
+    page_digest: Digest | None
+    etag: str | None
+    last_modified: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Validators:
+    """What an upstream gave us with the page that we have."""
+
+    upstream: str
+    etag: str | None
+    last_modified: str | None
+    page_digest: Digest | None
+
+
+class Upstreams:
+    """The configured upstreams, with a breaker for each host. Used on the event loop only."""
+
+    def __init__(
+        self, settings: Settings, egress: Egress, pools: Pools, clock: Clock, telemetry: Telemetry
+    ) -> None:
+        self._limits = settings.limits
+        self._pools = pools
+        self._unanswered: dict[ProjectName, Origin] = {}
+        self._egress = egress
+        self._clock = clock
+        self._default_max_age = settings.index.max_age
+        self.configured = tuple(_Configured.of(upstream) for upstream in settings.resolved_upstreams())
+        self._breakers: dict[str, Breaker] = {}
+        self._probes: set[asyncio.Task[None]] = set()
+        self._seconds = telemetry.histogram("index_upstream_seconds", "Time until an upstream's answer began.", ["kind"])
+        self._failures = telemetry.counter("index_upstream_failures", "Failures to get an answer.", ["host"])
+        self._open = telemetry.gauge("index_upstream_down", "1 while an upstream counts as down.", ["host"])
+
+    def breaker(self, url: str) -> Breaker:
+        """The breaker of an address's host."""
+        host = urlsplit(url).netloc
+        if host not in self._breakers:
+            self._breakers[host] = Breaker(host, self._limits, self._clock)
+        return self._breakers[host]
+
+    def breakers(self) -> list[Breaker]:
+        """Of every host that was ever asked."""
+        return list(self._breakers.values())
+
+    def max_age(self, upstream: str | None) -> float:
+        """Seconds for which an answer of this upstream is fresh; without one, the strictest of all."""
+        ages = [
+            self._default_max_age if each.max_age is None else each.max_age
+            for each in self.configured
+            if upstream in {None, each.origin.url}
+        ]
+        return min(ages, default=self._default_max_age)
+
+    def first_down(self, until: str | None) -> Breaker | None:
+        """The first upstream known to be down, among those that are asked up to (and with) `until`."""
+        for each in self.configured:
+            breaker = self.breaker(each.origin.url)
+            if breaker.is_open:
+                return breaker
+            if each.origin.url == until:
+                return None
+        return None
+
+    def patience(self) -> float:
+        """Seconds to wait for all of them where something older can be served."""
+        return max((self.breaker(each.origin.url).patience for each in self.configured), default=0.0)
+
+    def origin_for(self, upstream: str | None) -> Origin | None:
+        """The configured origin of that address; None where it is configured no more: then only public hosts count."""
+        return next((each.origin for each in self.configured if each.origin.url == upstream), None)
+
+    async def fetch(self, name: ProjectName, validators: Validators | None) -> Fetched | None:
+        """Ask each upstream in order for a project's page; None: none of them has it.
+
+        Raises:
+            UpstreamDown: one that comes first cannot be asked.
+        """
+        for each in self.configured:
+            known = validators if validators is not None and validators.upstream == each.origin.url else None
+            self._unanswered[name] = each.origin
+            try:
+                fetched = await self._fetch_from(each.origin, name, known)
+            finally:
+                self._unanswered.pop(name, None)
+            if fetched is not None:
+                return fetched
+        return None
+
+    async def close(self) -> None:
+        """End the looks that are under way."""
+        for probe in list(self._probes):
+            probe.cancel()
+        await asyncio.gather(*self._probes, return_exceptions=True)
+
+    async def _fetch_from(self, origin: Origin, name: ProjectName, known: Validators | None) -> Fetched | None:
+        breaker = self.breaker(origin.url)
+        if breaker.outage is not None:
+            raise UpstreamDown(origin.url, breaker.outage.reason)
+        url = f"{origin.url}{name}/"
+        headers = {"Accept": ACCEPT, "Accept-Encoding": "gzip, zstd"}
+        if known is not None and known.etag:
+            headers["If-None-Match"] = known.etag
+        if known is not None and known.last_modified:
+            headers["If-Modified-Since"] = known.last_modified
+        started = self._clock.monotonic()
+        try:
+            async with self._egress.request("GET", url, origin=origin, headers=headers) as answer:
+                self._unanswered.pop(name, None)
+                seconds = self._clock.monotonic() - started
+                self._seconds.labels("page").observe(seconds)
+                if answer.status >= 500 or answer.status == 429:
+                    raise BadAnswer(answer.url, f"it answered {answer.status}")
+                if answer.status == 304 and known is not None:
+                    fetched = Fetched(origin.url, None, known.page_digest, known.etag, known.last_modified)
+                elif answer.status == 200:
+                    fetched = await self._page(answer, origin, name, known)
+                elif answer.status in {404, 410}:
+                    fetched = None
+                else:  # it is alive and refuses this one project, or us
+                    self.heard(breaker, seconds)
+                    raise UpstreamDown(origin.url, f"answered {answer.status} for {name}")
+        except EgressError as error:
+            raise self.failed(breaker, origin, url, error) from error
+        self.heard(breaker, seconds)
+        return fetched
+
+    async def _page(self, answer: Answer, origin: Origin, name: ProjectName, known: Validators | None) -> Fetched:
+        content_type = answer.headers.get("Content-Type", "")
+        body = await answer.body(self._limits.upstream_page_bytes, self._limits.upstream_page_seconds)
+
+        def read() -> tuple[ProjectPage | None, Digest]:
+            digest = digest_of(body)
+            if known is not None and known.page_digest == digest:
+                return None, digest
+            max_files = self._limits.page_files
+            return parse_page(body, content_type, name=name, url=answer.url, max_files=max_files), digest
+
+        try:
+            page, digest = await self._pools.cpu.run(read)
+        except NotAPage as error:
+            raise BadAnswer(answer.url, f"it is no project page: {error}") from error
+        etag, last_modified = _validator(answer, "ETag", 1024), _validator(answer, "Last-Modified", 64)
+        return Fetched(origin.url, page, digest, etag, last_modified)
+
+    def heard(self, breaker: Breaker, seconds: float) -> None:
+        """An upstream's host answered."""
+        if breaker.answered(seconds):
+            log.warning("upstream.back", host=breaker.host)
+            self._open.labels(breaker.host).set(0)
+
+    def failed(
+        self, breaker: Breaker, origin: Origin | None, url: str, error: EgressError
+    ) -> UpstreamDown:
+        """An upstream's host did not answer, or not sensibly; begins to look for its return where it counts as down."""
+        reason = str(error)
+        self._failures.labels(breaker.host).inc()
+        silent = isinstance(error, (Unreachable, TooSlow))
+        opened = breaker.unreachable(reason) if silent else breaker.refused(reason)
+        log.warning("upstream.failed", url=url, reason=reason, down=breaker.is_open)
+        if opened:
+            self._open.labels(breaker.host).set(1)
+            self.look_for(breaker, origin, url)
+        return UpstreamDown(url, reason)
+
+    def silent(self, name: ProjectName) -> None:
+        """Nobody waits any longer for this project's page: the upstream that owes an answer counts as down.
+
+        One that has begun to answer, and is slow to end, does not.
+        """
+        origin = self._unanswered.get(name)
+        if origin is None:
+            return
+        breaker = self.breaker(origin.url)
+        if breaker.unreachable(f"did not answer within {breaker.patience:.1f} s"):
+            log.warning("upstream.silent", host=breaker.host, seconds=breaker.patience)
+            self._open.labels(breaker.host).set(1)
+            self.look_for(breaker, origin, f"{origin.url}{name}/")
+
+    def look_for(self, breaker: Breaker, origin: Origin | None, url: str) -> None:
+        """Look in the background, at growing distances, until the host answers again."""
+        probe = asyncio.get_running_loop().create_task(self._look_until_back(breaker, origin, url))
+        self._probes.add(probe)
+        probe.add_done_callback(self._probes.discard)
+
+    async def _look_until_back(self, breaker: Breaker, origin: Origin | None, url: str) -> None:
+        while breaker.is_open:
+            await self._clock.pause(breaker.pause)
+            started = self._clock.monotonic()
+            try:
+                async with self._egress.request("HEAD", url, origin=origin, headers={"Accept": ACCEPT}) as answer:
+                    if answer.status < 500:
+                        self.heard(breaker, self._clock.monotonic() - started)
+                        return
+            except EgressError as error:
+                log.debug("upstream.still_down", host=breaker.host, reason=str(error))
+            breaker.looked_in_vain()
+
+
+@dataclass(frozen=True, slots=True)
+class _Configured:
+    origin: Origin
+    max_age: float | None
+
+    @classmethod
+    def of(cls, upstream: Upstream) -> _Configured:
+        return cls(Origin.parse(upstream.url, upstream.files), upstream.max_age)
+
+
+def _validator(answer: Answer, header: str, longest: int) -> str | None:
+    value = answer.headers.get(header)
+    return value if value and len(value) <= longest else None
