@@ -12,7 +12,7 @@ def take_number(connection: Connection, column: Column[int]) -> int:
     """Count `column` of its table's row 1 up by one, in the caller's transaction, and return the new number.
 
     Whoever takes the next number waits until this transaction is committed or rolled back; a rollback gives the
-    number back. Migrations write the row; where nobody did, the first call does.
+    number back. The first call of all writes the row.
     """
     table: Any = column.table
     count_up = update(table).where(table.c.id == 1).values({column: column + 1})

@@ -1,0 +1,82 @@
+"""`creamery db`: look after the database's form. `serve` upgrades by itself; this is for doing it beforehand."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from creamery.cli.options import opens_the_data, settings_from
+
+
+@click.group(name="db")
+def command() -> None:
+    """Upgrade the database, or see whether it needs that."""
+
+
+@command.command(name="upgrade")
+@opens_the_data
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def upgrade(data: Path | None, config: Path | None, *, as_json: bool) -> None:
+    """Bring the database's tables to the form that this Creamery needs.
+
+    Of several that are started at once one upgrades and the others wait. Ends with 0 when the database is current, 1
+    when it cannot be upgraded, 2 when a setting is wrong.
+    """
+    from creamery.clock import SystemClock  # noqa: PLC0415 - the help of `db` costs click alone
+    from creamery.database import Database, DatabaseUnavailable  # noqa: PLC0415
+    from creamery.database.schema import upgrade as upgrade_schema  # noqa: PLC0415
+    from creamery.faults import arm  # noqa: PLC0415
+
+    settings = settings_from(config, data=data)
+    arm(settings.faults)
+    try:
+        database = Database(settings.resolved_database_url(), settings.limits)
+        before = upgrade_schema(database, settings.limits, SystemClock())
+        database.close()
+    except DatabaseUnavailable as error:
+        raise click.ClickException(str(error)) from error
+    if as_json:
+        click.echo(json.dumps({"database": database.url, "before": before.revision, "revision": before.head}))
+    elif before.is_current:
+        click.echo(f"The database {database.url} is current (revision {before.head}).")
+    else:
+        click.echo(f"The database {database.url} is upgraded: {before.revision or 'nothing'} -> {before.head}.")
+
+
+@command.command(name="check")
+@opens_the_data
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def check(data: Path | None, config: Path | None, *, as_json: bool) -> None:
+    """See whether the database has the form that this Creamery needs, and change nothing.
+
+    Ends with 0 when it is current, 1 when `creamery db upgrade` is needed, 2 when that cannot be told or does not help.
+    """
+    from creamery.database import Database, DatabaseUnavailable  # noqa: PLC0415
+    from creamery.database.schema import find_schema  # noqa: PLC0415
+
+    settings = settings_from(config, data=data)
+    try:
+        database = Database(settings.resolved_database_url(), settings.limits)
+        found = find_schema(database)
+        database.close()
+    except DatabaseUnavailable as error:
+        _say({"state": "unknown", "error": str(error)}, f"Error: {error}", as_json=as_json)
+        sys.exit(2)
+    state = "current" if found.is_current else "newer" if found.is_newer else "behind"
+    sentence = {
+        "current": f"The database {database.url} is current (revision {found.head}).",
+        "behind": f"The database {database.url} has revision {found.revision or 'none'} and needs {found.head}; run:"
+        " creamery db upgrade",
+        "newer": f"The database {database.url} has revision {found.revision}, and this Creamery knows up to"
+        f" {found.head}; install a newer Creamery.",
+    }[state]
+    facts = {"state": state, "database": database.url, "revision": found.revision, "head": found.head}
+    _say(facts, sentence, as_json=as_json)
+    sys.exit({"current": 0, "behind": 1, "newer": 2}[state])
+
+
+def _say(facts: dict[str, str | None], sentence: str, *, as_json: bool) -> None:
+    click.echo(json.dumps(facts) if as_json else sentence)
