@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 help: ## List these commands.
-	@sed -nE 's/^([a-z]+):.*## (.*)/\1\t\2/p' Makefile | while IFS=$$'\t' read -r name line; do printf 'make %-8s %s\n' "$$name" "$$line"; done
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
 
 serve: $(VENV)/.serves ## Start the hub on http://127.0.0.1:8000, with everything it keeps under ./var.
 	@exec $(BIN)/creamery serve

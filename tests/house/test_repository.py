@@ -58,6 +58,19 @@ def test_every_link_of_a_page_leads_somewhere() -> None:
     assert lost == []
 
 
+def test_every_page_of_the_documentation_is_found_from_its_index() -> None:
+    docs = REPOSITORY / "docs"
+    found, waiting = set(), [docs / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        if page not in found:
+            found.add(page)
+            links = LINK.findall(page.read_text(encoding="utf-8"))
+            waiting += [(page.parent / link).resolve() for link in links if link.endswith(".md") and "://" not in link]
+
+    assert set(docs.rglob("*.md")) - found == set()
+
+
 def test_the_pins_have_hashes_and_no_addresses() -> None:
     for pins in (REPOSITORY / "requirements").glob("*.txt"):
         text = pins.read_text(encoding="utf-8")
