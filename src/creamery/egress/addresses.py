@@ -30,17 +30,19 @@ MAX_URL_LENGTH = 8_000
 _SPECIAL = tuple(
     ip_network(text)
     for text in (
+        "192.0.0.0/24",  # protocols' own, RFC 6890; a cloud keeps its metadata there
         "168.63.129.16/32",  # Azure's metadata and agents; a public address by the books
         "192.88.99.0/24",  # 6to4 relays, RFC 7526
         "64:ff9b:1::/48",  # NAT64 of one network, RFC 8215
         "100::/64",  # discard, RFC 6666
+        "fec0::/10",  # private networks of old, RFC 3879
         "3fff::/20",  # documentation, RFC 9637; not yet known to every Python
         "5f00::/16",  # segment routing, RFC 9602; the same
     )
 )
 _NAT64 = ip_network("64:ff9b::/96")  # RFC 6052: the last 32 bits are an IPv4 address
-_COMPATIBLE = ip_network("::/96")  # RFC 4291 2.5.5.1, deprecated: the same
 _NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+", re.ASCII)
+_HOST = re.compile(r"[0-9a-z._-]+|[0-9a-f:.]+(%[0-9a-z]+)?", re.ASCII)
 _UNSAFE = re.compile(r"[^!-~]", re.ASCII)
 
 
@@ -107,7 +109,8 @@ def read_address(url: str) -> URL:
         raise ForbiddenAddress(url, "", f"it is longer than {MAX_URL_LENGTH:,} characters")
     try:
         address = URL(url, encoded=not _UNSAFE.search(url))
-        if address.scheme not in {"http", "https"} or not address.raw_host or not address.port:
+        host = address.raw_host or ""
+        if address.scheme not in {"http", "https"} or not _HOST.fullmatch(host) or not address.port:
             raise ForbiddenAddress(url, "", "it is no http or https address of a host")
         return address.with_user(None).with_fragment(None)
     except ValueError as error:
@@ -154,17 +157,23 @@ def check_literal(address: URL) -> bool:
 
 def why_forbidden(address: IPv4Address | IPv6Address) -> str | None:
     """Why an address learned from data must not be asked; None where it may."""
+    if address in _NAT64:  # on IPv6-only networks every IPv4 host looks like this
+        return _why_inner_forbidden(IPv4Address(int(address) & 0xFFFFFFFF))
     if not address.is_global or address.is_private or address.is_link_local or address.is_unspecified:
         return "is not a public address"
     if address.is_multicast or address.is_reserved:
         return "is not an address of one machine"
-    if any(address in network for network in _SPECIAL if network.version == address.version):
+    if any(address in network for network in _SPECIAL):
         return "is set aside for special use"
-    for inner in _inner_addresses(address):
-        reason = why_forbidden(inner)
-        if reason:
-            return f"leads to {inner}, which {reason}"
+    if isinstance(address, IPv6Address):
+        inner = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
+        return next(filter(None, (_why_inner_forbidden(one) for one in inner if one is not None)), None)
     return None
+
+
+def _why_inner_forbidden(inner: IPv4Address) -> str | None:
+    reason = why_forbidden(inner)
+    return f"leads to {inner}, which {reason}" if reason else None
 
 
 class PinningResolver(AbstractResolver):
@@ -237,16 +246,6 @@ def _with_scope(address: str, place: tuple[str | int | bytes, ...]) -> str:
     """A link-local IPv6 address (of a configured origin) is reached through one interface."""
     scope = place[-1] if ":" in address else 0
     return f"{address}%{scope!s}" if scope else address
-
-
-def _inner_addresses(address: IPv4Address | IPv6Address) -> list[IPv4Address]:
-    """The IPv4 addresses that an IPv6 address stands for."""
-    if isinstance(address, IPv4Address):
-        return []
-    inner = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
-    if address in _NAT64 or address in _COMPATIBLE:
-        inner.append(IPv4Address(int(address) & 0xFFFFFFFF))
-    return [one for one in inner if one is not None]
 
 
 def _place(address: URL) -> tuple[str, str, int]:

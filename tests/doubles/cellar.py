@@ -1,0 +1,105 @@
+"""Blobs with all that they need, put together for tests as `hub.py` does it for the hub."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Table, select
+
+from creamery.blobs import Blobs
+from creamery.blobs import tables as blob_tables
+from creamery.clock import Clock
+from creamery.contract import Digest, digest_of
+from creamery.database import Committer, Database, Generations, metadata
+from creamery.limits import Limits
+from creamery.settings import Cache
+from creamery.telemetry import Telemetry
+from creamery.threads import Pools
+from tests.doubles import shelf
+
+T = TypeVar("T")
+
+TABLES: list[Table] = [blob_tables.blob, blob_tables.blob_digest, blob_tables.store, metadata.tables["generation"]]
+
+
+def make_tables(url: str) -> None:
+    """The schema, as far as blobs and the shelf need it."""
+    database = Database(url, Limits())
+    metadata.create_all(database.write, tables=TABLES)
+    shelf.metadata.create_all(database.write)
+    database.close()
+
+
+class Cellar:
+    """One process's view of a data directory. Several of them may share one, as processes do."""
+
+    def __init__(self, data: Path, url: str, clock: Clock, *, cache: Cache | None = None, **limits: Any) -> None:
+        self.data = data
+        self.clock = clock
+        self.limits = Limits(**limits)
+        self.telemetry = Telemetry()
+        self.pools = Pools(self.limits)
+        self.database = Database(url, self.limits, self.telemetry)
+        self.committer = Committer(self.database, Generations(self.database), self.limits, clock, self.telemetry)
+        self.blobs = Blobs(
+            data, self.database, self.committer, self.limits, cache or Cache(), clock, self.telemetry, self.pools
+        )
+        self.blobs.hold([shelf.SHELF])
+
+    def open(self) -> Cellar:
+        """Begin."""
+        self.committer.start()
+        try:
+            self.blobs.open()
+        except BaseException:
+            self.close(clean=False)
+            raise
+        return self
+
+    def close(self, *, clean: bool = True) -> None:
+        """End, as a process does that is asked to; or leaving the mark of one that was killed."""
+        if clean:
+            self.blobs.close()
+        self.committer.close()
+        self.pools.close()
+        self.database.close()
+
+    def put(self, data: bytes, name: str, *, kept: bool = True) -> Digest:
+        """Keep bytes under a name."""
+        self.blobs.keep_bytes(data, shelf.shelve(name, kept=kept))
+        return digest_of(data)
+
+    def take_away(self, name: str) -> None:
+        """Remove a name."""
+        self.committer.write(shelf.take_away(name))
+
+    def names(self) -> dict[str, tuple[Digest, bool]]:
+        """What the shelf refers to."""
+        return self.database.read(shelf.references)
+
+    def states(self) -> dict[Digest, str]:
+        """Every blob's state."""
+
+        def ask(connection: Connection) -> dict[Digest, str]:
+            rows = connection.execute(select(blob_tables.blob.c.digest, blob_tables.blob.c.state))
+            return {digest: state for digest, state in rows}  # noqa: C416 - a Row is no pair of these types
+
+        return self.database.read(ask)
+
+    def stored(self) -> set[Digest]:
+        """Every blob that lies in the store."""
+        return {digest for digest, _ in self.blobs.store.list()}
+
+    def sweep_all(self) -> None:
+        """Let every grace pass and sweep until nothing is left to do."""
+        for _ in range(3):
+            self.clock.advance(self.limits.sweep_grace_seconds + 1)  # type: ignore[attr-defined]  # a HandClock
+            self.blobs.sweep(slices=16)
+
+
+def on_loop(make: Callable[[], Any]) -> Any:
+    """Run a coroutine to its end."""
+    return asyncio.run(make())
