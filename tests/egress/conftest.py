@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -30,13 +31,16 @@ def out() -> Out:
 
     @asynccontextmanager
     async def made(
-        hosts: dict[str, list[str]] | None = None, lookup: Lookup | None = None, **settings: Any
+        hosts: dict[str, list[str]] | None = None,
+        lookup: Lookup | None = None,
+        telemetry: Telemetry | None = None,
+        **settings: Any,
     ) -> AsyncIterator[Egress]:
         proxies = {name: settings.pop(name) for name in tuple(settings) if name.endswith("_proxy")}
         egress = Egress(
             EgressSettings(**proxies),
             Limits(**settings),
-            Telemetry(),
+            telemetry if telemetry is not None else Telemetry(),
             via="hub-under-test",
             lookup=lookup if lookup is not None else names(hosts or {}),
         )
@@ -47,6 +51,15 @@ def out() -> Out:
             await egress.close()
 
     return made
+
+
+async def until(happens: Callable[[], object]) -> None:
+    """Wait until something has happened in another thread; fail after 5 s."""
+    for _ in range(500):
+        if happens():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not happen within 5 s")
 
 
 def names(hosts: dict[str, list[str]]) -> Lookup:

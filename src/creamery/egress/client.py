@@ -14,9 +14,10 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Coroutine, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import lru_cache
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -36,6 +37,7 @@ from creamery.egress.errors import (
     TooSlow,
     Unreachable,
 )
+from creamery.egress.pool import ConnectionPool
 from creamery.egress.proxies import Proxies, Proxy
 from creamery.limits import Limits
 from creamery.settings import Egress as EgressSettings
@@ -158,7 +160,7 @@ class Egress:
         self._loop = asyncio.get_running_loop()
         tls = ssl.create_default_context()
         for kind, resolver in self._resolvers.items():
-            connector = aiohttp.TCPConnector(
+            connector = ConnectionPool(
                 resolver=resolver,
                 ssl=tls,
                 limit=0,
@@ -239,7 +241,7 @@ class Egress:
         self._calls.add(future)
         try:
             return future.result()
-        except asyncio.CancelledError as error:
+        except CancelledError as error:
             raise Unreachable("", "closed") from error
         finally:
             self._calls.discard(future)
@@ -267,6 +269,9 @@ class Egress:
                 for _ in range(self._limits.upstream_redirects + 1):
                     kind = "configured" if origin is not None and origin.owns(address) else "learned"
                     response = await self._send(method, address, origin, sent, kind, _deadlines(connect, silent))
+                    if response.status == HTTPStatus.SWITCHING_PROTOCOLS:
+                        response.close()
+                        raise BadAnswer(str(address), "it changes to a protocol that nobody asked for")
                     if response.status not in _REDIRECTS:
                         self._seconds[kind].observe(loop.time() - begun)
                         self._requests.labels(kind, f"{response.status // 100}xx").inc()

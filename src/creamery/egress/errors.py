@@ -113,8 +113,8 @@ class BadAnswer(EgressError):
     """
 
     def __init__(self, url: str, reason: str) -> None:
-        self.reason = reason
-        super().__init__(url, f"its answer cannot be read: {reason}")
+        self.reason = " ".join(reason.split())[:_MAX_SHOWN]  # the library quotes what it could not read
+        super().__init__(url, f"its answer cannot be read: {self.reason}")
 
 
 def shown(url: str) -> str:

@@ -1,0 +1,56 @@
+"""Connections that are kept for the next request.
+
+HTTP/1.1 answers have no names: the next answer on a connection is taken for the answer to the next request. What an
+upstream sends unasked while a connection rests would so become the answer to a question that nobody had asked yet
+(response smuggling). The library keeps such a connection; here it is cut.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+
+if TYPE_CHECKING:
+    from aiohttp.client_reqrep import ConnectionKey
+    from aiohttp.connector import Connection
+    from aiohttp.tracing import Trace
+
+
+class ConnectionPool(aiohttp.TCPConnector):
+    """aiohttp's own pool, with connections that are cut when they speak unasked.
+
+    It overrides three private names, of aiohttp 3.14; tests/egress/test_client.py notices when they are gone.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._factory = partial(_handler, loop=self._loop)
+
+    async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Connection | None:
+        connection = await super()._get(key, traces)
+        if connection is not None and isinstance(connection.protocol, _RestingAware):
+            connection.protocol.resting = False
+        return connection
+
+    def _release(self, key: ConnectionKey, protocol: ResponseHandler, *, should_close: bool = False) -> None:
+        super()._release(key, protocol, should_close=should_close)
+        if isinstance(protocol, _RestingAware):
+            protocol.resting = True
+
+
+class _RestingAware(ResponseHandler):
+    resting = False
+
+    def data_received(self, data: bytes) -> None:
+        if self.resting and data:  # the library calls it without data too, when it goes on reading
+            self.abort()
+        else:
+            super().data_received(data)
+
+
+def _handler(loop: asyncio.AbstractEventLoop) -> ResponseHandler:
+    return _RestingAware(loop)
