@@ -16,6 +16,7 @@ from creamery import __version__
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "serve": ("creamery.cli.serve", "Run the hub."),
+    "db": ("creamery.cli.db", "Upgrade the database, or see whether it needs that."),
     "version": ("creamery.cli.version", "Show what is installed."),
 }
 """By name: the module, and the line that `creamery --help` shows."""
