@@ -67,7 +67,9 @@ class Cache(_Section):
 class Upstream(_Section):
     """An index that is asked for projects."""
 
-    url: str = Field(description="Address of its simple API, such as `https://HOST/simple/`; may hold `user:password@`.")
+    url: str = Field(
+        description="Address of its simple API, such as `https://HOST/simple/`; may hold `user:password@`."
+    )
     files: Texts = Field(
         default=(), description="Further hosts that its pages may name for files, wherever those hosts are."
     )
@@ -101,7 +103,8 @@ class Index(_Section):
         " names, else PyPI; an empty list: none.",
     )
     max_age: NonNegativeFloat = Field(
-        0, description="Seconds for which an upstream's page is taken as fresh; 0: ask (conditionally) at every request."
+        0,
+        description="Seconds for which an upstream's page is taken as fresh; 0: ask (conditionally) at every request.",
     )
     offline_pages: Literal["here", "all"] = Field(
         "here", description="What a page lists while its upstream is unreachable: the files that are here, or all."
@@ -146,12 +149,12 @@ class Settings(BaseSettings):
         default=(), description="Networks (or `unix`) whose X-Forwarded-For and X-Forwarded-Proto count."
     )
     faults: str = Field("", description="Fault points to arm, for tests of crashes; see docs/how-to/test-crashes.md.")
-    listen: Listen = Field(default_factory=Listen)  # pyright: ignore
-    cache: Cache = Field(default_factory=Cache)  # pyright: ignore
-    index: Index = Field(default_factory=Index)  # pyright: ignore
-    egress: Egress = Field(default_factory=Egress)  # pyright: ignore
-    log: Log = Field(default_factory=Log)  # pyright: ignore
-    limits: Limits = Field(default_factory=Limits)  # pyright: ignore
+    listen: Listen = Field(default_factory=Listen)
+    cache: Cache = Field(default_factory=Cache)
+    index: Index = Field(default_factory=Index)
+    egress: Egress = Field(default_factory=Egress)
+    log: Log = Field(default_factory=Log)
+    limits: Limits = Field(default_factory=Limits)
 
     @classmethod
     def settings_customise_sources(
