@@ -273,7 +273,10 @@ def _is_known(whole: Reply, seen: Seen) -> bool:
 
 async def _read_request(reader: asyncio.StreamReader, place: int) -> Seen | None:
     try:
-        head = await reader.readuntil(b"\r\n\r\n")
+        begin = await reader.readexactly(1)
+        if not begin.isalpha():  # TLS, for instance
+            return None
+        head = begin + await reader.readuntil(b"\r\n\r\n")
     except asyncio.IncompleteReadError:
         return None
     first, *lines = head.decode("latin-1").split("\r\n")

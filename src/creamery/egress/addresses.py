@@ -126,10 +126,10 @@ def redirected(address: URL, location: str) -> URL:
     if len(location) > MAX_URL_LENGTH:
         raise ForbiddenAddress(str(address), "", f"its redirect is longer than {MAX_URL_LENGTH:,} characters")
     try:
-        target = address.join(URL(location, encoded=not _UNSAFE.search(location)))
+        joined = str(address.join(URL(location, encoded=not _UNSAFE.search(location))))
     except ValueError as error:
         raise ForbiddenAddress(str(address), "", f"its redirect leads to no address ({error})") from error
-    target = read_address(str(target))
+    target = read_address(joined)
     if address.scheme == "https" and target.scheme == "http":
         raise ForbiddenAddress(str(target), "", "it is a redirect from https to http")
     return target

@@ -50,6 +50,7 @@ CHUNK = 256 << 10
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SECRET_HEADERS = ("Authorization", "Cookie", "Proxy-Authorization")
+_OUT_OF_REACH = (aiohttp.ClientSSLError, aiohttp.ClientHttpProxyError)  # though they are ValueErrors and answers too
 _KEEP_ALIVE_SECONDS = 60.0  # between two installs; a connection that upstream has closed meanwhile is noticed
 _DNS_SECONDS = 10
 _PAGE_CONNECTIONS = 32  # to one host, beside those of `limits.upstream_flights`: pages never queue behind files
@@ -148,6 +149,7 @@ class Egress:
         self._sessions: dict[str, aiohttp.ClientSession] = {}
         self._calls: set[Future[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._tls: asyncio.Future[ssl.SSLContext] | None = None
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="egress")
         self._requests = telemetry.counter("egress_requests", "Requests to the world outside.", ("kind", "status"))
         seconds = telemetry.histogram("egress_seconds", "Time until an answer's headers had come.", ("kind",))
@@ -156,13 +158,11 @@ class Egress:
         self.bytes_received = {kind: received.labels(kind) for kind in self._resolvers}
 
     async def start(self) -> None:
-        """Bind to the running loop, read the system's certificates."""
+        """Bind to the running loop."""
         self._loop = asyncio.get_running_loop()
-        tls = ssl.create_default_context()
         for kind, resolver in self._resolvers.items():
             connector = ConnectionPool(
                 resolver=resolver,
-                ssl=tls,
                 limit=0,
                 limit_per_host=self._limits.upstream_flights + _PAGE_CONNECTIONS,
                 ttl_dns_cache=_DNS_SECONDS,
@@ -184,6 +184,7 @@ class Egress:
             call.cancel()
         for session in sessions.values():
             await session.close()
+        self._tls = None
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     @asynccontextmanager
@@ -285,7 +286,7 @@ class Egress:
             raise TooManyRedirects(str(asked), self._limits.upstream_redirects)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             self._requests.labels(kind, "error").inc()
-            raise _translated(error, str(address), "it did not answer", connect + silent) from error
+            raise _translated(error, str(address), "it did not answer", connect + silent, connect) from error
         except EgressError:
             self._requests.labels(kind, "error").inc()
             raise
@@ -309,11 +310,20 @@ class Egress:
         if authorization is not None:
             headers = headers.copy()
             headers["Authorization"] = authorization
+        if proxy is not None and address.scheme == "http" and proxy.headers:  # the library sends them with CONNECT only
+            headers = CIMultiDict({**headers, **proxy.headers})
+        tls = await self._certificates() if address.scheme == "https" else True
         faults.reach("egress.request")
         session = self._sessions["configured" if proxy is not None else kind]  # the proxy itself may be anywhere
         return await session.request(
-            method, address, headers=headers, timeout=deadlines, allow_redirects=False, **_through(proxy)
+            method, address, headers=headers, timeout=deadlines, allow_redirects=False, ssl=tls, **_through(proxy)
         )
+
+    async def _certificates(self) -> ssl.SSLContext:
+        """The system's certificates; reading them takes 50 ms, so it is done once, in a thread, when first needed."""
+        if self._tls is None:
+            self._tls = asyncio.get_running_loop().run_in_executor(self._threads, ssl.create_default_context)
+        return await asyncio.shield(self._tls)
 
     async def _check_for_proxy(self, address: URL, seconds: float | None) -> None:
         """A proxy resolves names itself. What is known here of a name is checked; the rest is the proxy's to refuse."""
@@ -350,27 +360,30 @@ def _location(response: aiohttp.ClientResponse) -> str:
     return location
 
 
-def _translated(error: Exception, url: str, what: str, seconds: float) -> EgressError:
+def _translated(error: Exception, url: str, what: str, seconds: float, connect_seconds: float = 0.0) -> EgressError:
     """The library's error in our words. The order matters: the library's classes inherit from each other."""
+    if isinstance(error, EgressError):
+        return error
     match error:
-        case EgressError():
-            found: EgressError = error
+        case aiohttp.ConnectionTimeoutError():
+            return TooSlow(url, "it could not be reached", connect_seconds)
         case TimeoutError():
-            found = TooSlow(url, what, seconds)
-        case aiohttp.ClientConnectorDNSError():
-            found = Unreachable(url, "dns", str(error.os_error))
-        case aiohttp.ClientSSLError() | ssl.SSLError():
-            found = Unreachable(url, "tls", str(error))
-        case aiohttp.ClientConnectorError():
-            found = Unreachable(url, "connect", str(error.os_error))
-        case aiohttp.ClientHttpProxyError():
-            found = Unreachable(url, "connect", f"the proxy answered {error.status} {error.message}")
+            return TooSlow(url, what, seconds)
         case aiohttp.InvalidURL():
-            found = ForbiddenAddress(url, "", "it is no http or https address of a host")
-        case aiohttp.ClientResponseError():
-            found = BadAnswer(url, error.message)
-        case ValueError():
-            found = BadAnswer(url, str(error))
-        case _:
-            found = Unreachable(url, "broken off", str(error))
-    return found
+            return ForbiddenAddress(url, "", "it is no http or https address of a host")
+        case ValueError() | aiohttp.ClientResponseError() if not isinstance(error, _OUT_OF_REACH):
+            return BadAnswer(url, getattr(error, "message", str(error)))
+    return _unreachable(error, url)
+
+
+def _unreachable(error: Exception, url: str) -> Unreachable:
+    match error:
+        case aiohttp.ClientConnectorDNSError():
+            return Unreachable(url, "dns", str(error.os_error))
+        case aiohttp.ClientSSLError() | ssl.SSLError():
+            return Unreachable(url, "tls", str(error))
+        case aiohttp.ClientConnectorError():
+            return Unreachable(url, "connect", str(error.os_error))
+        case aiohttp.ClientHttpProxyError():
+            return Unreachable(url, "connect", f"the proxy answered {error.status} {error.message}")
+    return Unreachable(url, "broken off", str(error))
