@@ -18,9 +18,11 @@ def build_engine(url: str, limits: Limits, purpose: Purpose) -> Engine:
     """An engine that connects when first asked.
 
     Raises:
-        ArgumentError, NoSuchModuleError, ImportError, KeyError: the address names no database that we know.
+        ArgumentError, NoSuchModuleError, ImportError, LookupError: the address names no database that we know.
     """
     backend = make_url(url).get_backend_name()
+    if backend == "sqlite" and make_url(url).database in {None, "", ":memory:"}:
+        raise LookupError("a database in memory is gone with its connection")
     options: dict[str, Any] = {"connect_args": _CONNECT_ARGUMENTS[backend](limits, purpose)}
     if backend != "sqlite":
         options["isolation_level"] = "REPEATABLE READ" if purpose == "read" else "READ COMMITTED"

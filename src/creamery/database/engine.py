@@ -43,20 +43,18 @@ class Database:
     """
 
     def __init__(self, url: str, limits: Limits, telemetry: Telemetry | None = None) -> None:
+        self._limits = limits
         try:
             parsed = make_url(url)
             self.dialect = parsed.get_backend_name().replace("mariadb", "mysql")
             self.url = parsed.render_as_string(hide_password=True)
             self._read = build_engine(url, limits, "read")
             self.write = build_engine(url, limits, "write")
-        except (ArgumentError, NoSuchModuleError, ImportError, KeyError) as error:
+        except (ArgumentError, NoSuchModuleError, ImportError, LookupError) as error:
             raise DatabaseUnavailable(
                 "database_url is none that the hub understands; write sqlite:///FILE, postgresql://USER@HOST/NAME or"
                 f" mysql://USER@HOST/NAME ({error})"
             ) from error
-        if self.is_sqlite and parsed.database in {None, "", ":memory:"}:
-            raise DatabaseUnavailable(f"database_url = {self.url} is gone with its connection; write sqlite:///FILE")
-        self._limits = limits
         self.stopped_uncleanly = self.wal_bytes() > 0
         if telemetry is not None:
             self._count_statements(telemetry)

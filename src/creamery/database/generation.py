@@ -40,7 +40,8 @@ class Generations:
 
     A process draws the consequences of its own changes itself: the committer registers their numbers with `own`, and
     listeners are told only of the rest. Should a `look` come between a commit and its `own`, the change is taken for
-    somebody else's, which costs a second look at what is in memory and nothing more.
+    somebody else's, which costs a second look at what is in memory and nothing more. `look` comes before anything is
+    kept: what changed before the first look is nobody's news.
     """
 
     def __init__(self, database: Database) -> None:
@@ -77,7 +78,8 @@ class Generations:
                     self._watch = self._database.open_watch()
                 self._version = self._database.data_version(self._watch)
             row = self._database.read(lambda connection: connection.execute(select(generation)).mappings().first())
-            foreign = [topic for topic in TOPICS if row is not None and self._is_foreign(topic, int(row[topic]))]
+            # Without a row nobody has changed anything yet, and that too has been seen.
+            foreign = [topic for topic in TOPICS if self._is_foreign(topic, 0 if row is None else int(row[topic]))]
         for topic in foreign:
             for listener in self._listeners[topic]:
                 listener()
