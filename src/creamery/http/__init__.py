@@ -3,7 +3,6 @@
 A door only chooses what it answers and how an error looks in its protocol.
 """
 
-from creamery.http.access_log import AccessLog
 from creamery.http.addresses import Proxies, base_url, client_address
 from creamery.http.application import Application, Refusal
 from creamery.http.conditionals import (
@@ -20,6 +19,7 @@ from creamery.http.negotiation import negotiate, negotiate_encoding
 from creamery.http.problems import Problem, printable, render_problem
 from creamery.http.protocol import Wire
 from creamery.http.ranges import ByteRange, RangeNotSatisfiable, parse_range
+from creamery.http.request_log import AccessLog, access_log, is_json
 from creamery.http.routing import Endpoint, Needs, Route, Router
 from creamery.http.send import BlobResponse, BytesResponse, FollowResponse, RawHeaders, Source
 
@@ -44,6 +44,7 @@ __all__ = [
     "Source",
     "TransferBroken",
     "Wire",
+    "access_log",
     "base_url",
     "client_address",
     "etag_matches",
@@ -51,6 +52,7 @@ __all__ = [
     "exchange_of",
     "header_of",
     "if_range_holds",
+    "is_json",
     "is_not_modified",
     "negotiate",
     "negotiate_encoding",

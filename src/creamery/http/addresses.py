@@ -90,7 +90,7 @@ def base_url(scope: Mapping[str, Any]) -> str:
 
 
 def _proxies(scope: Mapping[str, Any]) -> Proxies:
-    proxies = scope["creamery"].proxies
+    proxies = scope["creamery"].hub.proxies
     assert isinstance(proxies, Proxies)  # noqa: S101 - the application put it there
     return proxies
 

@@ -12,18 +12,18 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from prometheus_client import Counter, Histogram
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from creamery.blobs import NoSpace, NotDurable, ReadOnly
-from creamery.clock import Clock
+from creamery.clock import SECOND, Clock
 from creamery.database import DatabaseUnavailable, DiskFull, WritesBusy
-from creamery.http.access_log import AccessLog
 from creamery.http.addresses import Proxies
 from creamery.http.conditionals import header_of
-from creamery.http.exchange import KEY, ClientGone, Exchange, TransferBroken
+from creamery.http.exchange import AT_ONCE, KEY, ClientGone, Exchange, Surroundings, TransferBroken, joined, note
 from creamery.http.problems import Problem, printable, render_problem
+from creamery.http.request_log import AccessLog
+from creamery.http.traffic import Traffic
 from creamery.limits import Limits
 from creamery.telemetry import Telemetry, log
 from creamery.threads import Pools
@@ -59,16 +59,14 @@ class Application:
         refusals: Mapping[type[Exception], Refusal] | None = None,
     ) -> None:
         self._router = router
-        self._pools = pools
-        self._limits = limits
+        self._hub = Surroundings(pools, limits, proxies or Proxies())
         self._clock = clock
-        self._proxies = proxies or Proxies()
         self._via = via.encode("ascii")
         self._log = access_log
         self._refusals = {**_REFUSALS, **(refusals or {})}
         self._id_prefix = secrets.token_hex(6)
         self._ids = itertools.count(1)
-        self._metrics = _Metrics(telemetry)
+        self._traffic = Traffic(telemetry)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, whatever happens.
@@ -79,38 +77,31 @@ class Application:
         if scope["type"] != "http":
             raise ValueError(f"the hub speaks HTTP, not {scope['type']}")
         started = self._clock.monotonic()
-        request_id, agent, passed_here = self._read_headers(scope)
-        exchange = Exchange(request_id, send, self._pools, self._limits, self._proxies)
+        headers = joined(scope["headers"])
+        exchange = Exchange(self._id(headers), headers, send, scope.get(AT_ONCE), self._hub)
         scope[KEY] = exchange
         try:
-            if passed_here:
+            if self._via and self._via in headers.get(b"via", b""):
                 await self._answer_error(_loop(self._via), exchange, scope, receive)
             else:
                 await self._router(scope, receive, exchange.send)
         except (ClientGone, ClientDisconnect):
-            exchange.fields["aborted"] = "client"
+            note(scope, aborted="client")
         except Exception as error:  # noqa: BLE001 - here every error becomes an answer
             await self._answer_error(error, exchange, scope, receive)
         finally:
-            self._account(exchange, scope, agent, self._clock.monotonic() - started)
+            self._account(exchange, scope, self._clock.monotonic() - started)
 
     def close(self) -> None:
         """Write what is left of the log."""
         if self._log is not None:
             self._log.flush()
 
-    def _read_headers(self, scope: Scope) -> tuple[str, bytes, bool]:
-        request_id, agent, passed_here = b"", b"", False
-        for name, value in scope["headers"]:
-            if name == b"user-agent":
-                agent = value
-            elif name == b"x-request-id":
-                request_id = value
-            elif name == b"via" and self._via:
-                passed_here = passed_here or self._via in value
-        if request_id and _REQUEST_ID.fullmatch(request_id):
-            return request_id.decode("ascii"), agent, passed_here
-        return f"{self._id_prefix}-{next(self._ids):x}", agent, passed_here
+    def _id(self, headers: Mapping[bytes, bytes]) -> str:
+        asked = headers.get(b"x-request-id")
+        if asked is not None and _REQUEST_ID.fullmatch(asked):
+            return asked.decode("ascii")
+        return f"{self._id_prefix}-{next(self._ids):x}"
 
     async def _answer_error(self, error: Exception, exchange: Exchange, scope: Scope, receive: Receive) -> None:
         problem = self._problem(error)
@@ -120,7 +111,7 @@ class Application:
         elif is_internal:
             log.error("http.failed", id=exchange.id, path=_path(scope), exc_info=error)
         if exchange.status:
-            exchange.fields["aborted"] = "hub"
+            note(scope, aborted="hub")
             if isinstance(error, TransferBroken):
                 raise error
             raise TransferBroken(str(error)) from error
@@ -128,7 +119,7 @@ class Application:
         try:
             await response(scope, receive, exchange.send)
         except ClientGone:
-            exchange.fields["aborted"] = "client"
+            note(scope, aborted="client")
 
     def _problem(self, error: Exception) -> Problem | None:
         if isinstance(error, Problem):
@@ -140,8 +131,8 @@ class Application:
             return _no_space(error)
         return None
 
-    def _account(self, exchange: Exchange, scope: Scope, agent: bytes, seconds: float) -> None:
-        self._metrics.count(exchange.door, scope["method"], exchange.status, exchange.sent_bytes, seconds)
+    def _account(self, exchange: Exchange, scope: Scope, seconds: float) -> None:
+        self._traffic.count(exchange.door, scope["method"], exchange.status, exchange.sent_bytes, seconds)
         if self._log is None:
             return
         fields = {
@@ -151,39 +142,14 @@ class Application:
             "path": _path(scope),
             "status": exchange.status,
             "bytes": exchange.sent_bytes,
-            "seconds": round(seconds, 6),
-            "client": self._proxies.client(scope),
-            "agent": agent[:MAX_LOGGED].decode("latin-1"),
+            "seconds": int(seconds * SECOND) / SECOND,
+            "client": self._hub.proxies.client(scope),
+            "agent": exchange.headers.get(b"user-agent", b"")[:MAX_LOGGED].decode("latin-1"),
             "door": exchange.door,
         }
         if exchange.fields:
             fields |= exchange.fields
         self._log.add(self._clock.now(), fields)
-
-
-class _Metrics:
-    """The doors' traffic; the label combinations are few and looked up once."""
-
-    def __init__(self, telemetry: Telemetry) -> None:
-        self._requests = telemetry.counter("http_requests", "Requests answered.", ["door", "method", "status"])
-        self._seconds = telemetry.histogram("http_seconds", "Time from a request to its answer's end.", ["door"])
-        self._bytes = telemetry.counter("http_sent_bytes", "Bytes of answers' bodies.", ["door"])
-        self._children: dict[tuple[str, str, int], tuple[Counter, Histogram, Counter]] = {}
-
-    def count(self, door: str, method: str, status: int, sent_bytes: int, seconds: float) -> None:
-        key = (door, method, status)
-        children = self._children.get(key)
-        if children is None:
-            children = (
-                self._requests.labels(door, method, str(status)),
-                self._seconds.labels(door),
-                self._bytes.labels(door),
-            )
-            self._children[key] = children
-        requests, duration, sent = children
-        requests.inc()
-        duration.observe(seconds)
-        sent.inc(sent_bytes)
 
 
 def _path(scope: Scope) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-Headers = Iterable[tuple[bytes, bytes]]
+from creamery.http.exchange import exchange_of
 
 _ENTITY_TAG = re.compile(r'(W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 
@@ -46,12 +46,7 @@ def is_not_modified(scope: Mapping[str, Any], etag: str) -> bool:
 
 def precondition(scope: Mapping[str, Any], etag: str | None) -> int | None:
     """304, 412 or None, for reading what has `etag`; in the order of RFC 9110 section 13.2.2."""
-    if_match = if_none_match = None
-    for name, value in scope["headers"]:
-        if name == b"if-none-match":
-            if_none_match = _joined(if_none_match, value)
-        elif name == b"if-match":
-            if_match = _joined(if_match, value)
+    if_none_match, if_match = header_of(scope, b"if-none-match"), header_of(scope, b"if-match")
     if if_match is not None and not etag_matches_strongly(if_match, etag or ""):
         return 412
     if if_none_match is not None and etag is not None and etag_matches(if_none_match, etag):
@@ -65,14 +60,9 @@ def if_range_holds(header: str | None, etag: str | None) -> bool:
 
 
 def header_of(scope: Mapping[str, Any], name: bytes) -> str | None:
-    """A request's header, all its lines joined; None where there is none. `name` in lower case."""
-    found: str | None = None
-    for key, value in scope["headers"]:
-        if key == name:
-            found = _joined(found, value)
-    return found
+    """A request's header, all its lines joined; None where there is none. `name` in lower case.
 
-
-def _joined(before: str | None, value: bytes) -> str:
-    text = value.decode("latin-1")
-    return text if before is None else f"{before}, {text}"
+    Takes a Starlette request as well as its scope.
+    """
+    value = exchange_of(scope).headers.get(name)
+    return None if value is None else value.decode("latin-1")

@@ -11,28 +11,26 @@ import asyncio
 import contextlib
 import socket
 import struct
+from collections import deque
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 from urllib.parse import unquote
 
 import httptools
-from starlette.types import Message
-from uvicorn._types import ASGIReceiveEvent
+from starlette.types import ASGIApp
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from creamery.clock import SECOND, Clock
-from creamery.http.exchange import ClientGone, TransferBroken
+from creamery.http.cycle import Cycle
 from creamery.http.problems import Problem, render_problem
 from creamery.limits import Limits
 from creamery.telemetry import log
 
-if TYPE_CHECKING:
-    from uvicorn._types import ASGI3Application
-
 PIPELINED = 64  # requests that may wait behind another on a connection; clients that pipeline at all send fewer than 10
-_BODILESS = frozenset({204, 304})
+ASGI: Any = {"version": "3.0", "spec_version": "2.4"}  # 2.4: `send` raises when the client has gone
 
 
 class Wire:
@@ -84,7 +82,8 @@ class Wire:
 class BoundedProtocol(HttpToolsProtocol):
     """One connection."""
 
-    cycle: Cycle | None  # type: ignore[assignment]
+    cycle: Cycle | None  # type: ignore[assignment]  # a class of our own
+    pipeline: deque[tuple[Cycle, ASGIApp]]  # type: ignore[assignment]  # likewise
 
     def __init__(
         self,
@@ -100,9 +99,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._limit = wire.limits.header_bytes
         self._in_head = True  # or before it: what comes next belongs to a request's line and headers
         self._head_bytes = 0  # of the head that arrives, in the pieces before this one
-        self._head_counted = 0  # of the head that arrives, as the parser reports it
         self._heads = 0
-        self._hosts = 0
+        self._is_large_piece = False  # a head that lies in it whole may be too large
         self._since = 0.0  # connected; head begun; answer ended; last piece of body
         self._ends = False  # nothing that still arrives counts
         self._ends_at: float | None = None
@@ -118,12 +116,17 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(503, "Too busy", "As many connections as the hub serves are open.", {"Retry-After": "1"})
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.connections.discard(self)
         self._ends = True
-        if self.running is not None and not self.running.response_complete:
-            self.running.disconnected = True
-            self.running.message_event.set()
         self.pipeline.clear()
-        super().connection_lost(exc)
+        for cycle in (self.running, self.cycle):
+            if cycle is not None and not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.wake()
+        self.flow.resume_writing()
+        if exc is None:
+            self.transport.close()
+        self.parser = cast("Any", None)
 
     def eof_received(self) -> None:
         if self._ends_at is not None:
@@ -152,7 +155,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.abort()
         elif self.running is not None and not self.running.response_complete:
             if self.running.awaits_body and now - self._since > limits.body_silent_seconds:
-                self.running.body_is_silent()
+                self.running.give_body_up()
         elif self.is_idle():
             if now - self._since > limits.idle_seconds:
                 self.transport.close()
@@ -187,6 +190,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._feed(data[:room])
             data = data[room:]
         if data and not self._ends:
+            self._is_large_piece = len(data) > self._limit
             self._feed(data)
 
     def _feed(self, piece: bytes) -> None:
@@ -211,18 +215,11 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._refuse_head()
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._head_counted = 0
-        self._hosts = 0
+        self.url = b""
+        self.headers = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        name = name.lower()
-        self._head_counted += len(name) + len(value) + 4
-        if name == b"host":
-            self._hosts += 1
-        elif name == b"expect" and value.lower() == b"100-continue":
-            self.expect_100_continue = True
-        self.headers.append((name, value))
+        self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         if self._ends:
@@ -232,28 +229,51 @@ class BoundedProtocol(HttpToolsProtocol):
         self._heads += 1
         version = self.parser.get_http_version()
         method = self.parser.get_method()
-        if self._head_counted + len(method) + len(self.url) + len(b"  HTTP/1.1\r\n\r\n") > self._limit:
-            self._refuse_head()  # it came in one piece with a request before it
+        if self._is_large_piece and self._counted(method) > self._limit:
+            self._refuse_head()
             return
-        if self._hosts != 1 and (version == "1.1" or self._hosts):  # RFC 9112 section 3.2
+        hosts = [name for name, _ in self.headers].count(b"host")
+        if hosts != 1 and (version == "1.1" or hosts):  # RFC 9112 section 3.2
             self._refuse(400, "Bad request", "A request names its host exactly once.")
             return
-        if not self._set_target(self.url) or version not in {"1.0", "1.1"}:
+        target = _target(self.url)
+        if target is None or version not in {"1.0", "1.1"}:
             self._refuse(400, "Bad request", "The request's first line cannot be served.")
             return
-        self.scope["method"] = method.decode("ascii")
-        self.scope["http_version"] = version
-        self._begin_cycle(keep_alive=version == "1.1" and self.parser.should_keep_alive())
+        raw_path, query = target
+        path = raw_path.decode("ascii")
+        scope = {
+            "type": "http",
+            "asgi": ASGI,
+            "http_version": version,
+            "method": method.decode("ascii"),
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "root_path": "",
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": raw_path,
+            "query_string": query,
+            "headers": self.headers,
+        }
+        self._begin_cycle(scope, keep_alive=version == "1.1" and self.parser.should_keep_alive())
 
     def on_body(self, body: bytes) -> None:
-        if not self._ends:
-            self._since = self.loop.time()
-            super().on_body(body)
+        cycle = self.cycle
+        if self._ends or cycle is None or cycle.response_complete:
+            return
+        self._since = self.loop.time()
+        cycle.body += body
+        if len(cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        cycle.wake()
 
     def on_message_complete(self) -> None:
         self._in_head = True
-        if not self._ends:
-            super().on_message_complete()
+        cycle = self.cycle
+        if cycle is not None and not self._ends:
+            cycle.more_body = False
+            cycle.wake()
 
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
@@ -263,64 +283,36 @@ class BoundedProtocol(HttpToolsProtocol):
         self.flow.resume_reading()
         if self.pipeline:
             cycle, app = self.pipeline.pop()
-            self._start_asgi_task(cycle, app)
+            self._run(cycle, app)
 
     # -- within --------------------------------------------------------------------------------------------------
 
-    def _set_target(self, url: bytes) -> bool:
-        """Read the request's target: a path, `*`, or the absolute form that proxies get (RFC 9112 section 3.2)."""
-        if url.startswith(b"/"):
-            raw_path, _, query = url.partition(b"#")[0].partition(b"?")
-        elif url == b"*":
-            raw_path, query = url, b""
-        else:
-            try:
-                parsed = httptools.parse_url(url)
-            except httptools.HttpParserInvalidURLError:
-                return False
-            if not parsed.host:
-                return False
-            raw_path, query = parsed.path or b"/", parsed.query or b""
-        if not raw_path.isascii():
-            return False
-        path = raw_path.decode("ascii")
-        self.scope["path"] = unquote(path) if "%" in path else path
-        self.scope["raw_path"] = raw_path
-        self.scope["query_string"] = query
-        return True
-
-    def _begin_cycle(self, *, keep_alive: bool) -> None:
+    def _begin_cycle(self, scope: dict[str, Any], *, keep_alive: bool) -> None:
         before = self._unanswered()
-        cycle = Cycle(
-            scope=self.scope,
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=False,
-            default_headers=[],
-            message_event=asyncio.Event(),
-            expect_100_continue=self.expect_100_continue,
-            keep_alive=keep_alive,
-            on_response=self.on_response_complete,
-        )
-        cycle.connection = self
+        expects_100 = scope["method"] not in {"GET", "HEAD"} and _expects_100(self.headers)
+        cycle = Cycle(self, scope, self.flow, keep_alive=keep_alive, expects_100=expects_100)
         if before is None:
             self.cycle = cycle
-            self._start_asgi_task(cycle, self.app)
+            self._run(cycle, cast("ASGIApp", self.app))
         elif len(self.pipeline) >= PIPELINED:
             self._ends = True
             before.keep_alive = False
         else:
             self.cycle = cycle
             self.flow.pause_reading()
-            self.pipeline.appendleft((cycle, self.app))
+            self.pipeline.appendleft((cycle, cast("ASGIApp", self.app)))
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        self.running = cast("Cycle", cycle)
-        task = self.loop.create_task(cycle.run_asgi(app))
+    def _run(self, cycle: Cycle, app: ASGIApp) -> None:
+        self.running = cycle
+        task = self.loop.create_task(cycle.run(app))
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
+
+    def _counted(self, method: bytes) -> int:
+        """The bytes of the head that has just been read; spaces around values are not in it any more."""
+        return (
+            len(method) + len(self.url) + len(b"  HTTP/1.1\r\n\r\n") + sum(len(n) + len(v) + 4 for n, v in self.headers)
+        )
 
     def _unanswered(self) -> Cycle | None:
         """The request that came last, if its answer is not complete."""
@@ -361,7 +353,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 asked.keep_alive = False
                 return
             asked.disconnected = True
-            asked.message_event.set()
+            asked.wake()
             if asked.response_started:
                 self.cut()
                 return
@@ -383,126 +375,25 @@ class BoundedProtocol(HttpToolsProtocol):
         return self.client[0] if self.client else "unix"
 
 
-class Cycle(RequestResponseCycle):
-    """One request on the connection, and its answer."""
+def _expects_100(headers: list[tuple[bytes, bytes]]) -> bool:
+    return any(name == b"expect" and value.lower() == b"100-continue" for name, value in headers)
 
-    connection: BoundedProtocol
-    awaits_body = False
-    _is_silent = False
-    _length: int | None = None
 
-    async def run_asgi(self, app: ASGI3Application) -> None:
+def _target(url: bytes) -> tuple[bytes, bytes] | None:
+    """Raw path and query of a request's target: a path, `*`, or the absolute form that proxies get.
+
+    None for anything else (RFC 9112 section 3.2).
+    """
+    if url.startswith(b"/"):
+        raw_path, _, query = url.partition(b"#")[0].partition(b"?")
+    elif url == b"*":
+        raw_path, query = url, b""
+    else:
         try:
-            await app(self.scope, self.receive, cast("Any", self.send))
-            is_unfinished = not self.response_complete and not self.disconnected
-        except TransferBroken:
-            is_unfinished = True
-        except asyncio.CancelledError:  # the hub ends, and its patience did before
-            self.connection.cut()
-            is_unfinished = False
-        self.on_response = _nothing
-        if is_unfinished:
-            self._break_off()
-
-    async def send(self, message: Message) -> None:  # type: ignore[override]
-        """Write a part of the answer.
-
-        Raises:
-            ClientGone: nobody reads it.
-            TransferBroken: the body is not as long as announced.
-        """
-        if self.flow.write_paused and not self.disconnected:
-            await self.flow.drain()
-        if self.disconnected:
-            raise ClientGone("the client has closed the connection")
-        if not self.response_started:
-            self._start(message["status"], message["headers"])
-            return
-        body, more_body = message.get("body", b""), message.get("more_body", False)
-        if self.scope["method"] == "HEAD":
-            self._length = None
-        elif self.chunked_encoding:
-            end = b"" if more_body else b"0\r\n\r\n"
-            self.transport.write(b"%x\r\n%b\r\n%b" % (len(body), body, end) if body else end)
-        elif body:
-            if self._length is not None:
-                self._length -= len(body)
-                if self._length < 0:
-                    raise TransferBroken("an answer's body is longer than announced")
-            self.transport.write(body)
-        if not more_body:
-            self._complete()
-
-    async def receive(self) -> ASGIReceiveEvent:
-        """Wait for a part of the request's body.
-
-        Raises:
-            Problem: 408, the client keeps silent.
-        """
-        self.awaits_body = self.more_body
-        try:
-            event = await super().receive()
-        finally:
-            self.awaits_body = False
-        if self._is_silent:
-            seconds = self.connection.wire.limits.body_silent_seconds
-            raise Problem(408, "Request timeout", f"Nothing of the request's body came for {seconds:g} s.")
-        return event
-
-    def body_is_silent(self) -> None:
-        """Give the body up."""
-        self._is_silent = True
-        self.message_event.set()
-
-    def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        self.waiting_for_100_continue = False
-        lines = [STATUS_LINE[status], self.connection.wire.date()]
-        framed = status in _BODILESS or self.scope["method"] == "HEAD"
-        for name, value in headers:
-            if name == b"content-length":
-                self._length = int(value)
-                framed = True
-            elif name == b"connection" and value == b"close":
-                self.keep_alive = False
-                continue
-            lines.append(b"%b: %b\r\n" % (name, value))
-        if status in _BODILESS:
-            self._length = None
-        if not framed:
-            if self.scope["http_version"] == "1.1":
-                self.chunked_encoding = True
-                lines.append(b"transfer-encoding: chunked\r\n")
-            else:
-                self.keep_alive = False  # HTTP/1.0 knows no chunks: the end of the connection is the end
-        if self.more_body:  # what is left of the request is not worth reading
-            self.keep_alive = False
-        if not self.keep_alive:
-            lines.append(b"connection: close\r\n")
-        lines.append(b"\r\n")
-        head = b"".join(lines)
-        if head.count(b"\n") != len(lines) or head.count(b"\r") != len(lines) or b"\0" in head:
-            raise ValueError("a header of an answer has a line break or NUL in it")
-        self.response_started = True
-        self.transport.write(head)
-
-    def _complete(self) -> None:
-        if self._length:
-            raise TransferBroken(f"{self._length} bytes of an answer's announced length are missing")
-        self.response_complete = True
-        self.message_event.set()
-        if not self.keep_alive:
-            if self.more_body:
-                self.connection.linger()
-            else:
-                self.transport.close()
-        self.on_response()
-
-    def _break_off(self) -> None:
-        if self._length or self.chunked_encoding:
-            self.transport.close()  # what is missing shows; what was sent still arrives, so that it can be resumed
-        else:
-            self.connection.cut()
-
-
-def _nothing() -> None:
-    """After the answer nobody waits for its end any more."""
+            parsed = httptools.parse_url(url)
+        except httptools.HttpParserInvalidURLError:
+            return None
+        if not parsed.host:
+            return None
+        raw_path, query = parsed.path or b"/", parsed.query or b""
+    return (raw_path, query) if raw_path.isascii() else None

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from creamery.http.conditionals import header_of, if_range_holds, precondition
-from creamery.http.exchange import ClientGone, TransferBroken, exchange_of
+from creamery.http.exchange import KEY, ClientGone, TransferBroken, exchange_of
 from creamery.http.problems import Problem
 from creamery.http.ranges import ByteRange, RangeNotSatisfiable, parse_range
 from creamery.limits import KIB
@@ -32,6 +32,7 @@ RawHeaders = Sequence[tuple[bytes, bytes]]
 FILE_STEP = 256 * KIB  # 1 MiB steps are twice as slow at 10 MB: they leave the processor's cache
 FOLLOW_STEP = 64 * KIB
 
+_BODILESS = frozenset({204, 304})
 _NOWAIT = getattr(os, "RWF_NOWAIT", None)  # Linux
 _WOULD_WAIT = frozenset({errno.EAGAIN, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})  # cold; tmpfs and old kernels
 
@@ -62,15 +63,25 @@ class Source(Protocol):
 
 
 class BytesResponse(Response):
-    """Bytes and headers that are ready to go; `content-length` is added, nothing else."""
+    """Bytes and headers that are ready to go; the framing is added, nothing else.
+
+    Args:
+        headers: names in lower case, without `content-length`.
+    """
 
     def __init__(self, body: bytes, headers: RawHeaders, status: int = 200) -> None:
         self.status_code = status
         self.body = body
         self.background = None
-        self.raw_headers = [*headers]
-        if status not in {204, 304}:
-            self.raw_headers.append((b"content-length", b"%d" % len(body)))
+        self._ready = headers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        if KEY in scope and exchange_of(scope).answer_at_once(self.status_code, self._ready, bytes(self.body)):
+            return
+        framing = () if self.status_code in _BODILESS else ((b"content-length", b"%d" % len(self.body)),)
+        await _start(send, self.status_code, [*self._ready, *framing])
+        await send({"type": "http.response.body", "body": self.body})
 
 
 class _RangedResponse(Response):
@@ -86,16 +97,23 @@ class _RangedResponse(Response):
             self.raw_headers.append((b"etag", etag.encode("latin-1")))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send what the request's conditions leave of it.
+
+        Raises:
+            Problem: 412, 416.
+            TransferBroken: the bytes turned out to be fewer than announced.
+            ClientGone: nobody reads them.
+        """
         condition = precondition(scope, self.etag)
         if condition == HTTPStatus.NOT_MODIFIED:
-            await _start(send, condition, self.raw_headers)
-            await send({"type": "http.response.body", "body": b""})
-            return
-        if condition == HTTPStatus.PRECONDITION_FAILED:
+            await BytesResponse(b"", self.raw_headers, condition)(scope, receive, send)
+        elif condition == HTTPStatus.PRECONDITION_FAILED:
             raise Problem(412, "Precondition failed", "What is here is not what If-Match names.")
-        await self.answer(scope, send)
+        else:
+            await self.answer(scope, send)
 
     async def answer(self, scope: Scope, send: Send) -> None:
+        """Send it, conditions being met."""
         raise NotImplementedError
 
     def ranges(self, scope: Scope, size: int) -> tuple[ByteRange, ...] | None:
@@ -109,7 +127,7 @@ class _RangedResponse(Response):
         header = header_of(scope, b"range")
         if header is None or not if_range_holds(header_of(scope, b"if-range"), self.etag):
             return None
-        limits = exchange_of(scope).limits
+        limits = exchange_of(scope).hub.limits
         try:
             return parse_range(header, size, asked=limits.ranges_asked, answered=limits.ranges_answered)
         except RangeNotSatisfiable:
@@ -123,24 +141,27 @@ class _RangedResponse(Response):
     async def send_sized(self, scope: Scope, send: Send, size: int, read: _Reader) -> None:
         """Answer out of something whose size is known, the way the request asks for it."""
         ranges = self.ranges(scope, size)
-        headers = [*self.raw_headers, (b"accept-ranges", b"bytes")]
-        if ranges is None:
-            whole = ByteRange(0, size)
-            headers += [(b"content-type", self.content_type), (b"content-length", b"%d" % size)]
-            await self._send_one(scope, send, 200, headers, read(whole))
-        elif len(ranges) == 1:
-            headers += [
-                (b"content-type", self.content_type),
-                (b"content-length", b"%d" % ranges[0].length),
-                (b"content-range", _content_range(ranges[0], size)),
-            ]
-            await self._send_one(scope, send, 206, headers, read(ranges[0]))
-        else:
-            await self._send_parts(send, headers, ranges, size, read)
+        if ranges is not None and len(ranges) > 1:
+            await self._send_parts(send, ranges, size, read)
+            return
+        status, headers, asked = self.one_piece(ranges, size)
+        headers.append((b"content-length", b"%d" % asked.length))
+        await self.send_chunks(scope, send, status, headers, read(asked))
 
-    async def _send_one(
+    def one_piece(
+        self, ranges: tuple[ByteRange, ...] | None, size: int
+    ) -> tuple[int, list[tuple[bytes, bytes]], ByteRange]:
+        """Status, headers and bytes of an answer that is no multipart."""
+        headers = [*self.raw_headers, (b"accept-ranges", b"bytes"), (b"content-type", self.content_type)]
+        if ranges is None:
+            return 200, headers, ByteRange(0, size)
+        headers.append((b"content-range", _content_range(ranges[0], size)))
+        return 206, headers, ranges[0]
+
+    async def send_chunks(
         self, scope: Scope, send: Send, status: int, headers: RawHeaders, chunks: AsyncIterator[bytes | bytearray]
     ) -> None:
+        """Send chunks as they come."""
         if scope["method"] == "HEAD":
             await _start(send, status, headers)
             await send({"type": "http.response.body", "body": b""})
@@ -152,9 +173,7 @@ class _RangedResponse(Response):
         await _pump(send, chunks)
         await send({"type": "http.response.body", "body": b""})
 
-    async def _send_parts(
-        self, send: Send, headers: list[tuple[bytes, bytes]], ranges: Sequence[ByteRange], size: int, read: _Reader
-    ) -> None:
+    async def _send_parts(self, send: Send, ranges: Sequence[ByteRange], size: int, read: _Reader) -> None:
         boundary = secrets.token_hex(16).encode()
         heads = [
             b"\r\n--%s\r\ncontent-type: %s\r\ncontent-range: %s\r\n\r\n"
@@ -163,7 +182,9 @@ class _RangedResponse(Response):
         ]
         end = b"\r\n--%s--\r\n" % boundary
         length = sum(map(len, heads)) + sum(asked.length for asked in ranges) + len(end)
-        headers += [
+        headers = [
+            *self.raw_headers,
+            (b"accept-ranges", b"bytes"),
             (b"content-type", b"multipart/byteranges; boundary=" + boundary),
             (b"content-length", b"%d" % length),
         ]
@@ -185,10 +206,6 @@ class BlobResponse(_RangedResponse):
         etag: strong and quoted, see `quoted`.
         media_type: of the whole.
         headers: further headers as they go out, names in lower case.
-
-    Raises (when it is sent):
-        Problem: 412, 416.
-        TransferBroken: the file is gone or shorter than its row says.
     """
 
     def __init__(self, extent: Extent, *, etag: str, media_type: str, headers: RawHeaders = ()) -> None:
@@ -196,16 +213,19 @@ class BlobResponse(_RangedResponse):
         self.extent = extent
 
     async def answer(self, scope: Scope, send: Send) -> None:
+        """Send what is asked of the file."""
         extent = self.extent
         if scope["method"] == "HEAD":
             await self.send_sized(scope, send, extent.length, _nothing)
             return
-        pools = exchange_of(scope).pools
         try:
             descriptor = os.open(extent.path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             raise TransferBroken(f"{extent.path} cannot be opened: {error.strerror}") from error
         try:
+            if self._answer_at_once(scope, descriptor):
+                return
+            pools = exchange_of(scope).hub.pools
 
             def read(asked: ByteRange) -> AsyncIterator[bytes | bytearray]:
                 return _read_file(descriptor, extent, asked, pools)
@@ -213,6 +233,19 @@ class BlobResponse(_RangedResponse):
             await self.send_sized(scope, send, extent.length, read)
         finally:
             os.close(descriptor)
+
+    def _answer_at_once(self, scope: Scope, descriptor: int) -> bool:
+        """Small files, which most wheels are, in one step, when they lie in the page cache."""
+        ranges = self.ranges(scope, self.extent.length)
+        if ranges is not None and len(ranges) > 1:
+            return False
+        status, headers, asked = self.one_piece(ranges, self.extent.length)
+        if asked.length > FILE_STEP:
+            return False
+        chunk = _read_cached(descriptor, self.extent.offset + asked.start, asked.length)
+        if chunk is None or len(chunk) != asked.length:
+            return False
+        return exchange_of(scope).answer_at_once(status, headers, chunk)
 
 
 class FollowResponse(_RangedResponse):
@@ -239,7 +272,7 @@ class FollowResponse(_RangedResponse):
             return
         headers = [*self.raw_headers, (b"content-type", self.content_type)]
         chunks = _nothing(ByteRange(0, 0)) if scope["method"] == "HEAD" else _follow(self.source, 0, None)
-        await self._send_one(scope, send, 200, headers, chunks)
+        await self.send_chunks(scope, send, 200, headers, chunks)
 
 
 async def _start(send: Send, status: int, headers: RawHeaders) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -11,9 +12,22 @@ import orjson
 
 from creamery.clock import SECOND, Micros
 from creamery.limits import KIB
+from creamery.settings import Log
 
 GATHERED_SECONDS = 0.05
 GATHERED_BYTES = 64 * KIB
+
+
+def access_log(settings: Log) -> AccessLog | None:
+    """The log of requests as the settings want it, to standard error; None where they want none."""
+    if not settings.requests or settings.level not in {"debug", "info"}:
+        return None
+    return AccessLog(_write_to_stderr, as_json=is_json(settings))
+
+
+def is_json(settings: Log) -> bool:
+    """Is the log written for programs? By default unless a person watches."""
+    return settings.format == "json" or (settings.format == "auto" and not sys.stderr.isatty())
 
 
 class AccessLog:
@@ -55,6 +69,11 @@ class AccessLog:
         lines, self._lines, self._bytes = self._lines, [], 0
         if lines:
             self._write(b"".join(lines))
+
+
+def _write_to_stderr(lines: bytes) -> None:
+    sys.stderr.buffer.write(lines)
+    sys.stderr.buffer.flush()
 
 
 def _as_json(moment: str, fields: dict[str, Any]) -> bytes:

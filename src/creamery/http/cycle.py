@@ -1,0 +1,241 @@
+"""One request on a connection, and its answer, between uvicorn's protocol and the application.
+
+Takes the place of uvicorn's RequestResponseCycle, for three reasons: `send` says when the client has gone (ASGI 2.4),
+so that nobody reads a file of 10 GB for nobody; an answer that is ready is written in one call and one system call;
+and an answer that breaks off is never ended cleanly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from starlette.types import ASGIApp, Message, Scope
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from creamery.http.exchange import AT_ONCE, ClientGone, TransferBroken
+from creamery.http.problems import Problem
+
+if TYPE_CHECKING:
+    from creamery.http.protocol import BoundedProtocol
+
+BODILESS = frozenset({204, 304})
+
+_CLOSE = (b"connection", b"close")  # written where the connection is
+_SPENT: Any = {"method": ""}
+
+
+class Cycle:
+    """What the protocol knows of a request, and the application's `receive` and `send`.
+
+    Attributes:
+        keep_alive: whether another request may follow.
+        more_body: whether more of the request's body is to come.
+        disconnected: whether the client has gone.
+        awaits_body: whether the application waits for the body just now.
+        response_started, response_complete: how far the answer is.
+    """
+
+    __slots__ = (
+        "_connection",
+        "_expects_100",
+        "_flow",
+        "_is_chunked",
+        "_is_silent",
+        "_length",
+        "_news",
+        "_transport",
+        "awaits_body",
+        "body",
+        "disconnected",
+        "keep_alive",
+        "more_body",
+        "response_complete",
+        "response_started",
+        "scope",
+    )
+
+    def __init__(
+        self, connection: BoundedProtocol, scope: Scope, flow: FlowControl, *, keep_alive: bool, expects_100: bool
+    ) -> None:
+        self._connection = connection
+        self._transport = connection.transport
+        self._flow = flow
+        self._expects_100 = expects_100
+        self._news: asyncio.Event | None = None  # made when somebody waits: most requests have no body
+        self._length: int | None = None
+        self._is_chunked = False
+        self._is_silent = False
+        self.scope = scope
+        self.keep_alive = keep_alive
+        self.body = bytearray()
+        self.more_body = True
+        self.awaits_body = False
+        self.disconnected = False
+        self.response_started = False
+        self.response_complete = False
+        scope[AT_ONCE] = self.answer
+
+    async def run(self, app: ASGIApp) -> None:
+        """Let the application answer."""
+        try:
+            await app(self.scope, self.receive, self.send)
+        except TransferBroken:
+            pass  # said and logged by who raised it; here it only ends the connection
+        except asyncio.CancelledError:  # the hub ends, and its patience did before
+            self.disconnected = True
+            self._connection.cut()
+        self.scope = _SPENT  # or scope and cycle hold each other until a garbage collection
+        if not self.response_complete and not self.disconnected:
+            self._break_off()
+
+    def answer(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes | bytearray, length: int) -> bool:
+        """Write a whole answer, if the client has room for it: an `AtOnce`.
+
+        Raises:
+            ClientGone: nobody reads it.
+        """
+        if self.disconnected:
+            raise ClientGone("the client has closed the connection")
+        if self._flow.write_paused or self.response_started:
+            return False
+        if self.more_body:  # what is left of the request is not worth reading
+            self.keep_alive = False
+        framing = b"" if status in BODILESS else b"content-length: %d\r\n" % length
+        head = self._head(status, _lines(headers) + framing)
+        if body and self.scope["method"] != "HEAD":
+            self._transport.writelines((head, body))  # one system call; two writes would be two
+        else:
+            self._transport.write(head)
+        self._complete()
+        return True
+
+    async def send(self, message: Message) -> None:
+        """Write a part of the answer.
+
+        Raises:
+            ClientGone: nobody reads it.
+            TransferBroken: the body is not as long as announced.
+        """
+        if self._flow.write_paused and not self.disconnected:
+            await self._flow.drain()
+        if self.disconnected:
+            raise ClientGone("the client has closed the connection")
+        if not self.response_started:
+            self._start(message["status"], message["headers"])
+            return
+        body, more_body = message.get("body", b""), message.get("more_body", False)
+        if self.scope["method"] == "HEAD":
+            self._length = None
+        elif self._is_chunked:
+            end = b"" if more_body else b"0\r\n\r\n"
+            self._transport.write(b"%x\r\n%b\r\n%b" % (len(body), body, end) if body else end)
+        elif body:
+            self._count(len(body))
+            self._transport.write(body)
+        if not more_body:
+            if self._length:
+                raise TransferBroken(f"{self._length} bytes of an answer's announced length are missing")
+            self._complete()
+
+    async def receive(self) -> Message:
+        """Wait for a part of the request's body.
+
+        Raises:
+            Problem: 408, the client keeps silent.
+        """
+        if self._expects_100 and not self.response_started and not self._transport.is_closing():
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._expects_100 = False
+        if not self.body and self.more_body and not self._is_over():
+            await self._wait_for_body()
+        if self._is_silent:
+            seconds = self._connection.wire.limits.body_silent_seconds
+            raise Problem(408, "Request timeout", f"Nothing of the request's body came for {seconds:g} s.")
+        if self._is_over():
+            return {"type": "http.disconnect"}
+        body, self.body = bytes(self.body), bytearray()
+        return {"type": "http.request", "body": body, "more_body": self.more_body}
+
+    def wake(self) -> None:
+        """Something has happened to the request: whoever waits looks again."""
+        if self._news is not None:
+            self._news.set()
+
+    def give_body_up(self) -> None:
+        """The client has been silent for too long."""
+        self._is_silent = True
+        self.wake()
+
+    def _is_over(self) -> bool:
+        return self.disconnected or self.response_complete
+
+    async def _wait_for_body(self) -> None:
+        self._flow.resume_reading()
+        self._news = asyncio.Event()
+        self.awaits_body = True
+        try:
+            await self._news.wait()
+        finally:
+            self.awaits_body = False
+            self._news = None
+
+    def _start(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        framed = status in BODILESS or self.scope["method"] == "HEAD"
+        lines = _lines(headers)
+        for name, value in headers:
+            if name == b"content-length":
+                self._length = None if status in BODILESS else int(value)
+                framed = True
+            elif (name, value) == _CLOSE:
+                self.keep_alive = False
+        if not framed:
+            if self.scope["http_version"] == "1.1":
+                self._is_chunked = True
+                lines += b"transfer-encoding: chunked\r\n"
+            else:
+                self.keep_alive = False  # HTTP/1.0 knows no chunks: the end of the connection is the end
+        if self.more_body:
+            self.keep_alive = False
+        self._transport.write(self._head(status, lines))
+
+    def _head(self, status: int, lines: bytes) -> bytes:
+        self.response_started = True
+        end = b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n"
+        return b"".join((STATUS_LINE[status], self._connection.wire.date(), lines, end))
+
+    def _count(self, length: int) -> None:
+        if self._length is not None:
+            self._length -= length
+            if self._length < 0:
+                raise TransferBroken("an answer's body is longer than announced")
+
+    def _complete(self) -> None:
+        self.response_complete = True
+        self.wake()
+        if not self.keep_alive:
+            if self.more_body:
+                self._connection.linger()
+            else:
+                self._transport.close()
+        self._connection.on_response_complete()
+
+    def _break_off(self) -> None:
+        if self._length or self._is_chunked:
+            self._transport.close()  # what is missing shows; what was sent still arrives, so that it can be resumed
+        else:
+            self._connection.cut()
+
+
+def _lines(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """The headers as they are written.
+
+    Raises:
+        ValueError: a line break or NUL in one, with which whoever it came from could write further headers.
+    """
+    lines = b"".join([b"%b: %b\r\n" % header for header in headers if header != _CLOSE])
+    if lines.count(b"\n") > len(headers) or lines.count(b"\r") > len(headers) or b"\0" in lines:
+        raise ValueError("a header of an answer has a line break or NUL in it")
+    return lines
