@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import httpx2
 import uvicorn
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine, event, select
 
 from creamery.hub import BuiltHub, build
+from creamery.index.tables import index_file
 from creamery.settings import Settings, load_settings
 from tests.databases import create_tables
 
@@ -65,6 +70,18 @@ class RunningHub:
             given["Accept"] = accept
         return self.client.get(self.base + path, headers=given)
 
+    def raw(self, target: bytes, headers: bytes = b"") -> bytes:
+        """The answer to a GET whose target goes out exactly as it is, on a connection of its own."""
+        host, _, port = self.base.removeprefix("http://").partition(":")
+        with socket.create_connection((host, int(port)), timeout=10) as connection:
+            connection.sendall(
+                b"GET " + target + b" HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n" + headers + b"\r\n"
+            )
+            answer = b""
+            while piece := connection.recv(65536):
+                answer += piece
+        return answer
+
     def page(self, project: str) -> dict[str, Any]:
         """A project's page, parsed."""
         response = self.get(f"/simple/{project}/", accept=JSON)
@@ -76,14 +93,42 @@ class RunningHub:
         """The names of the files on a project's page."""
         return [file["filename"] for file in self.page(project)["files"]]
 
+    def download(self, project: str, filename: str) -> bytes:
+        """A file's bytes; returns when the hub has kept them too, a moment after its client had the last one."""
+        response = self.get(f"/i/{project}/{filename}")
+        assert response.status_code == 200, response.text
+        self.wait_until(lambda: self.is_here(filename))
+        return response.content
+
+    def is_here(self, filename: str) -> bool:
+        """Does a file's row name a blob?"""
+        query = select(index_file.c.digest).where(index_file.c.filename == filename)
+        return self.ask(lambda connection: connection.execute(query).scalar_one_or_none()) is not None
+
+    def wait_until(self, holds: Callable[[], bool], seconds: float = 10.0) -> None:
+        """Look again and again until something holds."""
+        until = time.monotonic() + seconds
+        while not holds():
+            assert time.monotonic() < until, "it did not come to hold"
+            time.sleep(0.01)
+
     def metric(self, name: str, **labels: str) -> float:
         """A metric's value now; without the `creamery_`."""
         value = self.built.hub.telemetry.registry.get_sample_value(f"creamery_{name}", labels)
         return value or 0.0
 
-    def statements(self) -> float:
-        """SQL statements so far."""
-        return self.metric("sql_statements_total", engine="read") + self.metric("sql_statements_total", engine="write")
+    @contextmanager
+    def statements(self) -> Iterator[list[str]]:
+        """The SQL that requests cost meanwhile; that of jobs and of threads that keep house does not count."""
+        seen: list[str] = []
+
+        def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+            if threading.current_thread().name.startswith(("database", "running-hub")):
+                seen.append(statement)
+
+        event.listen(Engine, "before_cursor_execute", note)
+        yield seen
+        event.remove(Engine, "before_cursor_execute", note)
 
     def ask(self, question: Any) -> Any:
         """Read the hub's database."""

@@ -166,7 +166,8 @@ class Downloads:
     def _record(self, connection: Connection, file: KeptFile, digest: Digest, part: Part) -> KnownProject:
         now = self._clock.now()
         record_bytes(connection, file, digest, part.written, now)
-        if file.filename.endswith(".whl") and not file.listed_file.has_metadata and file.metadata_digest is None:
+        served_upstream = file.listed_file.has_metadata and not file.metadata_failed
+        if file.filename.endswith(".whl") and not served_upstream and file.metadata_digest is None:
             enqueue_metadata(connection, file.project, now)
         project = find_project(connection, file.project)
         assert project is not None  # noqa: S101 - its file was updated a line above

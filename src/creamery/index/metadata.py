@@ -252,10 +252,11 @@ def _newest_lacking(files: list[KeptFile]) -> list[KeptFile]:
 
 
 def _lacks_metadata(file: KeptFile) -> bool:
+    served_upstream = file.listed_file.has_metadata and file.digest is None
     return (
         file.filename.endswith(".whl")
-        and not file.listed_file.has_metadata
         and file.metadata_digest is None
+        and not served_upstream
         and not file.metadata_failed
     )
 

@@ -201,11 +201,11 @@ def record_bytes(connection: Connection, file: KeptFile, digest: Digest, size: i
             index_file.c.id == file.id,
             index_file.c.sha256.is_(None) | (index_file.c.sha256 == digest),
         )
-        .values(digest=digest, sha256=digest, size=size, pinned=pinned, changed=now)
+        .values(digest=digest, sha256=digest, size=size, pinned=pinned, metadata_failed=False, changed=now)
     )
     if changed.rowcount == 0:
         raise HashChanged(file.filename)
-    page_changes = file.expected is None or file.listed_file.size is None
+    page_changes = file.expected is None or file.listed_file.size is None or file.metadata_failed
     _touch_project(connection, file.project_id, page_changes=page_changes)
 
 

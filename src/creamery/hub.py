@@ -1,0 +1,119 @@
+"""Settings -> hub: fills the record that doors are given, lists the doors, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from dataclasses import dataclass
+
+from starlette.types import ASGIApp
+
+from creamery import index, operations
+from creamery.blobs import Blobs, Holder
+from creamery.clock import SystemClock
+from creamery.database import Committer, Database, Generations
+from creamery.door import Door, Hub
+from creamery.egress import Egress
+from creamery.http import Application, Proxies, Router, access_log
+from creamery.jobs import EmbeddedEngine
+from creamery.settings import Settings
+from creamery.telemetry import Telemetry
+from creamery.threads import Pools
+
+DOORS = (index.door, operations.door)
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltHub:
+    """A hub that can be started: `app` answers requests once `start` has returned."""
+
+    hub: Hub
+    doors: tuple[Door, ...]
+    jobs: EmbeddedEngine
+    app: ASGIApp
+
+    async def start(self) -> None:
+        """Open everything, on the event loop that will serve.
+
+        Raises:
+            DatabaseUnavailable: the database does not answer or is set up wrongly.
+            StoreMismatch: the data directory belongs to another hub.
+        """
+        hub = self.hub
+        await asyncio.to_thread(hub.database.check)
+        hub.committer.start()
+        await asyncio.to_thread(hub.blobs.open)
+        hub.blobs.hold(tuple(holder for door in self.doors for holder in door.holders))
+        await hub.egress.start()
+        for door in self.doors:
+            if door.start is not None:
+                await door.start()
+        self.jobs.start()
+
+    async def stop(self, deadline_seconds: float) -> None:
+        """End jobs within the deadline, then the doors, then everything under them."""
+        hub = self.hub
+        await asyncio.to_thread(self.jobs.close, deadline_seconds)
+        for door in self.doors:
+            if door.stop is not None:
+                await door.stop()
+        await hub.egress.close()
+        await asyncio.to_thread(hub.blobs.close)
+        await asyncio.to_thread(hub.committer.close)
+        hub.generations.close()
+        hub.pools.close()
+        hub.database.close()
+        if isinstance(self.app, Application):
+            self.app.close()
+
+
+def build(settings: Settings) -> BuiltHub:
+    """Put a hub together; nothing is opened yet but connections to the database.
+
+    Raises:
+        DatabaseUnavailable: the database's address cannot be understood.
+    """
+    clock, telemetry, limits = SystemClock(), Telemetry(), settings.limits
+    pools = Pools(limits)
+    database = Database(settings.resolved_database_url(), limits, telemetry)
+    generations = Generations(database)
+    committer = Committer(database, generations, limits, clock, telemetry)
+    via = f"creamery-{uuid.uuid4().hex[:12]}"
+    hub = Hub(
+        settings=settings,
+        clock=clock,
+        telemetry=telemetry,
+        pools=pools,
+        database=database,
+        committer=committer,
+        generations=generations,
+        egress=Egress(settings.egress, limits, telemetry, via=via),
+        blobs=Blobs(settings.data, database, committer, limits, settings.cache, clock, telemetry, pools),
+    )
+    doors = tuple(door(hub) for door in DOORS)
+    jobs = EmbeddedEngine(
+        database,
+        committer,
+        {kind: handler for door in doors for kind, handler in door.handlers.items()},
+        [schedule for door in doors for schedule in door.schedules],
+        limits,
+        clock,
+        telemetry,
+    )
+    app = Application(
+        Router({door.name: door.routes for door in doors}),
+        pools=pools,
+        limits=limits,
+        clock=clock,
+        telemetry=telemetry,
+        proxies=Proxies(settings.trusted_proxies, settings.public_url),
+        via=via,
+        access_log=access_log(settings.log),
+        refusals={kind: problem for door in doors for kind, problem in door.refusals.items()},
+    )
+    return BuiltHub(hub, doors, jobs, app)
+
+
+def offline_holders() -> tuple[Holder, ...]:
+    """Who refers to blobs, for commands that open the data without a hub."""
+    return (index.holder(),)

@@ -1,0 +1,431 @@
+"""Files and METADATA: cached, fetched, followed, resumed, verified."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.doubles.running import RunningHub
+from tests.doubles.upstream import (
+    Upstream,
+    close_at,
+    lie_about_length,
+    no_range,
+    redirect_to,
+    status,
+    wrong_bytes,
+    wrong_range,
+)
+
+MIB = 1024 * 1024
+
+
+def test_a_file_comes_through_the_hub_and_then_from_it(hub: RunningHub, upstream: Upstream) -> None:
+    made = upstream.add("big", "1.0", size=3 * MIB)
+
+    first = hub.download("big", made.filename)
+    again = hub.get(f"/i/big/{made.filename}")
+
+    assert first == again.content == made.content
+    assert upstream.count(upstream.path_of(made.filename)) == 1
+    assert again.headers["etag"] == f'"{made.sha256}"'
+    assert again.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert again.headers["accept-ranges"] == "bytes"
+    assert again.headers["content-type"] == "application/octet-stream"
+
+
+def test_a_file_asked_for_by_its_address_does_not_wait_for_its_page(hub: RunningHub, upstream: Upstream) -> None:
+    filename = hub.files("demo")[0]
+    upstream.forget()
+
+    hub.download("demo", filename)
+
+    assert upstream.count("/simple/") == 0
+
+
+def test_a_file_of_a_project_that_nobody_asked_for_yet_is_found(hub: RunningHub, upstream: Upstream) -> None:
+    made = upstream.add("big", "1.0", size=100)
+
+    assert hub.download("big", made.filename) == made.content
+
+
+@pytest.mark.parametrize("cached", [True, False], ids=["cached", "not cached"])
+@pytest.mark.parametrize(
+    ("asked", "start", "stop"),
+    [("bytes=0-99", 0, 100), ("bytes=-10000", -10_000, None), ("bytes=150000-", 150_000, None), ("bytes=5-5", 5, 6)],
+)
+def test_ranges_are_the_bytes_asked_for(
+    hub: RunningHub, upstream: Upstream, cached: bool, asked: str, start: int, stop: int | None
+) -> None:
+    made = upstream.add("big", "1.0", size=200_000)
+    if cached:
+        hub.download("big", made.filename)
+
+    response = hub.get(f"/i/big/{made.filename}", Range=asked)
+
+    expected = made.content[start:stop]
+    first = start % len(made.content)
+    assert response.status_code == 206
+    assert response.content == expected
+    assert response.headers["content-range"] == f"bytes {first}-{first + len(expected) - 1}/{len(made.content)}"
+
+
+def test_if_range_holds_for_this_file_and_not_for_another(hub: RunningHub, upstream: Upstream) -> None:
+    made = upstream.add("big", "1.0", size=1000)
+    hub.download("big", made.filename)
+
+    same = hub.get(f"/i/big/{made.filename}", Range="bytes=0-9", If_Range=f'"{made.sha256}"')
+    other = hub.get(f"/i/big/{made.filename}", Range="bytes=0-9", If_Range='"other"')
+
+    assert (same.status_code, other.status_code) == (206, 200)
+
+
+def test_a_range_beyond_the_end_is_416_and_hundreds_of_ranges_are_the_whole_file(
+    hub: RunningHub, upstream: Upstream
+) -> None:
+    made = upstream.add("big", "1.0", size=1000)
+    hub.download("big", made.filename)
+    many = "bytes=" + ",".join(f"{n}-{n}" for n in range(0, 900, 2))
+
+    beyond = hub.get(f"/i/big/{made.filename}", Range="bytes=99999999-")
+    absurd = hub.get(f"/i/big/{made.filename}", Range="bytes=" + "9" * 400 + "-")
+    hundreds = hub.get(f"/i/big/{made.filename}", Range=many)
+
+    assert beyond.status_code == 416
+    assert beyond.headers["content-range"] == f"bytes */{len(made.content)}"
+    assert absurd.status_code in {200, 416}
+    assert (hundreds.status_code, hundreds.content) == (200, made.content)
+
+
+def test_head_says_what_get_would_and_fetches_nothing(hub: RunningHub, upstream: Upstream) -> None:
+    made = upstream.add("big", "1.0", size=1000)
+    hub.page("big")
+
+    head = hub.client.head(f"{hub.base}/i/big/{made.filename}")
+
+    assert head.status_code == 200
+    assert int(head.headers["content-length"]) == len(made.content)
+    assert head.headers["etag"] == f'"{made.sha256}"'
+    assert upstream.count(upstream.path_of(made.filename)) == 0
+
+
+def test_any_number_of_clients_follow_one_transfer(hub: RunningHub, upstream: Upstream) -> None:
+    made = upstream.add("big", "1.0", size=2 * MIB)
+    hub.page("big")
+    upstream.rate = 4 * MIB
+
+    with ThreadPoolExecutor(20) as clients:
+        bodies = list(clients.map(lambda _: hub.get(f"/i/big/{made.filename}").content, range(20)))
+
+    assert [sha256(body).hexdigest() for body in bodies] == [made.sha256] * 20
+    assert upstream.count(upstream.path_of(made.filename)) == 1
+
+
+def test_the_first_byte_arrives_before_upstream_has_sent_the_last(hub: RunningHub, upstream: Upstream) -> None:
+    made = upstream.add("big", "1.0", size=MIB)
+    hub.page("big")
+    upstream.rate = MIB
+
+    started = time.monotonic()
+    with hub.client.stream("GET", f"{hub.base}/i/big/{made.filename}") as response:
+        pieces = response.iter_raw(65536)
+        next(pieces)
+        first = time.monotonic() - started
+        for _ in pieces:
+            pass
+    whole = time.monotonic() - started
+
+    assert first < whole / 2
+
+
+def test_a_transfer_outlives_the_client_that_began_it(hub: RunningHub, upstream: Upstream) -> None:
+    made = upstream.add("big", "1.0", size=MIB)
+    hub.page("big")
+    upstream.rate = 2 * MIB
+
+    with hub.client.stream("GET", f"{hub.base}/i/big/{made.filename}") as response:
+        next(response.iter_raw(1))
+
+    hub.wait_until(lambda: hub.is_here(made.filename))
+    assert hub.get(f"/i/big/{made.filename}").content == made.content
+    assert upstream.count(upstream.path_of(made.filename)) == 1
+
+
+def test_a_transfer_that_breaks_off_resumes_where_it_was(hub: RunningHub, upstream: Upstream) -> None:
+    made = upstream.add("big", "1.0", size=2 * MIB)
+    hub.page("big")
+    upstream.misbehave(upstream.path_of(made.filename), close_at(0.5), once=True)
+
+    assert hub.download("big", made.filename) == made.content
+
+    ranges = [seen.headers.get("range") for seen in upstream.requests(upstream.path_of(made.filename))]
+    assert ranges[0] is None
+    assert ranges[1] is not None
+    assert 0.4 * len(made.content) < int(ranges[1].removeprefix("bytes=").rstrip("-")) < 0.6 * len(made.content)
+
+
+@pytest.mark.parametrize("second", [no_range(), wrong_range()], ids=["sends all anew", "sends another range"])
+def test_an_upstream_that_cannot_resume_is_read_from_the_start_once_more(
+    hub: RunningHub, upstream: Upstream, second: object
+) -> None:
+    made = upstream.add("big", "1.0", size=2 * MIB)
+    hub.page("big")
+    path = upstream.path_of(made.filename)
+    upstream.misbehave(path, second, once=True)  # type: ignore[arg-type]
+    upstream.misbehave(path, close_at(0.5), once=True)
+
+    assert hub.download("big", made.filename) == made.content
+
+
+def test_wrong_bytes_complete_nowhere_and_are_kept_nowhere(hub: RunningHub, upstream: Upstream, tmp_path: Path) -> None:
+    made = upstream.add("big", "1.0", size=300_000)
+    hub.page("big")
+    path = upstream.path_of(made.filename)
+    upstream.misbehave(path, wrong_bytes())
+
+    with pytest.raises(httpx2.RemoteProtocolError):
+        hub.get(f"/i/big/{made.filename}")
+    again = hub.get(f"/i/big/{made.filename}")
+    upstream.behave()
+
+    assert again.status_code == 502
+    assert not hub.is_here(made.filename)
+    assert list((tmp_path / "blobs").rglob("*" + made.sha256[:10] + "*")) == []
+    assert hub.metric("index_flights_total", outcome="WrongBytes") == 1
+    hub.wait_until(lambda: hub.get(f"/i/big/{made.filename}").content == made.content)
+
+
+@pytest.mark.parametrize("difference", [-50, 50])
+def test_a_lie_about_the_length_completes_nowhere(hub: RunningHub, upstream: Upstream, difference: int) -> None:
+    made = upstream.add("big", "1.0", size=300_000)
+    hub.page("big")
+    upstream.misbehave(upstream.path_of(made.filename), lie_about_length(difference))
+
+    with pytest.raises((httpx2.RemoteProtocolError, AssertionError)):
+        hub.download("big", made.filename)
+
+    assert not hub.is_here(made.filename)
+
+
+def test_a_file_without_a_hash_is_pinned_at_first_sight(tmp_path: Path) -> None:
+    with Upstream(hashes=False, sizes=False, metadata=False) as upstream:
+        made = upstream.add("demo", "1.0", size=200_000)
+        with RunningHub(tmp_path, index={"upstreams": [upstream.url]}) as hub:
+            before = hub.page("demo")["files"][0]
+            first = hub.get(f"/i/demo/{made.filename}")
+            hub.wait_until(lambda: hub.is_here(made.filename))
+            after_first = hub.page("demo")["files"][0]
+
+            assert first.content == made.content
+            assert "etag" not in first.headers
+            assert before["hashes"] == {}
+            assert after_first["hashes"] == {"sha256": made.sha256}
+            assert after_first["size"] == len(made.content)
+            assert hub.get(f"/i/demo/{made.filename}").headers["etag"] == f'"{made.sha256}"'
+
+
+def test_a_file_that_upstream_lists_and_does_not_have_is_404(hub: RunningHub, upstream: Upstream) -> None:
+    filename = hub.files("demo")[0]
+    upstream.misbehave(upstream.path_of(filename), status(404))
+
+    assert hub.get(f"/i/demo/{filename}").status_code == 404
+
+
+@pytest.mark.parametrize("number", [500, 503, 403])
+def test_a_file_that_upstream_refuses_is_503(hub: RunningHub, upstream: Upstream, number: int) -> None:
+    filename = hub.files("demo")[0]
+    upstream.misbehave(upstream.path_of(filename), status(number))
+
+    assert hub.get(f"/i/demo/{filename}").status_code == 503
+
+
+def test_a_file_is_not_fetched_from_where_upstream_may_not_send_us(hub: RunningHub, upstream: Upstream) -> None:
+    filename = hub.files("demo")[0]
+    with Upstream() as inside:
+        secret = inside.add("secret", "1.0")
+        upstream.misbehave(upstream.path_of(filename), redirect_to(inside.url_of(secret.filename)))
+
+        response = hub.get(f"/i/demo/{filename}")
+
+        assert response.status_code == 503
+        assert inside.count() == 0
+
+
+def test_while_upstream_is_gone_files_that_are_here_are_served_and_others_are_503(
+    hub: RunningHub, upstream: Upstream
+) -> None:
+    first, second = hub.files("demo")
+    content = hub.download("demo", first)
+
+    upstream.stop()
+
+    assert hub.get(f"/i/demo/{first}").content == content
+    assert hub.get(f"/i/demo/{second}").status_code == 503
+
+
+def test_an_upstream_that_changes_a_hash_does_not_change_the_file(hub: RunningHub, upstream: Upstream) -> None:
+    made = upstream.add("big", "1.0", size=1000)
+    hub.download("big", made.filename)
+    upstream.remove("big")
+    other = upstream.add("big", "1.0", size=2000)
+    upstream.add("big", "1.1", size=10)
+
+    listed = next(file for file in hub.page("big")["files"] if file["filename"] == made.filename)
+
+    assert other.sha256 != made.sha256
+    assert listed["hashes"] == {"sha256": made.sha256}
+    assert hub.get(f"/i/big/{made.filename}").content == made.content
+
+
+def test_metadata_is_upstreams_and_then_ours(hub: RunningHub, upstream: Upstream) -> None:
+    made = upstream.add("big", "1.0", requires=["dep"])
+    advertised = hub.page("big")["files"][0]["core-metadata"]["sha256"]
+
+    first = hub.get(f"/i/big/{made.filename}.metadata")
+    upstream.stop()
+    again = hub.get(f"/i/big/{made.filename}.metadata")
+
+    assert first.content == again.content == made.metadata
+    assert sha256(made.metadata).hexdigest() == advertised
+    assert again.headers["etag"] == f'"{advertised}"'
+    assert upstream.count(upstream.path_of(made.filename)) == 1
+
+
+def test_metadata_that_upstream_lacks_is_read_from_the_tail_of_its_newest_wheels(tmp_path: Path) -> None:
+    with Upstream(metadata=False) as upstream:
+        made = upstream.add("big", "1.0", size=MIB, requires=["dep"])
+        with RunningHub(tmp_path, index={"upstreams": [upstream.url]}) as hub:
+            first = hub.page("big")["files"][0]["core-metadata"]
+            hub.wait_until(lambda: bool(hub.page("big")["files"][0]["core-metadata"]))
+            advertised = hub.page("big")["files"][0]["core-metadata"]
+            served = hub.get(f"/i/big/{made.filename}.metadata")
+
+            assert first is False
+            assert served.content == made.metadata
+            assert advertised == {"sha256": sha256(made.metadata).hexdigest()}
+            ranges = [seen.headers.get("range") for seen in upstream.requests(upstream.path_of(made.filename))]
+            assert ranges == ["bytes=-65536"]
+
+
+def test_metadata_is_read_out_of_a_wheel_that_is_here(tmp_path: Path) -> None:
+    with Upstream(metadata=False) as upstream:
+        made = upstream.add("big", "1.0", size=1000)
+        upstream.misbehave(upstream.path_of(made.filename), no_range())
+        with RunningHub(tmp_path, index={"upstreams": [upstream.url]}) as hub:
+            hub.page("big")
+            hub.wait_until(lambda: hub.metric("job_seconds_count", kind="index.metadata") >= 1)
+            without = hub.page("big")["files"][0]["core-metadata"]
+            hub.download("big", made.filename)
+            upstream.add("big", "1.1")
+            hub.wait_until(lambda: bool(hub.page("big")["files"][0]["core-metadata"]))
+
+            assert without is False
+            assert hub.get(f"/i/big/{made.filename}.metadata").content == made.metadata
+
+
+def test_metadata_that_upstream_advertises_and_lacks_is_read_out_of_the_wheel(
+    hub: RunningHub, upstream: Upstream
+) -> None:
+    made = upstream.add("big", "1.0", size=1000)
+    upstream.misbehave(f"{upstream.path_of(made.filename)}.metadata", status(404))
+    hub.page("big")
+
+    assert hub.get(f"/i/big/{made.filename}.metadata").content == made.metadata
+
+
+def test_metadata_that_cannot_be_had_is_advertised_no_more(hub: RunningHub, upstream: Upstream) -> None:
+    made = upstream.add("big", "1.0", size=1000)
+    upstream.misbehave(f"{upstream.path_of(made.filename)}*", status(404))
+    before = hub.page("big")["files"][0]["core-metadata"]
+
+    answer = hub.get(f"/i/big/{made.filename}.metadata")
+
+    assert before
+    assert answer.status_code == 404
+    assert hub.page("big")["files"][0]["core-metadata"] is False
+
+
+def test_offline_only_stored_metadata_is_advertised(hub: RunningHub, upstream: Upstream) -> None:
+    first, second = hub.files("demo")
+    hub.download("demo", first)
+    hub.download("demo", second)
+    hub.get(f"/i/demo/{first}.metadata")
+
+    upstream.stop()
+    listed = {file["filename"]: file["core-metadata"] for file in hub.page("demo")["files"]}
+
+    assert listed[first]
+    assert listed[second] is False
+
+
+def test_a_disk_without_room_is_507_and_reading_goes_on(tmp_path: Path, upstream: Upstream) -> None:
+    with RunningHub(tmp_path, index={"upstreams": [upstream.url]}) as hub:
+        first, second = hub.files("demo")
+        content = hub.download("demo", first)
+        hub.built.hub.blobs._reservations._limits = hub.settings.limits.model_copy(  # noqa: SLF001
+            update={"reserve_bytes": 2**62, "reserve_share": 0.999999}
+        )
+
+        refused = hub.get(f"/i/demo/{second}")
+
+        assert refused.status_code == 507
+        assert hub.get(f"/i/demo/{first}").content == content
+
+
+def test_warm_pages_and_cached_files_cost_no_statement_and_no_render(upstream: Upstream, tmp_path: Path) -> None:
+    # Uses are flushed by a thread of their own, a commit now and then; here they wait.
+    limits = {"uses_seconds": 1e6}
+    with RunningHub(tmp_path, index={"upstreams": [upstream.url], "max_age": 60}, limits=limits) as hub:
+        filename = hub.files("demo")[0]
+        hub.download("demo", filename)
+        for _ in range(2):
+            hub.page("demo")
+            hub.get(f"/i/demo/{filename}")
+        renders = hub.metric("index_renders_total", format="json")
+
+        def read_warm() -> tuple[list[str], float]:
+            """The statements of a hundred requests, and how many commits of jobs fell between them."""
+            commits = hub.metric("commits_total")
+            with hub.statements() as statements:
+                for _ in range(50):
+                    hub.page("demo")
+                    assert hub.get(f"/i/demo/{filename}").status_code == 200
+            return statements, hub.metric("commits_total") - commits
+
+        statements, _ = next(read for read in iter(read_warm, None) if read[1] == 0)
+
+        assert statements == []
+        assert hub.metric("index_renders_total", format="json") == renders
+
+
+def test_a_change_costs_one_render_however_many_ask(hub: RunningHub, upstream: Upstream) -> None:
+    hub.page("demo")
+    renders = hub.metric("index_renders_total", format="json")
+    upstream.add("demo", "1.2")
+    upstream.latency = 0.1
+
+    barrier = threading.Barrier(10)
+
+    def ask(_: int) -> None:
+        barrier.wait()
+        hub.page("demo")
+
+    with ThreadPoolExecutor(10) as clients:
+        list(clients.map(ask, range(10)))
+
+    assert hub.metric("index_renders_total", format="json") == renders + 1
+
+
+def test_a_miss_costs_one_upstream_request(hub: RunningHub, upstream: Upstream) -> None:
+    filename = hub.files("demo")[0]
+    upstream.forget()
+
+    hub.download("demo", filename)
+
+    assert upstream.count() == 1
