@@ -435,6 +435,29 @@ async def test_closing_ends_what_threads_wait_for(upstream: Upstream, out: Out) 
     assert len(failures) == 2
 
 
+async def test_the_loop_does_not_wait_for_itself(upstream: Upstream, out: Out) -> None:
+    async with out() as egress:
+        with pytest.raises(RuntimeError, match="await the coroutine"):
+            egress.call(body(egress, upstream))
+
+
+@pytest.mark.parametrize("share", [None, 0.5], ids=["no headers yet", "half a body"])
+async def test_closing_ends_requests_and_refuses_more(upstream: Upstream, out: Out, share: float | None) -> None:
+    upstream.add("six", "1.0")
+    upstream.misbehave(PAGE, hang(share))
+    async with out() as egress:
+        asking = asyncio.create_task(body(egress, upstream))
+        await until(upstream.requests)
+        await asyncio.sleep(0.05)
+        await egress.close()
+        with pytest.raises(Unreachable):
+            await asyncio.wait_for(asking, 5)
+        with pytest.raises(Unreachable) as caught:
+            await body(egress, upstream)
+
+    assert caught.value.stage == "closed"
+
+
 async def test_requests_are_counted(upstream: Upstream, out: Out) -> None:
     telemetry = Telemetry()
     upstream.add("six", "1.0")

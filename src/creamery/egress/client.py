@@ -147,6 +147,7 @@ class Egress:
             "learned": PinningResolver(lookup, checked=True),
         }
         self._sessions: dict[str, aiohttp.ClientSession] = {}
+        self._open: set[aiohttp.ClientResponse] = set()
         self._calls: set[Future[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tls: asyncio.Future[ssl.SSLContext] | None = None
@@ -182,6 +183,8 @@ class Egress:
         self._loop = None
         for call in tuple(self._calls):
             call.cancel()
+        for response in tuple(self._open):
+            response.close()  # closing its session alone would leave whoever reads it waiting for ever
         for session in sessions.values():
             await session.close()
         self._tls = None
@@ -222,9 +225,11 @@ class Egress:
         connect = self._limits.upstream_connect_seconds if connect_seconds is None else connect_seconds
         silent = self._limits.upstream_silent_seconds if silent_seconds is None else silent_seconds
         response, kind = await self._follow(method, read_address(url), origin, headers, connect, silent)
+        self._open.add(response)
         try:
             yield Answer(response, self, kind, silent)
         finally:
+            self._open.discard(response)
             response.release()  # a connection whose body was not read to its end is closed, not reused
 
     def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
@@ -235,6 +240,9 @@ class Egress:
             Exception: whatever the coroutine raises.
         """
         loop = self._loop
+        if loop is not None and _runs_here(loop):
+            coroutine.close()
+            raise RuntimeError("Egress.call() would wait on the loop for the loop; await the coroutine instead")
         if loop is None:
             coroutine.close()
             raise Unreachable("", "closed")
@@ -342,6 +350,13 @@ class Egress:
         before = headers.get("Via")
         headers["Via"] = f"{before}, {self._via}" if before else self._via
         return headers
+
+
+def _runs_here(loop: asyncio.AbstractEventLoop) -> bool:
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False
 
 
 @lru_cache(maxsize=64)
