@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import Connection, Table, select
 
-from creamery.blobs import Blobs
-from creamery.blobs import tables as blob_tables
+from creamery.blobs import Blobs, tables
 from creamery.clock import Clock
 from creamery.contract import Digest, digest_of
 from creamery.database import Committer, Database, Generations, metadata
@@ -20,9 +18,7 @@ from creamery.telemetry import Telemetry
 from creamery.threads import Pools
 from tests.doubles import shelf
 
-T = TypeVar("T")
-
-TABLES: list[Table] = [blob_tables.blob, blob_tables.blob_digest, blob_tables.store, metadata.tables["generation"]]
+TABLES: list[Table] = [tables.blob, tables.blob_digest, tables.store, metadata.tables["generation"]]
 
 
 def make_tables(url: str) -> None:
@@ -72,6 +68,18 @@ class Cellar:
         self.blobs.keep_bytes(data, shelf.shelve(name, kept=kept))
         return digest_of(data)
 
+    def scatter(self, bodies: Sequence[bytes], *, rows: bool = True) -> list[Digest]:
+        """Many blobs that nobody holds, without a sync for each."""
+        fresh = [tables.Fresh(digest_of(body), len(body), 0) for body in bodies]
+        for one, body in zip(fresh, bodies, strict=True):
+            path = self.blobs.store.path(one.digest)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(body)
+        if rows:
+            now = self.clock.now()
+            self.committer.write(lambda connection: [tables.add(connection, one, now) for one in fresh])
+        return [one.digest for one in fresh]
+
     def take_away(self, name: str) -> None:
         """Remove a name."""
         self.committer.write(shelf.take_away(name))
@@ -84,7 +92,7 @@ class Cellar:
         """Every blob's state."""
 
         def ask(connection: Connection) -> dict[Digest, str]:
-            rows = connection.execute(select(blob_tables.blob.c.digest, blob_tables.blob.c.state))
+            rows = connection.execute(select(tables.blob.c.digest, tables.blob.c.state))
             return {digest: state for digest, state in rows}  # noqa: C416 - a Row is no pair of these types
 
         return self.database.read(ask)
@@ -98,8 +106,3 @@ class Cellar:
         for _ in range(3):
             self.clock.advance(self.limits.sweep_grace_seconds + 1)  # type: ignore[attr-defined]  # a HandClock
             self.blobs.sweep(slices=16)
-
-
-def on_loop(make: Callable[[], Any]) -> Any:
-    """Run a coroutine to its end."""
-    return asyncio.run(make())

@@ -76,8 +76,8 @@ def _forget(connection: Connection, digests: Sequence[Digest]) -> None:
 
 
 def _audit(connection: Connection) -> Iterator[tuple[Digest, str]]:
-    for digest, name in connection.execute(select(book.c.digest, book.c.name).where(book.c.here)):
-        yield digest, name
+    for row in connection.execute(select(book.c.digest, book.c.name).where(book.c.here)):
+        yield row.digest, row.name
 
 
 SHELF = Holder("shelf", _held(kept=True), _held(kept=False), _forget, _audit)

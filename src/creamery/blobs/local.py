@@ -53,36 +53,17 @@ class LocalStore:
             descriptor: the one that the bytes were written through. The kernel tells of writes that it lost only
                 those descriptors that were open then, and each only once.
         """
-        self.settle(source, descriptor)  # 1
-        reach("blobs.before_link")
         final = self.path(digest)
         try:
+            _settle(source, descriptor)  # 1
+            reach("blobs.before_link")
             self._link(source, final, digest, size)  # 2
             reach("blobs.after_link")
             reach("blobs.before_dir_sync")
             self._sync_folders(final, digest)  # 3
+            reach("blobs.after_dir_sync")
         except OSError as error:
-            raise explain(error, "while it was given its name") from error
-        reach("blobs.after_dir_sync")
-
-    def settle(self, source: Path, descriptor: int | None) -> None:
-        """Step 1 alone.
-
-        Raises:
-            NoSpace, NotDurable: nothing that was written through the descriptor counts any longer.
-        """
-        reach("blobs.before_file_sync")
-        try:
-            opened = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC) if descriptor is None else descriptor
-            try:
-                os.fchmod(opened, 0o444)
-                sync_file(opened)
-            finally:
-                if descriptor is None:
-                    os.close(opened)
-        except OSError as error:
-            raise explain(error, "while a file was synced") from error
-        reach("blobs.after_file_sync")
+            raise explain(error, "while a file was made durable") from error
 
     def open(self, digest: Digest, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         try:
@@ -172,6 +153,19 @@ class LocalStore:
             sync_folder(final.parent.parent)
             sync_folder(self.root)
             self._settled[number] = 1
+
+
+def _settle(source: Path, descriptor: int | None) -> None:
+    """Step 1."""
+    reach("blobs.before_file_sync")
+    opened = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC) if descriptor is None else descriptor
+    try:
+        os.fchmod(opened, 0o444)
+        sync_file(opened)
+    finally:
+        if descriptor is None:
+            os.close(opened)
+    reach("blobs.after_file_sync")
 
 
 def sync_file(descriptor: int) -> None:

@@ -1,0 +1,67 @@
+"""Space is promised before bytes move."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from creamery.blobs import NoSpace
+from creamery.blobs.reservations import Reservations
+from creamery.limits import Limits
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A disk of 10,000 bytes, 3,000 of them free."""
+    disk = SimpleNamespace(f_frsize=1, f_blocks=10_000, f_bavail=3_000)
+    monkeypatch.setattr(os, "statvfs", lambda path: disk)
+    return disk
+
+
+@pytest.mark.parametrize(
+    ("reserve_bytes", "reserve_share", "free"), [(0, 0.5, 3_000), (1_000, 0.02, 2_800), (100, 0.02, 2_900)]
+)
+def test_the_smaller_reserve_holds(
+    disk: SimpleNamespace, tmp_path: Path, reserve_bytes: int, reserve_share: float, free: int
+) -> None:
+    reservations = Reservations(tmp_path, Limits(reserve_bytes=reserve_bytes, reserve_share=reserve_share))
+
+    assert reservations.free() == free
+
+
+def test_the_last_byte_can_be_promised_and_not_one_more(disk: SimpleNamespace, tmp_path: Path) -> None:
+    reservations = Reservations(tmp_path, Limits(reserve_bytes=0))
+
+    reservation = reservations.reserve(3_000)
+    with pytest.raises(NoSpace) as caught:
+        reservations.reserve(1)
+
+    assert (caught.value.needed, caught.value.free) == (1, 0)
+    reservation.release()
+    reservations.reserve(3_000)
+
+
+def test_it_recovers_when_the_disk_does(disk: SimpleNamespace, tmp_path: Path) -> None:
+    reservations = Reservations(tmp_path, Limits(reserve_bytes=1_000, reserve_share=0.5))
+    disk.f_bavail = 900
+    with pytest.raises(NoSpace):
+        reservations.reserve(1)
+
+    disk.f_bavail = 1_100
+
+    reservations.reserve(100)
+
+
+def test_releasing_twice_gives_back_once(disk: SimpleNamespace, tmp_path: Path) -> None:
+    reservations = Reservations(tmp_path, Limits(reserve_bytes=0))
+    other, reservation = reservations.reserve(500), reservations.reserve(1_000)
+
+    reservation.used(400)
+    reservation.release()
+    reservation.release()
+
+    assert reservations.outstanding == 500
+    other.release()
