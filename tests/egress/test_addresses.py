@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from ipaddress import ip_address
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from yarl import URL
 
 from creamery.egress import ForbiddenAddress, Origin
@@ -204,3 +208,47 @@ def test_an_origins_password_goes_to_its_own_scheme_host_and_port_only() -> None
 def test_an_origin_is_an_http_address(url: str) -> None:
     with pytest.raises(ValueError, match="begins with http"):
         Origin.parse(url)
+
+
+HOSTILE = st.text(st.sampled_from("hftps:/?#[]@%.\\ \0\r\n0129axé\u2100\u212a。:-_~+&="), max_size=40)
+
+
+@given(text=st.one_of(HOSTILE, HOSTILE.map("http://".__add__), HOSTILE.map("https://a.test/".__add__), st.text()))
+@example("http://[::1%25\0]/")
+@example("http://a.test:0/")
+@example("http://\udc80/")
+@example("http://a\u2100b/")
+def test_any_text_is_an_address_or_forbidden(text: str) -> None:
+    try:
+        address = read_address(text)
+        check_literal(address)
+    except ForbiddenAddress:
+        return
+
+    assert address.scheme in {"http", "https"}
+    assert address.user is None
+    assert re.fullmatch(r"[!-~]+", str(address))
+    assert read_address(str(address)) == address
+
+
+@given(location=st.one_of(HOSTILE, HOSTILE.map("//".__add__), HOSTILE.map("https://".__add__), st.text()))
+@example("https://")
+@example("\udcff")
+def test_any_redirect_leads_to_an_address_or_is_forbidden(location: str) -> None:
+    with contextlib.suppress(ForbiddenAddress):
+        assert redirected(URL("https://a.test/d/e"), location).scheme == "https"
+
+
+@given(private=st.sampled_from(["10.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "192.168.0.0/16"]), data=st.data())
+def test_a_private_address_is_found_in_every_wrapping(private: str, data: st.DataObject) -> None:
+    inner = data.draw(st.ip_addresses(network=private))
+    number = int(inner)
+    wrapped = [
+        f"::ffff:{inner}",
+        f"::{inner}",
+        f"64:ff9b::{inner}",
+        f"2002:{number >> 16:x}:{number & 0xFFFF:x}::1",
+        f"2001::{~number >> 16 & 0xFFFF:x}:{~number & 0xFFFF:x}",
+    ]
+
+    assert all(why_forbidden(ip_address(address)) for address in wrapped)

@@ -371,6 +371,18 @@ async def test_errors_show_neither_passwords_nor_queries(out: Out) -> None:
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("url", ["http://a.test/\nlevel=error\r\0\udc80", "http://\n\u202e[" + "x" * 9_000])
+async def test_errors_are_one_line_of_printable_text(out: Out, url: str) -> None:
+    async with out() as egress:
+        with pytest.raises(EgressError) as caught:
+            async with egress.request("GET", url, origin=None):
+                pass
+
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) <= 1_000
+    assert len(caught.value.url) <= 303
+
+
 async def test_failing_system_calls_are_failures_of_the_request(upstream: Upstream, out: Out) -> None:
     upstream.add("six", "1.0")
     async with out() as egress:

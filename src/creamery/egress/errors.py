@@ -17,6 +17,7 @@ from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
 
 _MAX_SHOWN = 300
+_MAX_TEXT = 1_000
 
 Stage = Literal["dns", "connect", "tls", "broken off", "closed"]
 
@@ -38,7 +39,7 @@ class EgressError(Exception):
 
     def __init__(self, url: str, text: str) -> None:
         self.url = shown(url)
-        super().__init__(f"{self.url}: {text}" if self.url else text)
+        super().__init__(_printable(f"{self.url}: {text}" if self.url else text)[:_MAX_TEXT])
 
 
 class Unreachable(EgressError):
@@ -118,11 +119,19 @@ class BadAnswer(EgressError):
 
 
 def shown(url: str) -> str:
-    """An address as it may be shown: without user, password and query, and not endless."""
+    """An address as it may be shown: without user, password and query, on one line, and not endless."""
     try:
         parts = urlsplit(url)
         netloc = parts.netloc.rpartition("@")[2]
         plain = urlunsplit((parts.scheme, netloc, parts.path, "", ""))
     except ValueError:  # such as `http://[`
         plain = url.rpartition("@")[2].partition("?")[0]
+    plain = _printable(plain)
     return plain if len(plain) <= _MAX_SHOWN else plain[:_MAX_SHOWN] + "..."
+
+
+def _printable(text: str) -> str:
+    """What an upstream wrote must neither begin a line in the log nor fail to be written there."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else f"\\u{ord(letter):04x}" for letter in text)
