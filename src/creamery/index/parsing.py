@@ -22,6 +22,7 @@ HTML_TYPES = frozenset({"application/vnd.pypi.simple.v1+html", "text/html"})
 
 _HASH = re.compile(r"(\w{1,20})=([0-9a-fA-F]{16,128})", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z", re.ASCII)
+_PLAIN_ADDRESS = re.compile(r"https?://[A-Za-z0-9.-]+(?::[1-9][0-9]{0,4})?/[!-~]*", re.ASCII)
 _MAX_TEXT = 4_000
 
 _SUFFIXES = (
@@ -206,6 +207,9 @@ def _check_version(version: str) -> None:
 
 
 def _http_address(base: str, address: str) -> str | None:
+    """The absolute http address; None where it is none, or holds a user. Nearly all are plain and need no joining."""
+    if len(address) <= _MAX_TEXT and _PLAIN_ADDRESS.fullmatch(address) and "/../" not in address:
+        return address
     if len(address) > _MAX_TEXT or any(character < " " or character == "\x7f" for character in address):
         return None
     try:
