@@ -22,6 +22,7 @@ class Limits(BaseModel):
     linger_seconds: PositiveFloat = Field(2.0, description="How long a refused client may take to read the refusal.")
     connections: PositiveInt = Field(2_000, description="Connections served at once; further ones get 503.")
     drain_seconds: PositiveFloat = Field(30.0, description="Time in which requests and jobs finish after SIGTERM.")
+    check_seconds: PositiveFloat = Field(5.0, description="Time in which each check of /readyz answers.")
     ranges_asked: PositiveInt = Field(1_000, description="Ranges that a request may name; more are ignored.")
     ranges_answered: PositiveInt = Field(32, description="Ranges that are answered in parts; more: the whole file.")
 
@@ -66,6 +67,7 @@ class Limits(BaseModel):
     uses_seconds: PositiveFloat = Field(5.0, description="How often it is written down which blobs were read.")
     job_threads: PositiveInt = Field(2, description="Jobs at once in a process.")
     job_lease_seconds: PositiveFloat = Field(60.0, description="A job whose process is silent for so long runs again.")
+    job_poll_seconds: PositiveFloat = Field(1.0, description="How often a process looks for jobs that others enqueued.")
     job_attempts: PositiveInt = Field(5, description="Tries of a job before it counts as failed.")
     job_retry_seconds: NonNegativeFloat = Field(
         2.0, description="Pause after a job's first failed try; each further one is four times as long, up to an hour."

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from starlette.types import ASGIApp, Message, Scope
-from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from creamery.http.exchange import AT_ONCE, ClientGone, TransferBroken
 from creamery.http.problems import Problem
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 BODILESS = frozenset({204, 304})
 
 _CLOSE = (b"connection", b"close")  # written where the connection is
+_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode("ascii") for status in HTTPStatus}
 _SPENT: Any = {"method": ""}
 
 
@@ -41,7 +41,6 @@ class Cycle:
     __slots__ = (
         "_connection",
         "_expects_100",
-        "_flow",
         "_is_chunked",
         "_is_silent",
         "_length",
@@ -57,12 +56,9 @@ class Cycle:
         "scope",
     )
 
-    def __init__(
-        self, connection: BoundedProtocol, scope: Scope, flow: FlowControl, *, keep_alive: bool, expects_100: bool
-    ) -> None:
+    def __init__(self, connection: BoundedProtocol, scope: Scope, *, keep_alive: bool, expects_100: bool) -> None:
         self._connection = connection
         self._transport = connection.transport
-        self._flow = flow
         self._expects_100 = expects_100
         self._news: asyncio.Event | None = None  # made when somebody waits: most requests have no body
         self._length: int | None = None
@@ -99,7 +95,7 @@ class Cycle:
         """
         if self.disconnected:
             raise ClientGone("the client has closed the connection")
-        if self._flow.write_paused or self.response_started:
+        if self._connection.flow.write_paused or self.response_started:
             return False
         if self.more_body:  # what is left of the request is not worth reading
             self.keep_alive = False
@@ -119,8 +115,8 @@ class Cycle:
             ClientGone: nobody reads it.
             TransferBroken: the body is not as long as announced.
         """
-        if self._flow.write_paused and not self.disconnected:
-            await self._flow.drain()
+        if self._connection.flow.write_paused and not self.disconnected:
+            await self._connection.flow.drain()
         if self.disconnected:
             raise ClientGone("the client has closed the connection")
         if not self.response_started:
@@ -173,7 +169,7 @@ class Cycle:
         return self.disconnected or self.response_complete
 
     async def _wait_for_body(self) -> None:
-        self._flow.resume_reading()
+        self._connection.flow.resume_reading()
         self._news = asyncio.Event()
         self.awaits_body = True
         try:
@@ -204,7 +200,7 @@ class Cycle:
     def _head(self, status: int, lines: bytes) -> bytes:
         self.response_started = True
         end = b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n"
-        return b"".join((STATUS_LINE[status], self._connection.wire.date(), lines, end))
+        return b"".join((status_line(status), self._connection.wire.date(), lines, end))
 
     def _count(self, length: int) -> None:
         if self._length is not None:
@@ -227,6 +223,11 @@ class Cycle:
             self._transport.close()  # what is missing shows; what was sent still arrives, so that it can be resumed
         else:
             self._connection.cut()
+
+
+def status_line(status: int) -> bytes:
+    """`HTTP/1.1 200 OK` and the end of the line."""
+    return _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
 
 
 def _lines(headers: Sequence[tuple[bytes, bytes]]) -> bytes:

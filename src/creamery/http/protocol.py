@@ -20,11 +20,11 @@ import httptools
 from starlette.types import ASGIApp
 from uvicorn.config import Config
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from creamery.clock import SECOND, Clock
-from creamery.http.cycle import Cycle
+from creamery.http.cycle import Cycle, status_line
 from creamery.http.problems import Problem, render_problem
 from creamery.limits import Limits
 from creamery.telemetry import log
@@ -290,7 +290,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def _begin_cycle(self, scope: dict[str, Any], *, keep_alive: bool) -> None:
         before = self._unanswered()
         expects_100 = scope["method"] not in {"GET", "HEAD"} and _expects_100(self.headers)
-        cycle = Cycle(self, scope, self.flow, keep_alive=keep_alive, expects_100=expects_100)
+        cycle = Cycle(self, scope, keep_alive=keep_alive, expects_100=expects_100)
         if before is None:
             self.cycle = cycle
             self._run(cycle, cast("ASGIApp", self.app))
@@ -361,7 +361,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.write(
             b"".join(
                 [
-                    STATUS_LINE[status],
+                    status_line(status),
                     self.wire.date(),
                     *(b"%s: %s\r\n" % header for header in response.raw_headers),
                     b"connection: close\r\n\r\n",

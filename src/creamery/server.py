@@ -1,0 +1,356 @@
+"""`serve`: claim the data, bring the database up to date, listen, answer until told to stop, and drain.
+
+The order matters: (1) the data directory is claimed before anything looks into it; (2) the sockets are bound before
+the slow steps, so that a port in use is said at once; (3) the schema is upgraded in a child process, because Alembic
+would stay in memory for ever; (4) the hub opens; (5) only then is anybody accepted. Stopping goes the other way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import errno
+import fcntl
+import gc
+import os
+import resource
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from ipaddress import ip_address
+from pathlib import Path
+
+import uvicorn
+import uvloop
+
+from creamery import __version__
+from creamery.blobs import StoreMismatch
+from creamery.clock import Clock, SystemClock
+from creamery.database import Database, DatabaseUnavailable
+from creamery.database.schema import is_current
+from creamery.faults import arm
+from creamery.http import Wire, is_json
+from creamery.hub import BuiltHub, build
+from creamery.settings import Listen, Settings
+from creamery.telemetry import configure_logging, log
+
+BACKLOG = 2_048
+HIGHEST_PORT = 65_535
+YOUNG_OBJECTS = 20_000  # before a garbage collection looks at them: requests leave none that it would have to find
+
+_M_ARENA_MAX = -8  # malloc.h
+
+
+class CannotServe(Exception):
+    """The hub cannot start as it was asked; the text says what stands in the way and what to do."""
+
+
+def serve(settings: Settings) -> int:
+    """Run the hub until SIGTERM or SIGINT; return the process's exit code: 0, or 1 where it could not start."""
+    configure_logging(as_json=is_json(settings.log), level=settings.log.level)
+    _spare_memory()
+    try:
+        arm(settings.faults)
+        with _claimed(settings), contextlib.ExitStack() as listening:
+            sockets = listening.enter_context(_bound(settings.listen))
+            _upgrade_schema(settings)
+            hub = build(settings)
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                return runner.run(_Serving(settings, hub, sockets, SystemClock()).run())
+    except (CannotServe, DatabaseUnavailable, StoreMismatch, ValueError) as error:
+        sys.stderr.write(f"creamery serve: {error}\n")
+        return 1
+
+
+class _Serving:
+    """One run of the server."""
+
+    def __init__(self, settings: Settings, hub: BuiltHub, sockets: list[socket.socket], clock: Clock) -> None:
+        self._settings = settings
+        self._hub = hub
+        self._sockets = sockets
+        self._clock = clock
+        self._told_to_stop = asyncio.Event()
+        self._told_to_stop_at = 0.0
+
+    async def run(self) -> int:
+        """Serve; return the process's exit code."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop, number)
+        limits = self._settings.limits
+        _allow_open_files(limits.connections)
+        server = _Server(
+            uvicorn.Config(
+                self._hub.app,
+                http=Wire(limits, self._clock).protocol,  # type: ignore[arg-type]  # a factory does as well
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,  # http/addresses.py has our rules, which trust nobody by default
+                server_header=False,
+                date_header=False,
+                backlog=BACKLOG,
+                timeout_graceful_shutdown=limits.drain_seconds,  # type: ignore[arg-type]  # asyncio takes fractions
+            ),
+            self._told_to_stop,
+        )
+        await self._hub.start()
+        _settle_memory()
+        _greet(self._settings, self._sockets)
+        await server.serve(self._sockets)
+        left = limits.drain_seconds - (self._clock.monotonic() - self._told_to_stop_at)
+        await self._hub.stop(max(left, 0.1))
+        log.info("server.stopped", seconds=round(self._clock.monotonic() - self._told_to_stop_at, 3))
+        return 0
+
+    def _stop(self, number: int) -> None:
+        name = signal.Signals(number).name
+        if self._told_to_stop.is_set():
+            log.warning("server.stops_at_once", signal=name)
+            os._exit(1)  # what was acknowledged is durable; the next start looks at the rest as after a crash
+        self._told_to_stop_at = self._clock.monotonic()
+        log.info("server.stops", signal=name, drain_seconds=self._settings.limits.drain_seconds)
+        self._told_to_stop.set()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, without its signals and without its ten looks at the clock a second."""
+
+    def __init__(self, config: uvicorn.Config, told_to_stop: asyncio.Event) -> None:
+        super().__init__(config)
+        self._told_to_stop = told_to_stop
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def main_loop(self) -> None:
+        await self._told_to_stop.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        await asyncio.gather(*self.server_state.tasks, return_exceptions=True)  # those that were cancelled
+
+
+@contextlib.contextmanager
+def _claimed(settings: Settings) -> Iterator[None]:
+    """Hold `data/lock`: alone, where SQLite's file lies there; together with others on a database server.
+
+    Raises:
+        CannotServe: another hub holds it, or the directory cannot be made.
+    """
+    data = settings.data
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise CannotServe(
+            f"the data directory {data} cannot be used: {error.strerror}. Choose another with --data, or give this"
+            " user the right to write there."
+        ) from error
+    try:
+        alone = _is_sqlite(settings)
+        try:
+            fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "unknown"
+            raise CannotServe(
+                f"another creamery serves {data.resolve()} (pid {holder}). Stop it, choose other data with --data, or"
+                " use a database server (database_url) to run several."
+            ) from error
+        if alone:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _bound(listen: Listen) -> Iterator[list[socket.socket]]:
+    """Sockets that are bound and do not listen yet.
+
+    Raises:
+        CannotServe: the address is taken, forbidden or none of this machine.
+    """
+    sockets = [_bound_path(listen.uds)] if listen.uds is not None else _bound_addresses(listen.host, listen.port)
+    try:
+        yield sockets
+    finally:
+        for bound in sockets:
+            bound.close()
+        if listen.uds is not None:
+            listen.uds.unlink(missing_ok=True)
+
+
+def _bound_addresses(host: str, port: int) -> list[socket.socket]:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except socket.gaierror as error:
+        raise CannotServe(f"--host {host}: this machine knows no such address ({error.strerror})") from error
+    sockets: list[socket.socket] = []
+    for family, _, _, _, address in dict.fromkeys(found):
+        bound = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            bound.bind(address)
+        except OSError as error:
+            bound.close()
+            if error.errno in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT} and len(found) > 1:
+                continue  # a name with an IPv6 address on a machine without IPv6
+            for other in sockets:
+                other.close()
+            raise _explained(error, host, port) from error
+        sockets.append(bound)
+        if port == 0:
+            break
+    if not sockets:
+        raise CannotServe(f"--host {host}: none of its addresses is one of this machine")
+    return sockets
+
+
+def _explained(error: OSError, host: str, port: int) -> CannotServe:
+    if error.errno == errno.EADDRINUSE:
+        return CannotServe(
+            f"port {port} of {host} is in use. Stop what listens there, or choose another: creamery serve --port"
+            f" {port + 1 if port < HIGHEST_PORT else 8_000}"
+        )
+    if error.errno == errno.EACCES:
+        return CannotServe(f"this user may not listen on port {port}. Choose one from 1024 on: --port 8000")
+    if error.errno == errno.EADDRNOTAVAIL:
+        return CannotServe(f"--host {host} is no address of this machine. Use 127.0.0.1, 0.0.0.0 or one that it has")
+    return CannotServe(f"{host} port {port} cannot be listened on: {error.strerror}")
+
+
+def _bound_path(path: Path) -> socket.socket:
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        _remove_stale(path)
+        bound.bind(str(path))
+        path.chmod(0o666)  # like a port: who may reach it is the business of the directory around it
+    except OSError as error:
+        bound.close()
+        raise CannotServe(f"--uds {path} cannot be listened on: {error.strerror or error}") from error
+    except CannotServe:
+        bound.close()
+        raise
+    return bound
+
+
+def _remove_stale(path: Path) -> None:
+    """A server that was killed leaves its socket behind; a living one answers, and other files are not ours."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise CannotServe(f"--uds {path}: there is a file of that name, which is no socket. Choose another name.")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
+            return
+    raise CannotServe(f"--uds {path}: another program listens there. Stop it, or choose another name.")
+
+
+def _upgrade_schema(settings: Settings) -> None:
+    """Bring the database to the form that this Creamery needs, where it is not in it.
+
+    Raises:
+        CannotServe: that failed.
+        DatabaseUnavailable: the database does not answer, or belongs to a newer Creamery.
+    """
+    database = Database(settings.resolved_database_url(), settings.limits)
+    try:
+        if is_current(database):
+            return
+    finally:
+        database.close()
+    command = [sys.executable, "-m", "creamery", "db", "upgrade", "--data", str(settings.data)]
+    command += ["--config", str(settings.config)] if settings.config is not None else []
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
+    if done.returncode != 0:
+        raise CannotServe(done.stderr.strip().removeprefix("Error: ") or "`creamery db upgrade` failed")
+    log.info("server.upgraded", result=done.stdout.strip())
+
+
+def _greet(settings: Settings, sockets: list[socket.socket]) -> None:
+    """Say where the hub listens, what to paste, where data lies."""
+    database = "SQLite" if _is_sqlite(settings) else "a database server"
+    address = _public_address(settings, sockets)
+    lines = [f"Creamery {__version__} listens on {address or f'unix:{settings.listen.uds}'}"]
+    if address is not None:
+        lines.append(f"  install through it:  pip install --index-url {address}/simple/{_trust(address)} PACKAGE")
+    lines.append(f"  data:                {settings.data.resolve()} ({database})")
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
+    if settings.listen.uds is None and not _is_loopback(settings.listen.host) and not settings.trusted_proxies:
+        log.warning(
+            "server.unprotected",
+            host=settings.listen.host,
+            meaning="everyone who reaches this address can read along: there is no TLS in front",
+            remedy="docs/how-to/behind-nginx.md; then set trusted_proxies",
+        )
+
+
+def _public_address(settings: Settings, sockets: list[socket.socket]) -> str | None:
+    if settings.public_url is not None:
+        return settings.public_url.rstrip("/")
+    if settings.listen.uds is not None:
+        return None
+    host, port = settings.listen.host, sockets[0].getsockname()[1]
+    if host in {"0.0.0.0", "::"}:  # noqa: S104 - compared with
+        host = socket.gethostname()
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _trust(address: str) -> str:
+    """pip refuses plain http from anywhere but this machine unless it is told to trust the host."""
+    if address.startswith("https://"):
+        return ""
+    host = address.removeprefix("http://").partition("/")[0]
+    name = host.rpartition(":")[0] or host
+    return "" if _is_loopback(name.strip("[]")) else f" --trusted-host {host}"
+
+
+def _is_sqlite(settings: Settings) -> bool:
+    return settings.resolved_database_url().startswith("sqlite")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _allow_open_files(connections: int) -> None:
+    """Each connection is a file, and so is what it sends; the usual soft limit of 1,024 would end at 500 clients."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * connections + 512
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+
+
+def _spare_memory() -> None:
+    """glibc gives each thread an arena of its own, up to eight a core, and gives none back: two are enough for us."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
+
+
+def _settle_memory() -> None:
+    """What start-up made stays for ever: garbage collections need not look at it again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS, 20, 20)
