@@ -20,7 +20,11 @@ from creamery.settings import Settings
 from creamery.telemetry import Telemetry
 from creamery.threads import Pools
 
-DOORS = (index.door, operations.door)
+
+def doors_of(hub: Hub) -> tuple[Door, ...]:
+    """All doors, in the order in which they start."""
+    doors = (index.door(hub),)
+    return (*doors, operations.door(hub, doors))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,7 @@ def build(settings: Settings) -> BuiltHub:
         egress=Egress(settings.egress, limits, telemetry, via=via),
         blobs=Blobs(settings.data, database, committer, limits, settings.cache, clock, telemetry, pools),
     )
-    doors = tuple(door(hub) for door in DOORS)
+    doors = doors_of(hub)
     jobs = EmbeddedEngine(
         database,
         committer,
