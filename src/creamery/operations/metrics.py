@@ -28,7 +28,7 @@ class Metrics:
         self._total = telemetry.gauge("disk_total_bytes", "Size of the disk of the data directory.")
         self._writable = telemetry.gauge("disk_writable_bytes", "Free above the reserve and what is promised.")
         self._reserved = telemetry.gauge("disk_reserved_bytes", "Promised to part files and not yet written.")
-        self._jobs = telemetry.gauge("jobs", "Rows of jobs by state.", ["state"])
+        self._jobs = telemetry.gauge("job_rows", "Rows of jobs by state.", ["state"])
 
     def exposition(self) -> bytes:
         """Look up and render; for a thread."""
