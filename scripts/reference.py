@@ -1,12 +1,14 @@
-"""Write docs/reference/ from the code: settings, limits, commands. `--check` fails where a page is stale.
+"""Write docs/reference/ from the code: settings, limits, commands, routes. `--check` fails where a page is stale.
 
 A page is a function that returns its text; `PAGES` lists them all.
 """
 
 from __future__ import annotations
 
+import inspect
 import sys
-from collections.abc import Callable, Iterator, Mapping
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from creamery.cli import main as creamery
+from creamery.door import Door
+from creamery.hub import build
 from creamery.limits import GIB, KIB, MIB, Limits
 from creamery.settings import Settings
 
@@ -82,10 +86,32 @@ def commands_page() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def routes_page() -> str:
+    """Every route of every door: its methods, its path, who may come, what it does."""
+    lines = [
+        NOTICE,
+        "# Routes",
+        "",
+        "What the hub answers. GET brings HEAD; OPTIONS is answered everywhere. `{name}` stands for one segment of a",
+        "path, or for a part of it.",
+        "",
+    ]
+    for door in _doors():
+        rows = [["methods", "path", "for", "what it answers"], ["---"] * 4]
+        for route in door.routes:
+            what = (inspect.getdoc(route.endpoint) or "").partition("\n")[0]
+            if not what:
+                raise ValueError(f"{route.path}: its endpoint has no docstring that says what it answers")
+            rows.append([", ".join(route.methods), f"`{route.path}`", route.needs.value, what])
+        lines += [f"## {door.name}", "", *_rows(rows)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     "settings.md": settings_page,
     "limits.md": limits_page,
     "commands.md": commands_page,
+    "routes.md": routes_page,
 }
 
 
@@ -124,6 +150,11 @@ def _sections() -> Iterator[tuple[str, type[BaseModel]]]:
             yield name, field.annotation
 
 
+def _doors() -> tuple[Door, ...]:
+    with tempfile.TemporaryDirectory() as data:
+        return build(Settings(data=Path(data))).doors
+
+
 def _is_section(field: FieldInfo) -> bool:
     return isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
 
@@ -144,6 +175,10 @@ def _table(section: str, fields: Mapping[str, FieldInfo], *, environment: bool =
         setting = f"{section}.{name}" if section else name
         row = [f"`{name}`", f"`{environment_name(setting)}`", _default(field), field.description]
         rows.append(row if environment else [row[0], *row[2:]])
+    return _rows(rows)
+
+
+def _rows(rows: Iterable[Iterable[str]]) -> list[str]:
     return ["| " + " | ".join(row) + " |" for row in rows] + [""]
 
 
@@ -174,7 +209,7 @@ def _sentence(section: type[BaseModel]) -> str:
 
 
 def _helps(command: click.Command, parent: click.Context | None, name: str) -> Iterator[tuple[str, str]]:
-    context = click.Context(command, parent=parent, info_name=name, terminal_width=HELP_WIDTH)
+    context = click.Context(command, parent, name, terminal_width=HELP_WIDTH, **command.context_settings)
     yield context.command_path, command.get_help(context)
     if isinstance(command, click.Group):
         for inner in command.list_commands(context):
