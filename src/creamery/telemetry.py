@@ -22,11 +22,15 @@ log: structlog.typing.FilteringBoundLogger = cast("structlog.typing.FilteringBou
 
 
 class Telemetry:
-    """The metrics of one hub; a name is declared once, asking again returns the same metric."""
+    """The metrics of one hub; a name is declared once, asking again in the same way returns the same metric.
+
+    Raises:
+        ValueError: a name is declared a second time in another way.
+    """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry(auto_describe=False)
-        self._metrics: dict[str, Counter | Gauge | Histogram] = {}
+        self._metrics: dict[str, tuple[Counter | Gauge | Histogram, object]] = {}
 
     def counter(self, name: str, help_text: str, labels: Sequence[str] = ()) -> Counter:
         """Something that only grows; the name goes without `creamery_` and `_total`."""
@@ -47,9 +51,13 @@ class Telemetry:
     def _once(
         self, kind: type[Counter] | type[Gauge] | type[Histogram], name: str, help_text: str, labels: Sequence[str]
     ) -> Counter | Gauge | Histogram:
-        if name not in self._metrics:
-            self._metrics[name] = kind(f"creamery_{name}", help_text, labels, registry=self.registry)
-        return self._metrics[name]
+        metric, shape = self._metrics.get(name), (kind, tuple(labels))
+        if metric is None:
+            made = kind(f"creamery_{name}", help_text, labels, registry=self.registry)
+            self._metrics[name] = metric = (made, shape)
+        if metric[1] != shape:
+            raise ValueError(f"the metric {name} is declared twice, with other labels or of another kind")
+        return metric[0]
 
 
 def configure_logging(*, as_json: bool, level: str, stream: TextIO | None = None) -> None:

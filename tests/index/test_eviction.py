@@ -1,0 +1,56 @@
+"""The cache's limit: the least recently used files go, and come again when they are asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import select
+
+from creamery.blobs.tables import blob
+from tests.doubles.running import RunningHub
+from tests.doubles.upstream import Upstream
+
+
+def test_beyond_the_limit_the_least_recently_used_file_goes_and_comes_again(tmp_path: Path, upstream: Upstream) -> None:
+    old = upstream.add("big", "1.0", size=200_000, metadata=False)
+    new = upstream.add("big", "2.0", size=200_000, metadata=False)
+    limits = {"uses_seconds": 0.05}
+    with RunningHub(tmp_path, index={"upstreams": [upstream.url]}, cache={"max_bytes": 300_000}, limits=limits) as hub:
+        hub.download("big", old.filename)
+        hub.download("big", new.filename)
+        hub.get(f"/i/big/{new.filename}")
+        hub.built.hub.blobs.flush_uses()
+
+        hub.built.hub.blobs.evict()
+
+        hub.wait_until(lambda: not hub.is_here(old.filename))
+        assert hub.is_here(new.filename)
+        assert hub.get(f"/i/big/{new.filename}").content == new.content
+        assert hub.download("big", old.filename) == old.content
+        assert upstream.count(upstream.path_of(old.filename)) >= 2
+
+
+def test_an_evicted_file_leaves_the_offline_page(tmp_path: Path, upstream: Upstream) -> None:
+    made = upstream.add("big", "1.0", size=200_000)
+    with RunningHub(tmp_path, index={"upstreams": [upstream.url]}, cache={"max_bytes": 0}) as hub:
+        hub.download("big", made.filename)
+        hub.page("big")
+
+        hub.built.hub.blobs.evict()
+        hub.wait_until(lambda: not hub.is_here(made.filename))
+        upstream.stop()
+
+        hub.wait_until(lambda: hub.files("big") == [])
+
+
+def test_what_is_evicted_is_deleted_after_its_grace(tmp_path: Path, upstream: Upstream) -> None:
+    made = upstream.add("big", "1.0", size=200_000, metadata=False)
+    with RunningHub(tmp_path, index={"upstreams": [upstream.url]}, cache={"max_bytes": 0}) as hub:
+        hub.download("big", made.filename)
+
+        def is_gone() -> bool:
+            hub.built.hub.blobs.evict()
+            rows = hub.ask(lambda connection: connection.execute(select(blob)).all())
+            return rows == [] and list((tmp_path / "blobs").rglob(f"{made.sha256}*")) == []
+
+        hub.wait_until(is_gone)
