@@ -16,7 +16,7 @@ import pytest
 
 from creamery import faults
 from creamery.blobs import HashMismatch, LengthMismatch, NoSpace, NotDurable, Part, TooLong
-from creamery.blobs.incoming import HELD_BACK, Incoming
+from creamery.blobs.incoming import HELD_BACK, Incoming, abandoned
 from creamery.blobs.reservations import Reservations
 from creamery.contract import digest_of
 from creamery.limits import Limits
@@ -338,9 +338,9 @@ async def test_a_part_that_is_written_is_nobodys_leftover(incoming: Incoming) ->
     left = incoming.new_path()
     left.write_bytes(b"from a process that was killed")
 
-    abandoned = [path for path, _ in incoming.abandoned()]
+    found = [path for path, _ in abandoned(incoming.folder)]
 
-    assert abandoned == [left]
+    assert found == [left]
     assert part.path.exists()
 
 

@@ -3,9 +3,11 @@
 Only this room touches `blobs/`, `incoming/` and `quarantine/` of the data directory.
 """
 
+from creamery.blobs.audit import Audit, Depth, Finding, Kind, NotAStore, Summary
 from creamery.blobs.blobs import Blobs
 from creamery.blobs.holders import Holder
 from creamery.blobs.incoming import Part
+from creamery.blobs.repair import Repair
 from creamery.blobs.store import (
     BlobCorrupt,
     BlobError,
@@ -23,21 +25,28 @@ from creamery.blobs.store import (
 from creamery.blobs.sweep import Evicted, Swept
 
 __all__ = [
+    "Audit",
     "BlobCorrupt",
     "BlobError",
     "BlobMissing",
     "BlobStore",
     "Blobs",
+    "Depth",
     "Evicted",
     "Extent",
+    "Finding",
     "HashMismatch",
     "Holder",
+    "Kind",
     "LengthMismatch",
     "NoSpace",
+    "NotAStore",
     "NotDurable",
     "Part",
     "ReadOnly",
+    "Repair",
     "StoreMismatch",
+    "Summary",
     "Swept",
     "TooLong",
 ]

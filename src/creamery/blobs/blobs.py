@@ -83,7 +83,6 @@ class Blobs:
         self._sweeper = Sweeper(
             self.layout,
             self.store,
-            self._incoming,
             self._reservations,
             self._uses,
             database,

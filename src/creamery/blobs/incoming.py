@@ -13,6 +13,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import stat
 import uuid
 import weakref
 import zlib
@@ -323,12 +324,13 @@ class Incoming:
         """A name that nobody has."""
         return self.folder / uuid.uuid4().hex
 
-    def abandoned(self) -> Iterator[tuple[Path, int]]:
-        """Part files that no process writes, with the second of their last change."""
-        for path in sorted(self.folder.iterdir()):
-            with contextlib.suppress(FileNotFoundError):  # finished this moment
-                if not is_being_written(path):
-                    yield path, int(path.lstat().st_mtime)
+
+def abandoned(folder: Path) -> Iterator[tuple[Path, int]]:
+    """Part files that no process writes, with the second of their last change."""
+    for path in sorted(folder.iterdir()):
+        with contextlib.suppress(FileNotFoundError):  # finished this moment
+            if not is_being_written(path):
+                yield path, int(path.lstat().st_mtime)
 
 
 def open_part(path: Path) -> int:
@@ -339,11 +341,13 @@ def open_part(path: Path) -> int:
 
 
 def is_being_written(path: Path) -> bool:
-    """Does any process hold the lock of this part file?
+    """Does any process hold the lock of this part file? What is no plain file is nobody's.
 
     Raises:
         FileNotFoundError: it is away.
     """
+    if not stat.S_ISREG(path.lstat().st_mode):
+        return False
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -103,14 +103,25 @@ class LocalStore:
 
     def list(self, beginning: Iterable[str] = ("",)) -> Iterator[tuple[Digest, int]]:
         """As `BlobStore.list`; `beginning` narrows it to digests that begin with one of these characters."""
-        for path in chain.from_iterable(self.files(first) for first in beginning):
-            try:
-                digest = parse_digest(path.name)
-                size = path.stat().st_size
-            except (NotADigest, FileNotFoundError):
-                continue  # fsck names what is no blob; what is just being swept is none any more
-            if path == self.path(digest):
+        for digest in self.digests(beginning):
+            size = self.size(digest)
+            if size is not None:  # else it was swept this moment
                 yield digest, size
+
+    def digests(self, beginning: Iterable[str] = ("",)) -> Iterator[Digest]:
+        """`list` without a look at each file."""
+        for path in chain.from_iterable(self.files(first) for first in beginning):
+            digest = self.digest_at(path)
+            if digest is not None:
+                yield digest
+
+    def digest_at(self, path: Path) -> Digest | None:
+        """Which blob lies there; None for what is no blob, which fsck names."""
+        try:
+            digest = parse_digest(path.name)
+        except NotADigest:
+            return None
+        return digest if path == self.path(digest) else None
 
     def files(self, beginning: str = "") -> Iterator[Path]:
         """Every file in the tree, in order, whatever it is; or in those top folders that begin so."""

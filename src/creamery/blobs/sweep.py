@@ -26,7 +26,7 @@ from sqlalchemy import ColumnElement, Connection
 
 from creamery.blobs import tables
 from creamery.blobs.holders import Holder, cached_by, held_by, kept_by
-from creamery.blobs.incoming import Incoming
+from creamery.blobs.incoming import abandoned
 from creamery.blobs.local import LocalStore
 from creamery.blobs.ownership import Layout, locked
 from creamery.blobs.reservations import Reservations
@@ -90,7 +90,6 @@ class Sweeper:
         self,
         layout: Layout,
         store: LocalStore,
-        incoming: Incoming,
         reservations: Reservations,
         uses: Uses,
         database: Database,
@@ -102,7 +101,6 @@ class Sweeper:
     ) -> None:
         self._layout = layout
         self._store = store
-        self._incoming = incoming
         self._reservations = reservations
         self._uses = uses
         self._database = database
@@ -278,13 +276,14 @@ class Sweeper:
 
     def _stale_parts(self, now: Micros) -> Iterator[Path]:
         before = now // SECOND - self._limits.part_seconds
-        return (path for path, changed in self._incoming.abandoned() if changed < before)
+        return (path for path, changed in abandoned(self._layout.incoming) if changed < before)
 
     def _delete_parts(self, now: Micros) -> int:
         deleted = 0
         for path in self._stale_parts(now):
-            path.unlink(missing_ok=True)
-            deleted += 1
+            if path.is_file():
+                path.unlink(missing_ok=True)
+                deleted += 1
         return deleted
 
     # Eviction

@@ -34,6 +34,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    literal,
     or_,
     select,
     update,
@@ -294,6 +295,42 @@ def swept(connection: Connection) -> int | None:
 def set_swept(connection: Connection, now: Micros) -> None:
     """A sweep was now."""
     connection.execute(update(store).where(store.c.id == 1).values(swept=now))
+
+
+# Audit
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What an audit asks of a blob's row."""
+
+    digest: Digest
+    size: int
+    state: str
+
+
+def rows(connection: Connection, limit: int, after: Digest | None) -> list[Row]:
+    """The next blobs in order of digest that have a file of their own."""
+    asked = select(blob.c.digest, blob.c.size, blob.c.state).where(blob.c.segment_id.is_(None))
+    if after is not None:
+        asked = asked.where(blob.c.digest > after)
+    return [Row(*row) for row in connection.execute(asked.order_by(blob.c.digest).limit(limit))]
+
+
+def this(digest: Digest) -> ColumnElement[Digest]:
+    """A digest where a holder expects a column of them."""
+    return literal(digest, DigestColumn())
+
+
+def holds(connection: Connection, condition: ColumnElement[bool]) -> bool:
+    """Is it so? For conditions over `this`."""
+    return bool(connection.execute(select(condition)).scalar_one())
+
+
+def remove(connection: Connection, digest: Digest) -> None:
+    """Delete a row whose bytes are away and that nobody holds."""
+    connection.execute(delete(blob_digest).where(blob_digest.c.digest == digest))
+    connection.execute(delete(blob).where(blob.c.digest == digest))
 
 
 # The owner

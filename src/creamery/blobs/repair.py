@@ -1,0 +1,83 @@
+"""Mending what an audit found, without deleting the only copy of anything.
+
+The data directory must be the caller's alone. What is wrong or unknown moves to `quarantine/`; references to what can
+be fetched again become "known, not here"; what somebody has kept and is not there stays reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from creamery.blobs import tables
+from creamery.blobs.audit import Finding, Kind
+from creamery.blobs.holders import Holder, held_by
+from creamery.blobs.local import LocalStore, sync_folder
+from creamery.blobs.ownership import Layout
+from creamery.clock import Clock
+from creamery.contract import Digest
+from creamery.database import Committer
+from creamery.telemetry import log
+
+
+class Repair:
+    """Mends findings, one at a time."""
+
+    def __init__(self, data: Path, committer: Committer, holders: Sequence[Holder], clock: Clock) -> None:
+        self._layout = Layout(data)
+        self._store = LocalStore(self._layout.blobs, self._layout.quarantine)
+        self._committer = committer
+        self._holders = holders
+        self._clock = clock
+
+    def mend(self, finding: Finding) -> str | None:
+        """What was done, for people; None where nothing can be, because somebody's only copy is concerned.
+
+        Raises:
+            OSError: the disk refused.
+            DatabaseUnavailable, DiskFull: the database did.
+        """
+        done: str | None
+        if finding.kind is Kind.ORPHAN:
+            done = self._move_away(self._store.path(Digest(finding.subject)))
+        elif finding.kind is Kind.STRANGER:
+            done = self._move_away(self._layout.data / finding.subject)
+        elif finding.kind is Kind.STALE_PART:
+            (self._layout.data / finding.subject).unlink(missing_ok=True)
+            done = "deleted: it was never finished"
+        else:
+            done = self._mend_blob(Digest(finding.subject))
+        if done is not None:
+            log.warning("fsck.repaired", finding=str(finding.kind), subject=finding.subject, done=done)
+        return done
+
+    def _mend_blob(self, digest: Digest) -> str | None:
+        """Wrong bytes go to quarantine; then the blob is forgotten, unless somebody has kept it."""
+        target = self._store.quarantine(digest, self._clock.now())
+        if target is not None:
+            self._committer.write(lambda connection: tables.set_corrupt(connection, digest, self._clock.now()))
+        if not self._committer.write(lambda connection: self._forget(connection, digest)):
+            return None
+        moved = f"moved to {target.relative_to(self._layout.data)}; " if target is not None else ""
+        return f"{moved}forgotten: nobody holds it, or it can be fetched again"
+
+    def _forget(self, connection: Connection, digest: Digest) -> bool:
+        """Cached references become "known, not here"; True when nobody holds it any more, and its row is away."""
+        for holder in self._holders:
+            holder.forget(connection, [digest])
+        if tables.holds(connection, held_by(self._holders, tables.this(digest))):
+            return False
+        tables.remove(connection, digest)
+        return True
+
+    def _move_away(self, path: Path) -> str:
+        """To `quarantine/orphans/`, under a name that says when, never over another file."""
+        folder = self._layout.quarantine / "orphans"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        target = folder / f"{path.name}.{self._clock.now()}"
+        path.rename(target)
+        for changed in (folder, self._layout.quarantine, path.parent):
+            sync_folder(changed)
+        return f"moved to {target.relative_to(self._layout.data)}"
