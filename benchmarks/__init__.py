@@ -1,0 +1,1 @@
+"""Creamery measured beside nginx, in one run, against goals.toml."""

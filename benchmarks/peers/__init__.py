@@ -1,0 +1,1 @@
+"""What the hub is measured beside, and what it is measured with."""

@@ -1,0 +1,211 @@
+"""The programs that are measured, each a child process: the hub as people start it, nginx, and the upstream.
+
+The servers are pinned to one core and whatever loads them to another, so that one load generator does not take from
+the server what it measures.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import grp
+import http.client
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from http import HTTPStatus
+from pathlib import Path
+
+from benchmarks.clients import fetch
+
+ROOT = Path(__file__).parents[1]
+NGINX_CONF = Path(__file__).with_name("peers") / "nginx.conf"
+
+START_SECONDS = 30.0
+STOP_SECONDS = 40.0
+
+_OURS = ("CREAMERY_", "PIP_", "UV_")
+_ELSEWHERE = {"DATABASE_URL", "FALLBACK", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"}
+
+
+class CannotMeasure(Exception):
+    """Something that measuring needs is not there, or does not behave; nothing is said about the goals."""
+
+
+def cores() -> tuple[int, int]:
+    """The server's core and the clients'."""
+    usable = sorted(os.sched_getaffinity(0))
+    return usable[0], usable[-1]
+
+
+SERVER_CORE, CLIENT_CORE = cores()
+
+
+def find_program(name: str) -> str:
+    """The path of a program, also where only administrators look.
+
+    Raises:
+        CannotMeasure: it is not installed.
+    """
+    path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
+    if path is None:
+        raise CannotMeasure(f"{name} is not installed; benchmarks/README.md names what measuring needs")
+    return path
+
+
+class Server:
+    """A running server."""
+
+    def __init__(self, process: subprocess.Popen[bytes], base: str) -> None:
+        self.process = process
+        self.base = base
+
+    @property
+    def pids(self) -> list[int]:
+        """Its process and what that started."""
+        pid = self.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+        return [pid, *map(int, children)]
+
+    def cpu_seconds(self) -> float:
+        """What the scheduler has given it so far, all threads and children."""
+        ticks = 0
+        for pid in self.pids:
+            fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+    def resident_mib(self) -> float:
+        """Resident memory now."""
+        return self._status("VmRSS")
+
+    def highest_mib(self) -> float:
+        """Resident memory at its highest since the start or `forget_highest`."""
+        return self._status("VmHWM")
+
+    def forget_highest(self) -> None:
+        """Begin to look for the highest anew."""
+        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5", encoding="ascii")
+
+    def _status(self, name: str) -> float:
+        lines = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) / 1024
+
+
+class Upstream:
+    """The upstream of peers/upstream.py."""
+
+    def __init__(self, process: subprocess.Popen[bytes], url: str) -> None:
+        self._process = process
+        self.url = url
+
+    def count(self, prefix: str) -> int:
+        """Requests so far for paths that begin so."""
+        return self._ask(f"count {prefix}")
+
+    def conditional(self, prefix: str) -> int:
+        """Those of them that came with a condition."""
+        return self._ask(f"conditional {prefix}")
+
+    def forget(self) -> None:
+        """Count from here on."""
+        self._ask("forget")
+
+    def _ask(self, command: str) -> int:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{command}\n".encode())
+        self._process.stdin.flush()
+        return int(json.loads(self._process.stdout.readline()))
+
+
+@contextlib.contextmanager
+def running_hub(folder: Path, upstream: Upstream, *, max_age: float) -> Iterator[Server]:
+    """The hub as `creamery serve` runs it: its log to a file, its metrics on."""
+    port = free_port()
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(_OURS) and name.upper() not in _ELSEWHERE
+    }
+    environment |= {"CREAMERY_INDEX_UPSTREAMS": upstream.url, "CREAMERY_INDEX_MAX_AGE": str(max_age)}
+    command = [sys.executable, "-m", "creamery", "serve", "--port", str(port), "--data", str(folder / "data")]
+    folder.mkdir()
+    with _running(command, folder, environment) as process:
+        server = Server(process, f"http://127.0.0.1:{port}")
+        _wait_until_ready(server, "/readyz", folder)
+        yield server
+
+
+@contextlib.contextmanager
+def running_nginx(folder: Path) -> Iterator[Server]:
+    """nginx over the files in `folder`/files."""
+    port, root = free_port(), folder / "files"
+    conf = NGINX_CONF.read_text(encoding="utf-8").format(
+        port=port, root=root, user=getpass.getuser(), group=grp.getgrgid(os.getgid()).gr_name
+    )
+    root.mkdir(parents=True)
+    (root / "ready").write_text("yes\n", encoding="ascii")
+    (folder / "nginx.conf").write_text(conf, encoding="utf-8")
+    command = [find_program("nginx"), "-p", str(folder), "-e", "error.log", "-c", "nginx.conf"]
+    with _running(command, folder, None) as process:
+        server = Server(process, f"http://127.0.0.1:{port}")
+        _wait_until_ready(server, "/ready", folder)
+        yield server
+
+
+@contextlib.contextmanager
+def running_upstream() -> Iterator[Upstream]:
+    """The upstream; it shares the clients' core, and its own speed limit leaves that core mostly idle."""
+    command = [sys.executable, "-m", "benchmarks.peers.upstream"]
+    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        url = process.stdout.readline().decode().strip()
+        if not url:
+            raise CannotMeasure("the upstream did not start")
+        yield Upstream(process, url)
+    finally:
+        process.terminate()
+        process.wait(STOP_SECONDS)
+
+
+def free_port() -> int:
+    """A port that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def _running(command: list[str], folder: Path, environment: dict[str, str] | None) -> Iterator[subprocess.Popen[bytes]]:
+    pinned = [find_program("taskset"), "-c", str(SERVER_CORE), *command]
+    with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as log:
+        process = subprocess.Popen(
+            pinned, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=log
+        )
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _wait_until_ready(server: Server, path: str, folder: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and server.process.poll() is None:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            if fetch(server.base, path).status == HTTPStatus.OK:
+                return
+        time.sleep(0.05)
+    said = (folder / "stderr").read_text(encoding="utf-8", errors="replace")[-2_000:]
+    raise CannotMeasure(f"{server.process.args!r} is not ready\n{said}")
