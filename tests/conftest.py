@@ -9,12 +9,18 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from creamery.clock import SystemClock
 from creamery.database import Committer, Database, Generations
 from creamery.limits import Limits
 from creamery.telemetry import Telemetry
 from tests.databases import KINDS, create_tables, empty_database, empty_tables
+
+
+# Times say nothing on a machine that does other things too.
+settings.register_profile("creamery", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("creamery")
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,21 @@ def test_every_spelling_of_a_name_has_one_normal_form(written: str, name: str) -
 
 @pytest.mark.parametrize(
     "written",
-    ["", "-a", "a-", ".", "..", "a/b", "a b", "a\n", "a\0", "\N{KELVIN SIGN}", "\N{LATIN SMALL LETTER DOTLESS I}", "x" * 256, "é"],
+    [
+        "",
+        "-a",
+        "a-",
+        ".",
+        "..",
+        "a/b",
+        "a b",
+        "a\n",
+        "a\0",
+        "\N{KELVIN SIGN}",
+        "\N{LATIN SMALL LETTER DOTLESS I}",
+        "x" * 256,
+        "é",
+    ],
 )
 def test_what_is_no_name_is_refused(written: str) -> None:
     with pytest.raises(InvalidName):
@@ -72,7 +86,9 @@ def test_a_distributions_name_tells_project_version_and_kind(
     assert (distribution.project, str(distribution.version), distribution.kind) == (project, version, kind)
 
 
-@pytest.mark.parametrize("filename", ["demo-1.0.exe", "demo.whl", "demo-1.0-py3.whl", "../demo-1.0.tar.gz", "demo.tar.gz"])
+@pytest.mark.parametrize(
+    "filename", ["demo-1.0.exe", "demo.whl", "demo-1.0-py3.whl", "../demo-1.0.tar.gz", "demo.tar.gz"]
+)
 def test_what_is_no_distribution_is_refused(filename: str) -> None:
     with pytest.raises(InvalidName):
         parse_filename(filename)

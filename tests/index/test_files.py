@@ -365,17 +365,17 @@ def test_offline_only_stored_metadata_is_advertised(hub: RunningHub, upstream: U
 
 
 def test_a_disk_without_room_is_507_and_reading_goes_on(tmp_path: Path, upstream: Upstream) -> None:
-    with RunningHub(tmp_path, index={"upstreams": [upstream.url]}) as hub:
+    index = {"upstreams": [upstream.url]}
+    with RunningHub(tmp_path, index=index) as hub:
         first, second = hub.files("demo")
         content = hub.download("demo", first)
-        hub.built.hub.blobs._reservations._limits = hub.settings.limits.model_copy(  # noqa: SLF001
-            update={"reserve_bytes": 2**62, "reserve_share": 0.999999}
-        )
-
+    with RunningHub(tmp_path, index=index, limits={"reserve_bytes": 2**62, "reserve_share": 0.999999}) as hub:
         refused = hub.get(f"/i/demo/{second}")
 
         assert refused.status_code == 507
         assert hub.get(f"/i/demo/{first}").content == content
+    with RunningHub(tmp_path, index=index) as hub:
+        assert hub.get(f"/i/demo/{second}").status_code == 200
 
 
 def test_warm_pages_and_cached_files_cost_no_statement_and_no_render(upstream: Upstream, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+from collections.abc import Callable
 
 import pytest
 import zstandard
@@ -153,8 +154,12 @@ def test_each_encoding_is_the_same_page_with_an_etag_of_its_own(shared_hub: Runn
     ) as response:
         raw = b"".join(response.iter_raw())
 
-    unpack = {"identity": bytes, "gzip": gzip.decompress, "zstd": zstandard.decompress}[encoding]
-    assert unpack(raw) == plain.content
+    unpackers: dict[str, Callable[[bytes], bytes]] = {
+        "identity": bytes,
+        "gzip": gzip.decompress,
+        "zstd": zstandard.decompress,
+    }
+    assert unpackers[encoding](raw) == plain.content
     assert response.headers["etag"].endswith(f'-{encoding}"')
     assert response.headers.get("content-encoding", "identity") == encoding
 

@@ -32,18 +32,7 @@ def door(hub: Hub) -> Door:
         offline_listing=hub.settings.index.offline_pages,
     )
     downloads = Downloads(catalog, upstreams, hub.egress, hub.blobs, clock, limits, telemetry)
-    metadata = MetadataFiles(
-        catalog,
-        upstreams,
-        hub.egress,
-        hub.blobs,
-        hub.database,
-        hub.committer,
-        hub.pools,
-        clock,
-        limits,
-        telemetry,
-    )
+    metadata = MetadataFiles(hub, catalog, upstreams)
 
     async def start() -> None:
         catalog.start()

@@ -71,7 +71,9 @@ class Breaker:
         self.outage = None
         self._refusals = 0
         if seconds > self._limits.upstream_stale_seconds / 2:
-            self._patience = min(max(self._limits.upstream_stale_seconds, 3 * seconds), self._limits.upstream_silent_seconds)
+            self._patience = min(
+                max(self._limits.upstream_stale_seconds, 3 * seconds), self._limits.upstream_silent_seconds
+            )
         else:
             self._patience = self._limits.upstream_stale_seconds
         return was_open

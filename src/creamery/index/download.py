@@ -12,6 +12,7 @@ import hashlib
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Literal
 
 from sqlalchemy import Connection
@@ -207,7 +208,7 @@ class Downloads:
         origin = self._upstreams.origin_for(file.upstream)
         started = self._clock.monotonic()
         async with self._egress.request("GET", url, origin=origin, headers=transfer.headers()) as answer:
-            if answer.status in {404, 410} and not flight.part.done():
+            if answer.status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE} and not flight.part.done():
                 raise FileGone(f"{url} answered {answer.status}")
             self._upstreams.heard(breaker, self._clock.monotonic() - started)
             transfer.begin(answer)
@@ -249,11 +250,13 @@ class _Transfer:
         if answer.headers.get("Content-Encoding", "identity") != "identity":
             raise BadAnswer(answer.url, "sent a compressed file, which was not asked for")
         self._skip = 0
-        if answer.status == 206 and self.received:
+        if answer.status == HTTPStatus.PARTIAL_CONTENT and self.received:
             match = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
             if match is None or int(match[1]) != self.received or match[2] not in {"*", str(self.size)}:
-                raise BadAnswer(answer.url, f"answered byte {self.received} with {answer.headers.get('Content-Range')!r}")
-        elif answer.status == 200:
+                raise BadAnswer(
+                    answer.url, f"answered byte {self.received} with {answer.headers.get('Content-Range')!r}"
+                )
+        elif answer.status == HTTPStatus.OK:
             self._skip = self.received
             length = answer.headers.get("Content-Length", "")
             if self.size is None and length.isascii() and length.isdigit():

@@ -19,8 +19,8 @@ from creamery.index.catalog import Catalog, Entry
 from creamery.index.metadata import enqueue_metadata
 from creamery.index.project import KnownProject, ProjectPage
 from creamery.index.simple import Listing
-from creamery.index.tables import save_page, unlist_project
-from creamery.index.upstream import Fetched, Upstreams, UpstreamDown, Validators
+from creamery.index.tables import Saved, save_page, unlist_project
+from creamery.index.upstream import Fetched, UpstreamDown, Upstreams, Validators
 from creamery.limits import Limits
 from creamery.telemetry import Telemetry, log
 
@@ -173,7 +173,7 @@ class Freshness:
         assert page is not None and fetched.page_digest is not None  # noqa: S101, PT018 - only a known page comes without
         digest, now = fetched.page_digest, self._clock.now()
 
-        def write(connection: Connection) -> tuple[KnownProject, list[str]]:
+        def write(connection: Connection) -> Saved:
             saved = save_page(
                 connection,
                 page,
@@ -187,10 +187,10 @@ class Freshness:
                 enqueue_metadata(connection, page.name, now)
             return saved
 
-        project, conflicts = await self._committer.commit(write)
-        for filename in conflicts:
+        saved = await self._committer.commit(write)
+        for filename in saved.conflicts:
             log.error("index.hash_changed", project=page.name, file=filename, upstream=fetched.upstream)
-        return self._catalog.remember(project)
+        return self._catalog.remember(saved.project)
 
     async def _unlist(self, name: ProjectName) -> None:
         now = self._clock.now()

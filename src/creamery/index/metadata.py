@@ -12,15 +12,16 @@ import io
 import zipfile
 import zlib
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import BinaryIO, cast
 
 from packaging.version import InvalidVersion, Version
 from sqlalchemy import Connection
 
-from creamery.blobs import BlobError, Blobs
-from creamery.clock import Clock, Micros
+from creamery.blobs import BlobError
+from creamery.clock import Micros
 from creamery.contract import Digest, InvalidName, ProjectName, digest_of, normalize, parse_filename
-from creamery.database import Committer, Database
+from creamery.door import Hub
 from creamery.egress import BadAnswer, Egress, EgressError, Origin, TooSlow, Unreachable
 from creamery.index.catalog import Catalog, StoredFile
 from creamery.index.project import KeptFile, KnownProject
@@ -30,11 +31,10 @@ from creamery.index.tables import (
     record_metadata,
     record_metadata_failed,
 )
-from creamery.index.upstream import UpstreamDown, Upstreams
+from creamery.index.upstream import UpstreamDown, Upstreams, is_no_answer
 from creamery.jobs import Job, Postpone, enqueue
 from creamery.limits import KIB, Limits
-from creamery.telemetry import Telemetry, log
-from creamery.threads import Pools
+from creamery.telemetry import log
 
 JOB_KIND = "index.metadata"
 NEWEST_VERSIONS = 3
@@ -56,30 +56,18 @@ def enqueue_metadata(connection: Connection, project: ProjectName, now: Micros) 
 class MetadataFiles:
     """Brings METADATA files into the store."""
 
-    def __init__(
-        self,
-        catalog: Catalog,
-        upstreams: Upstreams,
-        egress: Egress,
-        blobs: Blobs,
-        database: Database,
-        committer: Committer,
-        pools: Pools,
-        clock: Clock,
-        limits: Limits,
-        telemetry: Telemetry,
-    ) -> None:
+    def __init__(self, hub: Hub, catalog: Catalog, upstreams: Upstreams) -> None:
         self._catalog = catalog
         self._upstreams = upstreams
-        self._egress = egress
-        self._blobs = blobs
-        self._database = database
-        self._committer = committer
-        self._pools = pools
-        self._clock = clock
-        self._limits = limits
+        self._egress = hub.egress
+        self._blobs = hub.blobs
+        self._database = hub.database
+        self._committer = hub.committer
+        self._pools = hub.pools
+        self._clock = hub.clock
+        self._limits = hub.settings.limits
         self._fetches: dict[int, asyncio.Task[StoredFile]] = {}
-        self._brought = telemetry.counter("index_metadata", "METADATA files brought into the store.", ["origin"])
+        self._brought = hub.telemetry.counter("index_metadata", "METADATA files brought into the store.", ["origin"])
 
     async def fetch(self, file: KeptFile) -> StoredFile:
         """The METADATA that the upstream serves, once for all who ask together. On the event loop.
@@ -123,10 +111,10 @@ class MetadataFiles:
             headers = {"Accept-Encoding": "gzip, zstd"}
             async with self._egress.request("GET", url, origin=origin, headers=headers) as answer:
                 self._upstreams.heard(breaker, self._clock.monotonic() - started)
-                if answer.status >= 500 or answer.status == 429:
+                if is_no_answer(answer.status):
                     raise UpstreamDown(url, f"answered {answer.status}")
                 body = await answer.body(self._limits.metadata_bytes, self._limits.upstream_page_seconds)
-                found = answer.status == 200
+                found = answer.status == HTTPStatus.OK
         except (Unreachable, TooSlow) as error:
             raise self._upstreams.failed(breaker, origin, url, error) from error
         except EgressError as error:
@@ -313,7 +301,7 @@ def _remote_file(egress: Egress, url: str, origin: Origin | None, limits: Limits
         headers = {"Range": asked, "Accept-Encoding": "identity"}
         async with egress.request("GET", url, origin=origin, headers=headers) as answer:
             total = answer.headers.get("Content-Range", "").rpartition("/")[2]
-            if answer.status != 206 or not total.isascii() or not total.isdigit():
+            if answer.status != HTTPStatus.PARTIAL_CONTENT or not total.isascii() or not total.isdigit():
                 raise BadAnswer(url, f"it answered {answer.status} where a range was asked for")
             body = await answer.body(budget, limits.upstream_page_seconds)
             budget -= len(body)

@@ -1,7 +1,7 @@
 """From an upstream's page, JSON (PEP 691) or HTML (PEP 503), to a `ProjectPage`.
 
 An upstream's word is data: an entry that could do harm or means nothing (a file name with a slash, an address that is
-no http address, a hash that is none) is left out, the rest of the page stands. A page that is no page at all is refused.
+no http address, a hash that is none) is left out, the rest stands. A page that is no page at all is refused.
 """
 
 from __future__ import annotations
@@ -48,9 +48,7 @@ class NotAPage(ValueError):
     """The upstream sent something that is no project page."""
 
 
-def parse_page(
-    body: bytes, content_type: str, *, name: ProjectName, url: str, max_files: int
-) -> ProjectPage:
+def parse_page(body: bytes, content_type: str, *, name: ProjectName, url: str, max_files: int) -> ProjectPage:
     """Read a page by its content type.
 
     Args:
@@ -148,9 +146,7 @@ def _html_file(attributes: Mapping[str, str], text: str, base: str) -> Iterator[
         return
     sha256, others = _hashes(_stated_hashes(fragment))
     stated = attributes.get("data-core-metadata", attributes.get("data-dist-info-metadata"))
-    has_metadata, metadata_sha256 = _metadata(
-        None if stated is None else _stated_hashes(stated) or True
-    )
+    has_metadata, metadata_sha256 = _metadata(None if stated is None else _stated_hashes(stated) or True)
     gpg_sig = attributes.get("data-gpg-sig")
     provenance = attributes.get("data-provenance")
     yield ListedFile(

@@ -247,7 +247,9 @@ def refusals() -> dict[type[Exception], Callable[[Any], Problem]]:
             remedy="Nothing of it was kept. If this lasts, tell whoever runs the upstream.",
             headers={"Retry-After": RETRY_SECONDS},
         ),
-        NoMetadata: lambda error: _not_found(f"The METADATA cannot be had: {error}.", "Read it out of the file itself."),
+        NoMetadata: lambda error: _not_found(
+            f"The METADATA cannot be had: {error}.", "Read it out of the file itself."
+        ),
     }
 
 
@@ -300,7 +302,9 @@ def _freshness_headers(view: View) -> list[tuple[bytes, bytes]]:
     control = b"max-age=%d" % seconds if seconds and view.outcome != "stale" else b"no-cache"
     headers = [(b"cache-control", control)]
     if view.outcome == "stale":
-        reason = "".join(character for character in view.reason or "" if " " <= character <= "~" and character not in '"\\')
+        reason = "".join(
+            character for character in view.reason or "" if " " <= character <= "~" and character not in '"\\'
+        )
         headers.append((b"cache-status", f'creamery; hit; fwd=stale; detail="{reason[:200]}"'.encode("ascii")))
     return headers
 
@@ -327,7 +331,9 @@ def _moved(request: Request, target: str) -> Response:
     """301 to an address relative to this one, so that it holds behind any proxy."""
     query = request.scope["query_string"].decode("latin-1")
     location = f"{target}?{query}" if query else target
-    return BytesResponse(b"", [(b"location", location.encode("latin-1")), (b"cache-control", b"max-age=3600")], status=301)
+    return BytesResponse(
+        b"", [(b"location", location.encode("latin-1")), (b"cache-control", b"max-age=3600")], status=301
+    )
 
 
 def _head(size: int, etag: str | None, headers: RawHeaders) -> Response:

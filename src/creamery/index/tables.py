@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -30,6 +31,7 @@ from creamery.clock import Micros
 from creamery.contract import Digest, ProjectName
 from creamery.database import TABLE_OPTIONS, BigId, DigestColumn, LongText, announce, bump, metadata
 from creamery.index.project import KeptFile, KnownProject, ListedFile, ProjectPage
+from creamery.journal import record
 
 FORGOTTEN = "index.forgotten"
 """What the committer announces after files were evicted."""
@@ -87,6 +89,18 @@ index_file = Table(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A project's row after `save_page`.
+
+    Attributes:
+        conflicts: files for which the upstream now names another SHA-256 than that of the bytes that are here. They
+            keep their bytes and their hash: a file's name means one content for ever.
+    """
+
+    project: KnownProject
+    conflicts: tuple[str, ...]
+
 
 class HashChanged(Exception):
     """An upstream named another SHA-256 for a file while its bytes were fetched."""
@@ -132,12 +146,8 @@ def save_page(
     last_modified: str | None,
     page_digest: Digest,
     now: Micros,
-) -> tuple[KnownProject, list[str]]:
-    """Bring the rows to what an upstream's page says: a set difference, nothing is written that stays as it was.
-
-    Returns the project's row, and the names of files for which the upstream now names another SHA-256 than that of
-    the bytes that are here: those keep their bytes and their hash, for a file's name means one content for ever.
-    """
+) -> Saved:
+    """Bring the rows to what an upstream's page says: a set difference, nothing is written that stays as it was."""
     known = find_project(connection, page.name)
     values: dict[str, Any] = {
         "status": page.status,
@@ -153,25 +163,28 @@ def save_page(
         new = {"name": page.name, **values, "revision": 1, "here_revision": 1, "created": now, "changed": now}
         key = connection.execute(insert(index_project).values(new)).inserted_primary_key
         assert key is not None  # noqa: S101 - a single row was inserted
-        project_id = int(key[0])
-        changed_files, conflicts = _save_files(connection, project_id, page.files, {}, now)
-        bump(connection, "index")
+        changes = _save_files(connection, int(key[0]), page.files, {}, now)
+        page_changes = True
     else:
         rows = connection.execute(select(index_file).where(index_file.c.project_id == known.id))
         old = {row.filename: row for row in rows}
-        changed_files, conflicts = _save_files(connection, known.id, page.files, old, now)
+        changes = _save_files(connection, known.id, page.files, old, now)
         same_head = (known.status, known.status_reason, known.versions, known.upstream, known.listed) == (
             (page.status, page.status_reason, page.versions, upstream, True)
         )
-        page_changes = changed_files or not same_head
+        page_changes = changes.any or not same_head
         if page_changes:
             values |= {"revision": known.revision + 1, "here_revision": known.here_revision + 1, "changed": now}
         connection.execute(update(index_project).where(index_project.c.id == known.id).values(values))
-        if page_changes:
-            bump(connection, "index")
+    if page_changes:
+        bump(connection, "index")
+        detail = {"upstream": upstream, "status": page.status, **changes.counts()}
+        record(connection, "index", "page changed", page.name, now=now, detail=detail)
+    for filename in changes.conflicts:
+        record(connection, "index", "hash refused", f"{page.name}/{filename}", now=now, detail={"upstream": upstream})
     saved = find_project(connection, page.name)
-    assert saved is not None  # noqa: S101 - it was written two lines above, in this transaction
-    return saved, conflicts
+    assert saved is not None  # noqa: S101 - it was written in this transaction
+    return Saved(saved, tuple(changes.conflicts))
 
 
 def unlist_project(connection: Connection, name: ProjectName, now: Micros) -> KnownProject | None:
@@ -185,6 +198,7 @@ def unlist_project(connection: Connection, name: ProjectName, now: Micros) -> Kn
         .values(listed=False, etag=None, last_modified=None, page_digest=None, revision=known.revision + 1, changed=now)
     )
     bump(connection, "index")
+    record(connection, "index", "project gone", name, now=now, detail={"upstream": known.upstream})
     return find_project(connection, name)
 
 
@@ -207,6 +221,9 @@ def record_bytes(connection: Connection, file: KeptFile, digest: Digest, size: i
         raise HashChanged(file.filename)
     page_changes = file.expected is None or file.listed_file.size is None or file.metadata_failed
     _touch_project(connection, file.project_id, page_changes=page_changes)
+    if file.expected is None:
+        subject = f"{file.project}/{file.filename}"
+        record(connection, "index", "hash pinned", subject, now=now, detail={"sha256": digest})
 
 
 def record_metadata(connection: Connection, file: KeptFile, digest: Digest, size: int, now: Micros) -> None:
@@ -222,11 +239,7 @@ def record_metadata(connection: Connection, file: KeptFile, digest: Digest, size
 
 def record_metadata_failed(connection: Connection, file: KeptFile, now: Micros) -> None:
     """The file's METADATA cannot be had: the page stops advertising it."""
-    connection.execute(
-        update(index_file)
-        .where(index_file.c.id == file.id)
-        .values(metadata_failed=True, changed=now)
-    )
+    connection.execute(update(index_file).where(index_file.c.id == file.id).values(metadata_failed=True, changed=now))
     _touch_project(connection, file.project_id, page_changes=file.listed_file.has_metadata)
 
 
@@ -263,6 +276,8 @@ _FILES = select(index_file, index_project.c.name.label("project"), index_project
     index_file, index_project
 )
 
+_IDS_AT_ONCE = 500
+
 _COMPARED = (
     "url",
     "sha256",
@@ -278,48 +293,76 @@ _COMPARED = (
 )
 
 
+@dataclass(slots=True)
+class _Changes:
+    """What a page's set difference came to; `conflicts` are names whose other hash was refused."""
+
+    added: int = 0
+    changed: int = 0
+    withdrawn: int = 0
+    conflicts: list[str] = field(default_factory=list)
+
+    @property
+    def any(self) -> bool:
+        """Does the page list anything else than before?"""
+        return bool(self.added or self.changed or self.withdrawn)
+
+    def counts(self) -> dict[str, int]:
+        """For the journal."""
+        return {"added": self.added, "changed": self.changed, "withdrawn": self.withdrawn}
+
+
 def _save_files(
     connection: Connection, project_id: int, files: Iterable[ListedFile], old: dict[str, Row[Any]], now: Micros
-) -> tuple[bool, list[str]]:
-    """Write the difference; True when what the page lists is another than before, and the names in conflict."""
+) -> _Changes:
     new: list[dict[str, Any]] = []
-    conflicts: list[str] = []
-    changed = False
+    changes = _Changes()
     seen: set[str] = set()
     for file in files:
         if file.filename in seen:
             continue
         seen.add(file.filename)
-        values = _values(file)
         row = old.get(file.filename)
         if row is None:
-            new.append({"project_id": project_id, "filename": file.filename, **values, **_FRESH, "created": now})
+            fresh = {"project_id": project_id, "filename": file.filename, **_values(file), **_FRESH}
+            new.append(fresh | {"created": now, "changed": now})
             continue
-        if row.digest is not None:
-            if file.sha256 not in {None, row.digest}:
-                conflicts.append(file.filename)
-            elif file.sha256 is not None:
-                values["pinned"] = False
-            # What the bytes told stays: their hash and their size.
-            values |= {"sha256": row.digest, "size": row.size}
-        elif file.sha256 is None and row.sha256 is not None:
-            values["sha256"] = row.sha256  # pinned at first sight, and evicted since
+        if row.digest is not None and file.sha256 not in {None, row.digest}:
+            changes.conflicts.append(file.filename)
+        values = _values(file) | _kept_values(file, row)
         if not row.listed or any(values[name] != getattr(row, name) for name in _COMPARED):
-            changed = True
+            changes.changed += 1
             values |= {"listed": True, "changed": now, "metadata_failed": False}
             connection.execute(update(index_file).where(index_file.c.id == row.id).values(values))
     if new:
-        changed = True
-        connection.execute(insert(index_file), [{**row, "changed": now} for row in new])
+        changes.added = len(new)
+        connection.execute(insert(index_file), new)
     gone = [row.id for name, row in old.items() if row.listed and name not in seen]
-    for start in range(0, len(gone), 500):
-        changed = True
-        batch = gone[start : start + 500]
+    changes.withdrawn = len(gone)
+    for start in range(0, len(gone), _IDS_AT_ONCE):
+        batch = gone[start : start + _IDS_AT_ONCE]
         connection.execute(update(index_file).where(index_file.c.id.in_(batch)).values(listed=False, changed=now))
-    return changed, conflicts
+    return changes
 
 
-_FRESH = {"digest": None, "metadata_digest": None, "metadata_size": None, "pinned": False, "listed": True, "metadata_failed": False}
+def _kept_values(file: ListedFile, row: Row[Any]) -> dict[str, Any]:
+    """What stays of a row whatever its upstream says now: what the bytes told, and a hash that was pinned."""
+    if row.digest is not None:
+        confirmed = {"pinned": False} if file.sha256 == row.digest else {}
+        return {"sha256": row.digest, "size": row.size, **confirmed}
+    if file.sha256 is None and row.sha256 is not None:
+        return {"sha256": row.sha256}  # pinned at first sight, and evicted since
+    return {}
+
+
+_FRESH = {
+    "digest": None,
+    "metadata_digest": None,
+    "metadata_size": None,
+    "pinned": False,
+    "listed": True,
+    "metadata_failed": False,
+}
 
 
 def _values(file: ListedFile) -> dict[str, Any]:

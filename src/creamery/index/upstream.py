@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from creamery.clock import Clock
@@ -17,7 +18,6 @@ from creamery.egress import Answer, BadAnswer, Egress, EgressError, Origin, TooS
 from creamery.index.breaker import Breaker
 from creamery.index.parsing import JSON_TYPE, NotAPage, parse_page
 from creamery.index.project import ProjectPage
-from creamery.limits import Limits
 from creamery.settings import Settings, Upstream
 from creamery.telemetry import Telemetry, log
 from creamery.threads import Pools
@@ -63,9 +63,7 @@ class Validators:
 class Upstreams:
     """The configured upstreams, with a breaker for each host. Used on the event loop only."""
 
-    def __init__(
-        self, settings: Settings, egress: Egress, pools: Pools, clock: Clock, telemetry: Telemetry
-    ) -> None:
+    def __init__(self, settings: Settings, egress: Egress, pools: Pools, clock: Clock, telemetry: Telemetry) -> None:
         self._limits = settings.limits
         self._pools = pools
         self._unanswered: dict[ProjectName, Origin] = {}
@@ -75,7 +73,9 @@ class Upstreams:
         self.configured = tuple(_Configured.of(upstream) for upstream in settings.resolved_upstreams())
         self._breakers: dict[str, Breaker] = {}
         self._probes: set[asyncio.Task[None]] = set()
-        self._seconds = telemetry.histogram("index_upstream_seconds", "Time until an upstream's answer began.", ["kind"])
+        self._seconds = telemetry.histogram(
+            "index_upstream_seconds", "Time until an upstream's answer began.", ["kind"]
+        )
         self._failures = telemetry.counter("index_upstream_failures", "Failures to get an answer.", ["host"])
         self._open = telemetry.gauge("index_upstream_down", "1 while an upstream counts as down.", ["host"])
 
@@ -156,13 +156,13 @@ class Upstreams:
                 self._unanswered.pop(name, None)
                 seconds = self._clock.monotonic() - started
                 self._seconds.labels("page").observe(seconds)
-                if answer.status >= 500 or answer.status == 429:
+                if is_no_answer(answer.status):
                     raise BadAnswer(answer.url, f"it answered {answer.status}")
-                if answer.status == 304 and known is not None:
+                if answer.status == HTTPStatus.NOT_MODIFIED and known is not None:
                     fetched = Fetched(origin.url, None, known.page_digest, known.etag, known.last_modified)
-                elif answer.status == 200:
+                elif answer.status == HTTPStatus.OK:
                     fetched = await self._page(answer, origin, name, known)
-                elif answer.status in {404, 410}:
+                elif answer.status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
                     fetched = None
                 else:  # it is alive and refuses this one project, or us
                     self.heard(breaker, seconds)
@@ -196,9 +196,7 @@ class Upstreams:
             log.warning("upstream.back", host=breaker.host)
             self._open.labels(breaker.host).set(0)
 
-    def failed(
-        self, breaker: Breaker, origin: Origin | None, url: str, error: EgressError
-    ) -> UpstreamDown:
+    def failed(self, breaker: Breaker, origin: Origin | None, url: str, error: EgressError) -> UpstreamDown:
         """An upstream's host did not answer, or not sensibly; begins to look for its return where it counts as down."""
         reason = str(error)
         self._failures.labels(breaker.host).inc()
@@ -236,7 +234,7 @@ class Upstreams:
             started = self._clock.monotonic()
             try:
                 async with self._egress.request("HEAD", url, origin=origin, headers={"Accept": ACCEPT}) as answer:
-                    if answer.status < 500:
+                    if answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
                         self.heard(breaker, self._clock.monotonic() - started)
                         return
             except EgressError as error:
@@ -257,3 +255,8 @@ class _Configured:
 def _validator(answer: Answer, header: str, longest: int) -> str | None:
     value = answer.headers.get(header)
     return value if value and len(value) <= longest else None
+
+
+def is_no_answer(status: int) -> bool:
+    """Does the upstream say that it cannot answer now?"""
+    return status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS
