@@ -26,7 +26,6 @@ from creamery.telemetry import Telemetry, log
 
 T = TypeVar("T")
 
-POLL_SECONDS = 1.0
 TIDY = Schedule("jobs.tidy", every=3_600, kind="jobs.tidy")
 TIDY_ROWS = 500
 OVER: tuple[State, ...] = ("done", "failed")
@@ -68,6 +67,7 @@ class EmbeddedEngine:
         self._running: dict[int, Job] = {}
         self._changed = threading.Condition()
         self._news = 1
+        self._is_blind = False
         self._closing = threading.Event()
         self._ended = threading.Event()
         self._results = telemetry.counter("jobs", "Jobs that ended or come again.", ["kind", "result"])
@@ -94,8 +94,8 @@ class EmbeddedEngine:
                 worker.join(max(0.0, deadline - self._clock.monotonic()))
         self._ended.set()
         if self._keeper.is_alive():
-            self._keeper.join()
-        if left := list(self._running):
+            self._keeper.join(self._limits.waiting_seconds)
+        if left := self._ids():
             log.warning("jobs.left", jobs=left)
             self._write_or_say("jobs.release_failed", lambda c: lease.release(c, self._owner, left, self._clock.now()))
 
@@ -116,8 +116,7 @@ class EmbeddedEngine:
             heard = self._news_after(heard)  # before the claim: for what is announced from here on, it looks again
             while not self._closing.is_set() and (mine := self._claim()) is not None:
                 self._run(mine)
-                with self._changed:
-                    del self._running[mine.id]
+                self._forget([mine])
 
     def _news_after(self, heard: int) -> int:
         with self._changed:
@@ -125,16 +124,30 @@ class EmbeddedEngine:
             return self._news
 
     def _claim(self) -> Job | None:
+        """Take a job. It counts as running before it is committed: `_recover`, in the committer too, must know it."""
+        taken: list[Job] = []
+
         def take(connection: Connection) -> Job | None:
+            self._forget(taken)  # the committer may run a write again
             now = self._clock.now()
-            return lease.claim(connection, self._owner, self._kinds, now, Micros(now + self._lease))
+            mine = lease.claim(connection, self._owner, self._kinds, now, Micros(now + self._lease))
+            if mine is not None:
+                taken.append(mine)
+                with self._changed:
+                    self._running[mine.id] = mine
+            return mine
 
         mine = self._write_or_say("jobs.claim_failed", take)
-        if mine is not None:
-            with self._changed:
-                self._running[mine.id] = mine
+        if mine is None:
+            self._forget(taken)
+        else:
             reach("jobs.claimed")
         return mine
+
+    def _forget(self, jobs: list[Job]) -> None:
+        with self._changed:
+            for mine in jobs:
+                self._running.pop(mine.id, None)
 
     def _run(self, mine: Job) -> None:
         begun = self._clock.monotonic()
@@ -165,9 +178,10 @@ class EmbeddedEngine:
         return record
 
     def _failed(self, mine: Job, error: BaseException) -> tuple[str, Callable[[Connection], bool]]:
-        log.warning("job.raised", kind=mine.kind, id=mine.id, attempt=mine.attempt, exc_info=error)
         text = f"{type(error).__name__}: {error}"
         comes_again = mine.attempt < self._limits.job_attempts
+        trace = None if comes_again else error  # once, not at every attempt
+        log.warning("job.raised", kind=mine.kind, id=mine.id, attempt=mine.attempt, error=text, exc_info=trace)
 
         def record(connection: Connection) -> bool:
             now = self._clock.now()
@@ -184,14 +198,17 @@ class EmbeddedEngine:
                 return self._committer.write(record)
             except _AWAY as error:
                 log.warning("jobs.record_failed", error=str(error))
-                if self._clock.monotonic() > give_up or self._closing.wait(POLL_SECONDS):
+                if self._clock.monotonic() > give_up or self._closing.wait(self._limits.job_poll_seconds):
                     return False  # the lease runs out, and the job runs again
+            except Exception as error:  # noqa: BLE001 - a defect of ours must not end the thread
+                log.error("jobs.record_failed", exc_info=error)
+                return False
 
     # Keeper
 
     def _keep(self) -> None:
         renewed = self._clock.monotonic()
-        while not self._ended.wait(POLL_SECONDS):
+        while not self._ended.wait(self._limits.job_poll_seconds):
             if self._clock.monotonic() - renewed > self._limits.job_lease_seconds / 3:
                 self._renew()
                 renewed = self._clock.monotonic()
@@ -199,40 +216,44 @@ class EmbeddedEngine:
                 self._look_around()
 
     def _renew(self) -> None:
-        with self._changed:
-            ids = list(self._running)
-        if ids:
+        if ids := self._ids():
             until = Micros(self._clock.now() + self._lease)
             self._write_or_say("jobs.renew_failed", lambda c: lease.renew(c, self._owner, ids, until))
 
-    def _look_around(self) -> None:
+    def _ids(self) -> list[int]:
         with self._changed:
-            mine = list(self._running)
+            return list(self._running)
+
+    def _look_around(self) -> None:
         try:
-            outlook = self._database.read(lambda connection: self._outlook(connection, mine))
-        except DatabaseUnavailable as error:
-            log.warning("jobs.look_failed", error=str(error))
+            outlook = self._database.read(self._outlook)
+        except Exception as error:  # noqa: BLE001 - nothing may end the keeper
+            if not self._is_blind:  # said once, not every second
+                known = isinstance(error, DatabaseUnavailable)
+                log.warning("jobs.look_failed", error=str(error), exc_info=None if known else error)
+            self._is_blind = True
             return
+        self._is_blind = False
         if outlook.late:
-            self._write_or_say("jobs.recover_failed", lambda connection: self._recover(connection, mine))
+            self._write_or_say("jobs.recover_failed", self._recover)
         for one in outlook.schedules:
             self._write_or_say("jobs.schedule_failed", self._advance(one))
         if outlook.due or outlook.late:
             self._wake()
 
-    def _outlook(self, connection: Connection, mine: list[int]) -> _Outlook:
+    def _outlook(self, connection: Connection) -> _Outlook:
         now = self._clock.now()
         return _Outlook(
             due=is_due(connection, self._kinds, now),
-            late=lease.is_late(connection, mine, now, self._lease),
+            late=lease.is_late(connection, self._ids(), now, self._lease),
             schedules=schedules.due(connection, self._schedules, now),
         )
 
     def _advance(self, one: Schedule) -> Callable[[Connection], bool]:
         return lambda connection: schedules.advance(connection, one, self._clock.now())
 
-    def _recover(self, connection: Connection, mine: list[int]) -> None:
-        recovered = lease.recover(connection, mine, self._clock.now(), self._lease, self._limits.job_attempts)
+    def _recover(self, connection: Connection) -> None:
+        recovered = lease.recover(connection, self._ids(), self._clock.now(), self._lease, self._limits.job_attempts)
         log.info("jobs.recovered", jobs=recovered)
 
     def _write_or_say(self, event: str, work: Callable[[Connection], T]) -> T | None:

@@ -132,7 +132,7 @@ def recover(connection: Connection, mine: Collection[int], now: Micros, lease: M
 
 def pause_after(attempt: int, first_seconds: float) -> int:
     """Microseconds from a failed attempt to the next: four times as long each time, an hour at most."""
-    return int(min(first_seconds * SECOND * 4.0 ** (attempt - 1), LONGEST_PAUSE))
+    return int(min(first_seconds * SECOND * 4.0 ** min(attempt - 1, 30), LONGEST_PAUSE))
 
 
 def _let_wait(
@@ -184,5 +184,7 @@ def _from_the_future(now: Micros, lease: Micros) -> ColumnElement[bool]:
 
 
 def _cut(error: str | None) -> str | None:
-    """An exception's text may be of any length, and PostgreSQL takes no NUL."""
-    return None if error is None else error.replace("\x00", "\\0")[:ERROR_LENGTH]
+    """An exception's text may be of any length, hold half a character, or the NUL that PostgreSQL refuses."""
+    if error is None:
+        return None
+    return error[:ERROR_LENGTH].replace("\x00", "\\0").encode("utf-8", "backslashreplace").decode()
