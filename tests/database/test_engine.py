@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sqlite3
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,9 +13,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Table, insert, select, text
 
-from creamery.database import Database, DatabaseUnavailable
+from creamery.clock import SystemClock
+from creamery.database import Committer, Database, DatabaseUnavailable, DiskFull, Generations
 from creamery.database import engine as engine_module
+from creamery.database.schema import is_current
 from creamery.limits import MIB, Limits
+from creamery.telemetry import Telemetry
 from tests.databases import empty_database
 
 
@@ -122,6 +127,19 @@ def test_after_an_unclean_stop_a_whole_file_passes(unclean: Path) -> None:
     database.close()
 
 
+def test_who_asks_for_the_schema_first_after_an_unclean_stop_looks_through_the_file(
+    unclean: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked = []
+    database = Database(f"sqlite:///{unclean}", Limits())
+    monkeypatch.setattr(database, "check", lambda: checked.append(database.stopped_uncleanly))
+
+    is_current(database)
+    database.close()
+
+    assert checked == [True]
+
+
 def test_after_a_clean_stop_nothing_is_looked_through(path: Path) -> None:
     first = Database(f"sqlite:///{path}", Limits())
     with first.write.begin() as connection:
@@ -168,6 +186,39 @@ def test_the_longest_mount_point_names_the_file_system(monkeypatch: pytest.Monke
     found = {name: engine_module._file_system(Path(name)) for name in ("/mnt/a b/data", "/mnt/a/x", "/mnt/ab", "/var")}
 
     assert found == {"/mnt/a b/data": "nfs4", "/mnt/a/x": "xfs", "/mnt/ab": "ext4", "/var": "ext4"}
+
+
+@pytest.mark.installed
+def test_a_disk_without_room_is_told_reading_goes_on_and_space_mends_it(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], check=True)
+    try:
+        database = Database(f"sqlite:///{disk / 'creamery.sqlite3'}", Limits(), Telemetry())
+        committer = Committer(database, Generations(database), Limits(), SystemClock(), Telemetry())
+        committer.start()
+        committer.write(lambda connection: connection.execute(text("CREATE TABLE note (name TEXT)")))
+        filler = disk / "filler"
+        add = text("INSERT INTO note VALUES (zeroblob(20000))")
+
+        filler.write_bytes(b"\0" * (disk_free(disk) - 30_000))
+        with pytest.raises(DiskFull, match="no room"):
+            committer.write(lambda connection: [connection.execute(add) for _ in range(20)])
+        kept = database.read(lambda connection: connection.execute(text("SELECT count(*) FROM note")).scalar_one())
+        filler.unlink()
+        committer.write(lambda connection: connection.execute(add))
+
+        found = database.read(lambda connection: connection.execute(text("SELECT count(*) FROM note")).scalar_one())
+        committer.close()
+        database.close()
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+    assert found == kept + 1
+
+
+def disk_free(folder: Path) -> int:
+    return shutil.disk_usage(folder).free
 
 
 @pytest.mark.installed

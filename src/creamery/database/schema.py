@@ -78,10 +78,15 @@ def find_schema(database: Database) -> Schema:
 def is_current(database: Database) -> bool:
     """Can this Creamery work with the database as it is? Where it is False, `upgrade` helps.
 
+    Checks the database first: whoever opens SQLite's file first after an unclean stop must look through it, because
+    the log that tells of the stop is gone once that one closes.
+
     Raises:
         SchemaIsNewer: no, and nothing helps but a newer Creamery.
-        DatabaseUnavailable: it does not answer.
+        DatabaseUnavailable: it does not answer, or did not pass the check.
     """
+    if database.path is None or database.path.exists():
+        database.check()
     found = find_schema(database)
     _refuse_newer(database, found)
     return found.is_current
