@@ -127,8 +127,8 @@ class Downloads:
         except (FileGone, UpstreamDown, WrongBytes, BlobError) as error:
             self._ended.labels(type(error).__name__).inc()
             log.warning("index.fetch_failed", project=file.project, file=file.filename, reason=str(error))
-            self._failed[key] = (self._clock.monotonic() + FAILED_SECONDS, error)
-            self._forget_old_failures()
+            if not isinstance(error, BlobError):  # room may come back at any moment; an upstream is left in peace
+                self._remember_failure(key, error)
             self._end(flight, error)
         except (DiskFull, WritesBusy, DatabaseUnavailable, HashChanged) as error:
             # Its clients have it whole; only the hub does not, and fetches it anew for the next.
@@ -144,9 +144,10 @@ class Downloads:
         elif flight.part.exception() is None:
             flight.part.result().abort(error)
 
-    def _forget_old_failures(self) -> None:
+    def _remember_failure(self, key: tuple[ProjectName, str], error: Exception) -> None:
         now = self._clock.monotonic()
-        self._failed = {key: failed for key, failed in self._failed.items() if failed[0] > now}
+        self._failed = {each: failed for each, failed in self._failed.items() if failed[0] > now}
+        self._failed[key] = (now + FAILED_SECONDS, error)
 
     async def _carry(self, file: KeptFile, flight: _Flight) -> None:
         """Bring the file: transfer, verify, keep."""
