@@ -17,6 +17,7 @@ from creamery import __version__
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "serve": ("creamery.cli.serve", "Run the hub."),
     "db": ("creamery.cli.db", "Upgrade the database, or see whether it needs that."),
+    "fsck": ("creamery.cli.fsck", "Compare what is stored with what is known, and mend it."),
     "version": ("creamery.cli.version", "Show what is installed."),
 }
 """By name: the module, and the line that `creamery --help` shows."""
