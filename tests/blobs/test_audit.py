@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from creamery.blobs import Audit, Depth, Finding, Kind, NotAStore, Repair, tables
+from creamery.blobs import Audit, Depth, Finding, Kind, NotAStore, Repair, audit, tables
 from creamery.contract import Digest, digest_of
 from tests.doubles.cellar import Cellar, make_tables
 from tests.doubles.hand_clock import HandClock
@@ -17,9 +17,9 @@ from tests.doubles.shelf import SHELF, shelve
 
 
 def audited(cellar: Cellar, depth: Depth = Depth.SIZES) -> list[Finding]:
-    audit = Audit(cellar.data, cellar.database, [SHELF], cellar.limits, cellar.clock)
-    findings = list(audit.run(depth, lambda size: None))
-    assert audit.summary.findings == Counter(finding.kind for finding in findings)
+    look = Audit(cellar.data, cellar.database, [SHELF], cellar.limits, cellar.clock)
+    findings = list(look.run(depth, lambda size: None))
+    assert look.summary.findings == Counter(finding.kind for finding in findings)
     return findings
 
 
@@ -46,13 +46,13 @@ def test_what_is_whole_is_clean(cellar: Cellar, depth: Depth) -> None:
 def test_an_audit_counts_what_it_looked_at(cellar: Cellar) -> None:
     for number in range(3):
         cellar.put(bytes([number]) * 10, str(number))
-    audit = Audit(cellar.data, cellar.database, [SHELF], cellar.limits, cellar.clock)
+    look = Audit(cellar.data, cellar.database, [SHELF], cellar.limits, cellar.clock)
     steps: list[int] = []
 
-    list(audit.run(Depth.QUICK, steps.append))
+    list(look.run(Depth.QUICK, steps.append))
 
-    assert (audit.summary.blobs, audit.summary.bytes, audit.summary.references) == (3, 30, 3)
-    assert sum(steps) == audit.size()
+    assert (look.summary.blobs, look.summary.bytes, look.summary.references) == (3, 30, 3)
+    assert sum(steps) == look.size()
 
 
 @pytest.mark.parametrize("depth", list(Depth))
@@ -104,13 +104,13 @@ def test_a_reference_that_went_meanwhile_does_not_dangle(cellar: Cellar, monkeyp
 def test_old_leftovers_are_found_and_young_ones_left_to_sweep(cellar: Cellar, clock: HandClock) -> None:
     [orphan] = cellar.scatter([b"orphan"], rows=False)
     (cellar.blobs.layout.incoming / "left").write_bytes(b"half")
-    audit = Audit(cellar.data, cellar.database, [SHELF], cellar.limits, clock)
+    look = Audit(cellar.data, cellar.database, [SHELF], cellar.limits, clock)
 
-    young = list(audit.run(Depth.SIZES, lambda size: None))
+    young = list(look.run(Depth.SIZES, lambda size: None))
     clock.advance(2 * 86_400 + 1)
     old = audited(cellar)
 
-    assert (young, audit.summary.young) == ([], 2)
+    assert (young, look.summary.young) == ([], 2)
     assert {(finding.kind, finding.subject) for finding in old} == {
         (Kind.ORPHAN, orphan),
         (Kind.STALE_PART, "incoming/left"),
@@ -143,18 +143,21 @@ def test_what_a_sweep_is_at_is_no_finding(cellar: Cellar) -> None:
     assert (with_file, without_file) == ([], [])
 
 
-def test_many_rows_and_files_are_matched_in_order(cellar: Cellar, clock: HandClock) -> None:
-    both = cellar.scatter([b"both %d" % number for number in range(600)])
-    rows = [tables.Fresh(digest_of(b"row %d" % number), 1, 0) for number in range(50)]
+def test_many_rows_and_files_are_matched_in_order(
+    cellar: Cellar, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "BATCH", 20)
+    both = cellar.scatter([b"both %d" % number for number in range(40)])
+    rows = [tables.Fresh(digest_of(b"row %d" % number), 1, 0) for number in range(30)]
     cellar.committer.write(lambda connection: [tables.add(connection, one, clock.now()) for one in rows])
-    files = cellar.scatter([b"file %d" % number for number in range(50)], rows=False)
+    files = cellar.scatter([b"file %d" % number for number in range(30)], rows=False)
     clock.advance(2 * 86_400 + 1)
 
     findings = audited(cellar)
 
     assert {finding.subject for finding in findings if finding.kind is Kind.MISSING} == {row.digest for row in rows}
     assert {finding.subject for finding in findings if finding.kind is Kind.ORPHAN} == set(files)
-    assert len(findings) == 100
+    assert len(findings) == 60
     assert not {finding.subject for finding in findings} & set(both)
 
 
