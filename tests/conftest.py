@@ -17,7 +17,6 @@ from creamery.limits import Limits
 from creamery.telemetry import Telemetry
 from tests.databases import KINDS, create_tables, empty_database, empty_tables
 
-
 # Times say nothing on a machine that does other things too.
 settings.register_profile("creamery", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("creamery")

@@ -39,7 +39,7 @@ def reach(point: str) -> None:
         return
     with armed.lock:
         armed.visits += 1
-        strikes = armed.visits == armed.at or (armed.at == 0)
+        strikes = armed.at in {armed.visits, 0}
     if strikes:
         _strike(point, armed.action)
 

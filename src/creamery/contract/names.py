@@ -1,8 +1,8 @@
-"""Names of projects and files, read as the packaging standards read them.
+r"""Names of projects and files, read as the packaging standards read them.
 
 Standards: PEP 503 (normalised names), PEP 427 (wheel names), PEP 625 (sdist names). Names are data:
 they are checked once, here, with ASCII rules, so that no look-alike letter passes for a plain one
-(`"\\u212a".lower()` is `"k"`).
+(`"\u212a".lower()` is `"k"`).
 """
 
 from __future__ import annotations
