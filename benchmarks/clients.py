@@ -48,6 +48,7 @@ class Client:
         while piece := response.read1(PIECE):
             pieces.append(piece)
         seconds = time.perf_counter() - begun
+        response.close()  # read1 leaves that to its caller; the connection goes on
         given = {name.lower(): value for name, value in response.getheaders()}
         return Answer(response.status, given, b"".join(pieces), first_byte, seconds)
 
