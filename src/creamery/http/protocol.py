@@ -100,7 +100,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = True  # or before it: what comes next belongs to a request's line and headers
         self._head_bytes = 0  # of the head that arrives, in the pieces before this one
         self._heads = 0
-        self._is_large_piece = False  # a head that lies in it whole may be too large
+        self._has_begun = False  # the head's first line has
+        self._may_hide_head = False  # from now on heads are counted as they are parsed: one may begin behind a body
         self._since = 0.0  # connected; head begun; answer ended; last piece of body
         self._ends = False  # nothing that still arrives counts
         self._ends_at: float | None = None
@@ -142,7 +143,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def is_idle(self) -> bool:
         """Does it wait for a request that has not begun?"""
-        return self._heads > 0 and self._in_head and not self._head_bytes and self._unanswered() is None
+        begun = self._has_begun or self._head_bytes
+        return self._heads > 0 and self._in_head and not begun and self._unanswered() is None
 
     def check_time(self, now: float) -> None:
         """End the connection if its client has let a wait pass."""
@@ -183,18 +185,16 @@ class BoundedProtocol(HttpToolsProtocol):
     # -- what arrives --------------------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
-        if self._ends:
-            return
-        while data and self._in_head and self._head_bytes + len(data) > self._limit:
+        while data and self._in_head and not self._ends and self._head_bytes + len(data) > self._limit:
             room = self._limit - self._head_bytes  # never 0: a head of that size was refused
             self._feed(data[:room])
             data = data[room:]
         if data and not self._ends:
-            self._is_large_piece = len(data) > self._limit
+            self._may_hide_head = self._may_hide_head or len(data) > self._limit
             self._feed(data)
 
     def _feed(self, piece: bytes) -> None:
-        heads = self._heads
+        heads, was_in_head = self._heads, self._in_head
         try:
             self.parser.feed_data(piece)
         except httptools.HttpParserUpgrade:
@@ -207,16 +207,22 @@ class BoundedProtocol(HttpToolsProtocol):
         except httptools.HttpParserError as error:
             self._refuse(400, "Bad request", f"This is no HTTP request: {error}.")
             return
-        if self._in_head and self._heads == heads and not self._ends:
+        if not self._in_head or self._ends:
+            return
+        if was_in_head and self._heads == heads:
             if not self._head_bytes and heads:
                 self._since = self.loop.time()
             self._head_bytes += len(piece)
             if self._head_bytes >= self._limit:
                 self._refuse_head()
+        elif self._has_begun:  # somewhere in this piece, behind another request's end
+            self._since = self.loop.time()
+            self._may_hide_head = True
 
     def on_message_begin(self) -> None:
         self.url = b""
         self.headers = []
+        self._has_begun = True
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.headers.append((name.lower(), value))
@@ -224,12 +230,12 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         if self._ends:
             return
-        self._in_head = False
+        self._in_head = self._has_begun = False
         self._head_bytes = 0
         self._heads += 1
         version = self.parser.get_http_version()
         method = self.parser.get_method()
-        if self._is_large_piece and self._counted(method) > self._limit:
+        if self._may_hide_head and self._counted(method) > self._limit:
             self._refuse_head()
             return
         hosts = [name for name, _ in self.headers].count(b"host")
