@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from creamery.contract import Digest, NotADigest, parse_digest
 from creamery.faults import reach
 
 CHUNK = 1024 * 1024
+REMEMBERED_PATHS = 1_024
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -34,9 +36,13 @@ class LocalStore:
         self._prefix = f"{root}{os.sep}"
         # One byte for each `ab/cd`: has this process seen to it that the folder itself survives a power cut?
         self._settled = bytearray(1 << 16)
+        self._remembered = lru_cache(REMEMBERED_PATHS)(self._path)  # making a Path costs as much as looking at its file
 
     def path(self, digest: Digest) -> Path:
         """Where the blob's file lies, or would lie."""
+        return self._remembered(digest)
+
+    def _path(self, digest: Digest) -> Path:
         return Path(f"{self._prefix}{digest[:2]}/{digest[2:4]}/{digest}")
 
     def keep(self, source: Path, digest: Digest, size: int, *, descriptor: int | None = None) -> None:

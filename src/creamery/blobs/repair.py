@@ -19,7 +19,6 @@ from creamery.blobs.ownership import Layout
 from creamery.clock import Clock
 from creamery.contract import Digest
 from creamery.database import Committer
-from creamery.telemetry import log
 
 
 class Repair:
@@ -39,19 +38,14 @@ class Repair:
             OSError: the disk refused.
             DatabaseUnavailable, DiskFull: the database did.
         """
-        done: str | None
         if finding.kind is Kind.ORPHAN:
-            done = self._move_away(self._store.path(Digest(finding.subject)))
-        elif finding.kind is Kind.STRANGER:
-            done = self._move_away(self._layout.data / finding.subject)
-        elif finding.kind is Kind.STALE_PART:
+            return self._move_away(self._store.path(Digest(finding.subject)))
+        if finding.kind is Kind.STRANGER:
+            return self._move_away(self._layout.data / finding.subject)
+        if finding.kind is Kind.STALE_PART:
             (self._layout.data / finding.subject).unlink(missing_ok=True)
-            done = "deleted: it was never finished"
-        else:
-            done = self._mend_blob(Digest(finding.subject))
-        if done is not None:
-            log.warning("fsck.repaired", finding=str(finding.kind), subject=finding.subject, done=done)
-        return done
+            return "deleted: it was never finished"
+        return self._mend_blob(Digest(finding.subject))
 
     def _mend_blob(self, digest: Digest) -> str | None:
         """Wrong bytes go to quarantine; then the blob is forgotten, unless somebody has kept it."""

@@ -1,6 +1,6 @@
 """`creamery fsck`: see whether what the hub keeps is whole, and mend what can be mended.
 
-The exit codes are restic's and git's of its kind: 0 clean, 1 findings, 2 could not check, 3 all findings repaired,
+The exit codes: 0 clean, 1 findings, 2 could not check, 3 all findings repaired,
 10 not a store, 11 a hub has it open.
 """
 
@@ -145,7 +145,7 @@ def _alone(data: Path, *, needed: bool) -> Iterator[None]:
     Raises:
         _End: a hub holds it.
     """
-    if not needed or not data.is_dir():
+    if not needed or not (data / "store.json").is_file():  # then it is no store, which is said in a moment
         yield
         return
     with (data / "lock").open("a") as file:
