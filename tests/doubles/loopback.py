@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import re
+import socket
 import ssl
 import threading
+import weakref
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -144,14 +147,18 @@ class HangUp(Exception):
 
 
 class Loopback:
-    """A server in a thread. `start` after `stop` listens on the same ports again."""
+    """A server in a thread. `start` after `stop` listens on the same ports again.
+
+    While it is stopped its ports stay reserved: nobody listens there, and nobody else is given them. Without that, who
+    still looks for the stopped server would meet another test's.
+    """
 
     def __init__(
         self, answer: Answerer, *, listeners: int = 1, port: int = 0, tls: ssl.SSLContext | None = None
     ) -> None:
         self._answer = answer
         self._tls = tls
-        self.ports = [port] + [0] * (listeners - 1)
+        self.ports = [_reserve(self, each) for each in [port] + [0] * (listeners - 1)]
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
@@ -217,7 +224,6 @@ class Loopback:
                 backlog=1024,
                 ssl=self._tls,
             )
-            self.ports[place] = server.sockets[0].getsockname()[1]
             servers.append(server)
         ready.set()
         await self._stop.wait()
@@ -241,6 +247,17 @@ class Loopback:
         finally:
             self._writers.discard(writer)
             writer.close()
+
+
+def _reserve(owner: object, port: int) -> int:
+    """Bind a port, as long as `owner` lives, without listening; who knows it can listen there (SO_REUSEADDR)."""
+    guard = socket.socket()
+    guard.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        guard.bind(("127.0.0.1", port))
+        return int(guard.getsockname()[1])
+    finally:
+        weakref.finalize(owner, os.close, guard.detach())
 
 
 def narrowed(whole: Reply, seen: Seen) -> Reply:

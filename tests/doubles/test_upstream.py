@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import http.client
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
 import tarfile
@@ -216,6 +218,16 @@ def test_it_is_unplugged_and_comes_back_on_the_same_port(upstream: Upstream) -> 
 
     assert ask(upstream.host, "/simple/")[0] == 200
     assert upstream.url == url
+
+
+def test_nobody_else_is_given_its_port_while_it_is_unplugged(upstream: Upstream) -> None:
+    upstream.stop()
+
+    with contextlib.ExitStack() as held:
+        others = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(200)]
+        ports = {other.getsockname()[1] for other in others}
+
+    assert int(upstream.host.partition(":")[2]) not in ports
 
 
 def test_its_sdist_is_one(upstream: Upstream) -> None:
