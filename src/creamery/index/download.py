@@ -76,7 +76,8 @@ class Downloads:
         self._failed: dict[tuple[ProjectName, str], tuple[float, Exception]] = {}
         self._slots = asyncio.Semaphore(limits.upstream_flights)
         self._bytes = telemetry.counter("index_fetched_bytes", "Bytes of files fetched from upstreams.")
-        self._files = telemetry.counter("index_files", "Files and METADATA that were asked for.", ["outcome"])
+        files = telemetry.counter("index_files", "Files and METADATA that were asked for.", ["outcome"])
+        self._files = {"hit": files.labels("hit"), "miss": files.labels("miss")}
         self._ended = telemetry.counter("index_flights", "Transfers of files from upstreams.", ["outcome"])
 
     async def follow(self, file: KeptFile) -> Part:
@@ -98,7 +99,7 @@ class Downloads:
 
     def count(self, outcome: Literal["hit", "miss"]) -> None:
         """A file was asked for, and was here or was not."""
-        self._files.labels(outcome).inc()
+        self._files[outcome].inc()
 
     async def close(self) -> None:
         """End all flights; what they have is lost, and begun anew when somebody asks."""

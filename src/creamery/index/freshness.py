@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from sqlalchemy import Connection
 
@@ -81,7 +81,8 @@ class Freshness:
         self._offline_listing = offline_listing
         self._refreshes: dict[ProjectName, _Refresh] = {}
         self._unknown: dict[ProjectName, float] = {}
-        self._views = telemetry.counter("index_pages", "Project pages asked for.", ["outcome"])
+        views = telemetry.counter("index_pages", "Project pages asked for.", ["outcome"])
+        self._views = {outcome: views.labels(outcome) for outcome in (*get_args(Outcome), "unknown")}
 
     async def view(self, name: ProjectName) -> View:
         """The project, current as far as its upstream can be asked.
@@ -94,9 +95,9 @@ class Freshness:
         try:
             view = await self._view(name, entry)
         except UnknownProject:
-            self._views.labels("unknown").inc()
+            self._views["unknown"].inc()
             raise
-        self._views.labels(view.outcome).inc()
+        self._views[view.outcome].inc()
         return view
 
     async def _view(self, name: ProjectName, entry: Entry | None) -> View:
