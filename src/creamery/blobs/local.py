@@ -202,5 +202,5 @@ def sync_folder(folder: Path) -> None:
 def explain(error: OSError, when: str) -> NoSpace | NotDurable:
     """What a failed write means to who asked for it."""
     if error.errno in _NO_ROOM:
-        return NoSpace(0, 0)
+        return NoSpace(1, 0)  # how much was lacking, the system does not say
     return NotDurable(f"the disk failed {when}: {error}; nothing of it is kept. Look at the disk, then try again")
