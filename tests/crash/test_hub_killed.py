@@ -18,7 +18,7 @@ MIB = 1024 * 1024
 POINTS = [
     "blobs.reserved",
     "blobs.created",
-    "blobs.mid_body@3",
+    "blobs.mid_body",
     "blobs.before_file_sync",
     "blobs.after_file_sync",
     "blobs.before_link",
