@@ -6,8 +6,6 @@ import asyncio
 import uuid
 from dataclasses import dataclass
 
-from starlette.types import ASGIApp
-
 from creamery import index, operations
 from creamery.blobs import Blobs, Holder
 from creamery.clock import SystemClock
@@ -34,7 +32,7 @@ class BuiltHub:
     hub: Hub
     doors: tuple[Door, ...]
     jobs: EmbeddedEngine
-    app: ASGIApp
+    app: Application
 
     async def start(self) -> None:
         """Open everything, on the event loop that will serve.
@@ -67,8 +65,7 @@ class BuiltHub:
         hub.generations.close()
         hub.pools.close()
         hub.database.close()
-        if isinstance(self.app, Application):
-            self.app.close()
+        self.app.close()
 
 
 def build(settings: Settings) -> BuiltHub:
