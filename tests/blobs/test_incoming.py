@@ -218,6 +218,17 @@ async def test_one_byte_more_than_a_file_may_have_is_refused(incoming: Incoming,
         incoming.begin(limits.file_bytes + 1, "test")
 
 
+async def test_a_finished_part_is_written_no_more(incoming: Incoming) -> None:
+    part = incoming.begin(None, "test")
+    await part.write(BODY)
+    await part.finish(None)
+
+    with pytest.raises(RuntimeError, match="after it was finished"):
+        await part.write(b"x")
+
+    assert part.path.read_bytes() == BODY
+
+
 async def test_an_empty_file_is_a_file(incoming: Incoming) -> None:
     part = incoming.begin(0, "test")
     follower = asyncio.create_task(follow(part))

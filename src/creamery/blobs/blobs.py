@@ -46,6 +46,8 @@ Reference = Callable[[Connection, Digest], T]
 VERIFIED_BEFORE_SERVED = MIB
 FAILURES_UNTIL_READ_ONLY = 3
 ATTEMPTS = 20
+CHECKS_AT_ONCE = 4
+"""Less than the disk's threads: hashing after an unclean stop must not keep everybody from reading."""
 
 
 class _Gone(Exception):
@@ -93,6 +95,7 @@ class Blobs:
             telemetry,
         )
         self._checks: dict[Digest, asyncio.Task[None]] = {}
+        self._checking = asyncio.Semaphore(CHECKS_AT_ONCE)
         self._disk_failures = 0
         self._kept = telemetry.counter("blobs_kept", "Blobs that were made durable, those known before included.")
         self._quarantined = telemetry.counter("blobs_quarantined", "Blobs that were found wrong and moved away.")
@@ -113,8 +116,10 @@ class Blobs:
 
     def close(self) -> None:
         """Write down the uses and leave a clean mark. The committer must still run."""
-        self._uses.close()
-        self._running.end()
+        try:
+            self._uses.close()
+        finally:
+            self._running.end()
 
     def hold(self, holders: Sequence[Holder]) -> None:
         """Name everybody whose tables refer to blobs; until then nothing is swept or evicted."""
@@ -380,7 +385,8 @@ class Blobs:
 
     async def _check(self, digest: Digest) -> None:
         try:
-            await self._pools.disk.run(self._first_reads.verify, digest)
+            async with self._checking:
+                await self._pools.disk.run(self._first_reads.verify, digest)
         except BlobCorrupt as error:
             await self.quarantine(digest, error.reason)
             raise

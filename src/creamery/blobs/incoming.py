@@ -99,6 +99,8 @@ class Part:
             NotDurable: the disk failed. The part has failed.
         """
         self._raise_failure()
+        if self.done:  # its inode may be a blob's by now, which nobody may write to
+            raise RuntimeError(f"the part for {self.owner} is written after it was finished")
         self._accepted += len(data)
         if self._accepted > self._limit:
             self.abort(TooLong(self._limit))

@@ -156,14 +156,12 @@ class Running:
 
     def begin(self) -> bool:
         """Set the mark, durably; returns True when some process before did not end as it should."""
-        unclean = False
-        for path in sorted(self._folder.iterdir()):
-            with contextlib.suppress(FileNotFoundError):  # another process ends, or takes it away as we do
-                unclean = _remove_abandoned(path) or unclean
-        self._descriptor = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-        sync_folder(self._folder)
-        return unclean
+        with _folder_locked(self._folder):  # else another one that begins takes ours for abandoned before it is locked
+            abandoned = [_remove_abandoned(path) for path in sorted(self._folder.iterdir())]
+            self._descriptor = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+            sync_folder(self._folder)
+        return any(abandoned)
 
     def end(self) -> None:
         """Remove the mark: all is well."""
@@ -171,11 +169,25 @@ class Running:
         os.close(self._descriptor)
 
 
-def _remove_abandoned(path: Path) -> bool:
-    """Remove the mark of a process that is no more; False where it lives."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+@contextlib.contextmanager
+def _folder_locked(folder: Path) -> Iterator[None]:
+    """One at a time; held for as long as a few files take."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        if not _try_to_lock(descriptor):
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _remove_abandoned(path: Path) -> bool:
+    """Remove the mark of a process that is no more; False where it lives, or has just ended as it should."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return False
+    try:
+        if not _try_to_lock(descriptor) or not path.exists():
             return False
         path.unlink()
         return True

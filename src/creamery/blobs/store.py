@@ -32,7 +32,9 @@ class NoSpace(BlobError):
     """The disk has no room for this. It recovers by itself as soon as there is."""
 
     def __init__(self, needed: int, free: int) -> None:
-        super().__init__(f"{needed} bytes are needed and {free} are free above the reserve; free some disk space")
+        super().__init__(
+            f"the disk is full: {needed} more bytes are needed, {free} are free above the reserve; free some space"
+        )
         self.needed = needed
         self.free = free
 
