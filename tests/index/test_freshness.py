@@ -194,6 +194,7 @@ def test_what_is_known_is_served_stale_within_a_second_and_said_so(
     assert response.status_code == 200
     assert filename in [file["filename"] for file in response.json()["files"]]
     assert response.headers["cache-status"].startswith("creamery; hit; fwd=stale; detail=")
+    assert upstream.host not in response.headers["cache-status"]
     assert seconds < WITHIN
 
 
@@ -205,6 +206,7 @@ def test_what_is_not_known_is_503_with_the_remedy(hub: RunningHub, upstream: Ups
 
     assert response.status_code == 503
     assert response.headers["retry-after"] == "5"
+    assert upstream.host not in response.text  # where a hub asks is nobody else's business
 
 
 @pytest.mark.parametrize("trouble", [_say_nothing, _hang], ids=lambda each: each.__name__)

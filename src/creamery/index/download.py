@@ -26,7 +26,7 @@ from creamery.index.catalog import Catalog, StoredFile
 from creamery.index.metadata import enqueue_metadata
 from creamery.index.project import KeptFile, KnownProject
 from creamery.index.tables import HashChanged, find_project, record_bytes
-from creamery.index.upstream import UpstreamDown, Upstreams
+from creamery.index.upstream import UpstreamDown, Upstreams, public_reason
 from creamery.limits import Limits
 from creamery.telemetry import Telemetry, log
 
@@ -200,7 +200,8 @@ class Downloads:
         if isinstance(error, (Unreachable, TooSlow)):
             breaker, origin = self._upstreams.breaker(url), self._upstreams.origin_for(file.upstream)
             return self._upstreams.failed(breaker, origin, url, error)
-        return UpstreamDown(url, str(error))
+        log.warning("index.fetch_refused", url=url, reason=str(error))
+        return UpstreamDown(url, public_reason(error))
 
     async def _one_connection(self, file: KeptFile, flight: _Flight, transfer: _Transfer) -> None:
         url = file.listed_file.url

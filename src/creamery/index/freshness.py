@@ -133,13 +133,18 @@ class Freshness:
                 refresh.given_up = True
                 refresh.task.add_done_callback(_hear)
                 self._upstreams.silent(name)
-                return self._stale(entry, f"no whole answer within {patience:.1f} s")
+                return self._stale(entry, f"gave no whole answer within {patience:.1f} s")
         try:
             found = await asyncio.shield(refresh.task)
-        except (UpstreamDown, DiskFull, WritesBusy, DatabaseUnavailable) as error:
+        except UpstreamDown as error:
             if entry is None:
                 raise
-            return self._stale(entry, getattr(error, "reason", str(error)))
+            return self._stale(entry, error.reason)
+        except (DiskFull, WritesBusy, DatabaseUnavailable) as error:
+            if entry is None:
+                raise
+            log.error("index.not_saved", project=name, reason=str(error))
+            return self._stale(entry, "its news could not be written down")
         if found is None:
             raise UnknownProject(name)
         return View(found[0], found[1], fresh_for=self._upstreams.max_age(found[0].project.upstream))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -31,7 +32,7 @@ from creamery.index.tables import (
     record_metadata,
     record_metadata_failed,
 )
-from creamery.index.upstream import UpstreamDown, Upstreams, is_no_answer
+from creamery.index.upstream import UpstreamDown, Upstreams, is_no_answer, public_reason
 from creamery.jobs import Job, Postpone, enqueue
 from creamery.limits import KIB, Limits
 from creamery.telemetry import log
@@ -42,6 +43,9 @@ MOST_FILES = 40
 WINDOW_BYTES = 64 * KIB
 UPSTREAM_DOWN_SECONDS = 60.0
 MAX_MEMBERS = 200_000
+
+# What zipfile raises over broken zips; `InvalidName` is a ValueError, and so is a seek to before the beginning.
+_BROKEN = (ValueError, zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError)
 
 
 class NoMetadata(Exception):
@@ -118,7 +122,8 @@ class MetadataFiles:
         except (Unreachable, TooSlow) as error:
             raise self._upstreams.failed(breaker, origin, url, error) from error
         except EgressError as error:
-            raise UpstreamDown(url, str(error)) from error
+            log.warning("index.metadata_refused", url=url, reason=str(error))
+            raise UpstreamDown(url, public_reason(error)) from error
         if found and expected in {None, digest_of(body)}:
             return await self._pools.disk.run(self._keep, file, body, "upstream")
         log.error("index.metadata_missing", project=file.project, file=file.filename, status=answer.status)
@@ -131,7 +136,7 @@ class MetadataFiles:
             self._give_up(file)
             raise
         except (Unreachable, TooSlow) as error:
-            raise UpstreamDown(file.listed_file.url, str(error)) from error
+            raise UpstreamDown(file.listed_file.url, public_reason(error)) from error
 
     def _read_out(self, file: KeptFile) -> StoredFile:
         """Read METADATA out of the wheel, wherever that is. In a thread.
@@ -211,9 +216,11 @@ def metadata_in_wheel(stream: BinaryIO, filename: str, max_bytes: int) -> bytes:
                 raise NoMetadata(f"it has {len(found)} METADATA of {wanted.project}, where one is right")
             if found[0].file_size > max_bytes:
                 raise NoMetadata(f"its METADATA has {found[0].file_size} bytes; {max_bytes} are read at most")
+            if found[0].compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+                raise NoMetadata("its METADATA is compressed in a way that no wheel is")
             with archive.open(found[0]) as member:
                 body = member.read(max_bytes + 1)  # ends with a check of the CRC
-    except (InvalidName, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except _BROKEN as error:
         raise NoMetadata(f"it is no wheel that can be read: {error}") from error
     if len(body) > max_bytes:
         raise NoMetadata(f"its METADATA has more than {max_bytes} bytes")

@@ -235,21 +235,19 @@ def refusals() -> dict[type[Exception], Callable[[Any], Problem]]:
         UpstreamDown: lambda error: Problem(
             503,
             "Upstream unreachable",
-            f"This is not here, and its upstream cannot be asked: {error.reason}.",
+            f"This is not here, and its upstream cannot be asked: it {error.reason}.",
             remedy="Ask again in a moment; what was installed through the hub before installs meanwhile.",
             headers={"Retry-After": RETRY_SECONDS},
         ),
-        FileGone: lambda error: _not_found(f"Its upstream lists this file and does not have it: {error}.", ""),
-        WrongBytes: lambda error: Problem(
+        FileGone: lambda _: _not_found("Its upstream lists this file and does not have it.", ""),
+        WrongBytes: lambda _: Problem(
             502,
             "Wrong bytes from upstream",
-            str(error),
+            "The upstream sent other bytes than its page announces.",
             remedy="Nothing of it was kept. If this lasts, tell whoever runs the upstream.",
             headers={"Retry-After": RETRY_SECONDS},
         ),
-        NoMetadata: lambda error: _not_found(
-            f"The METADATA cannot be had: {error}.", "Read it out of the file itself."
-        ),
+        NoMetadata: lambda _: _not_found("The METADATA cannot be had.", "Read it out of the file itself."),
     }
 
 

@@ -29,8 +29,8 @@ class UpstreamDown(Exception):
     """An upstream cannot be asked now.
 
     Attributes:
-        upstream: its address.
-        reason: what stands in the way.
+        upstream: its address, for the log.
+        reason: what stands in the way, as anybody may read it.
     """
 
     def __init__(self, upstream: str, reason: str) -> None:
@@ -198,11 +198,11 @@ class Upstreams:
 
     def failed(self, breaker: Breaker, origin: Origin | None, url: str, error: EgressError) -> UpstreamDown:
         """An upstream's host did not answer, or not sensibly; begins to look for its return where it counts as down."""
-        reason = str(error)
+        reason = public_reason(error)
         self._failures.labels(breaker.host).inc()
         silent = isinstance(error, (Unreachable, TooSlow))
         opened = breaker.unreachable(reason) if silent else breaker.refused(reason)
-        log.warning("upstream.failed", url=url, reason=reason, down=breaker.is_open)
+        log.warning("upstream.failed", url=url, reason=str(error), down=breaker.is_open)
         if opened:
             self._open.labels(breaker.host).set(1)
             self.look_for(breaker, origin, url)
@@ -260,3 +260,12 @@ def _validator(answer: Answer, header: str, longest: int) -> str | None:
 def is_no_answer(status: int) -> bool:
     """Does the upstream say that it cannot answer now?"""
     return status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS
+
+
+def public_reason(error: EgressError) -> str:
+    """What may be said to whoever asks: no addresses, for an upstream may be an inside matter."""
+    if isinstance(error, Unreachable):
+        return "could not be reached" if error.stage != "broken off" else "broke off"
+    if isinstance(error, TooSlow):
+        return "did not answer in time"
+    return "gave no answer that can be used"
