@@ -242,8 +242,8 @@ class Sweeper:
         """Steps 3 to 5."""
         with locked(self._layout.sweeping, self._clock, self._limits.lock_seconds):
             self._committer.write(set_gone)  # 3
-            reach("sweep.gone")
             gone = self._read(tables.those_gone, digests)
+            reach("sweep.gone")
             for digest in gone:
                 self._store.delete(digest)  # 4
             reach("sweep.unlinked")
