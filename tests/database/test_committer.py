@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -184,6 +185,19 @@ def test_a_full_queue_says_so(database: Database, notes: Table) -> None:
 
         with pytest.raises(WritesBusy, match="2 writes wait already"):
             committer.submit(adding(notes, "three"))
+
+
+def test_a_write_that_finds_the_queue_full_waits_for_a_place(database: Database, notes: Table) -> None:
+    with started(database, waiting_writes=1, waiting_seconds=10) as (committer, _), ThreadPoolExecutor(4) as threads:
+        with held(committer):
+            writes = [threads.submit(committer.write, adding(notes, name)) for name in ("one", "two", "three")]
+            time.sleep(0.05)
+            ended = [write.done() for write in writes]
+        for write in writes:
+            write.result(10)
+
+    assert ended == [False, False, False]
+    assert names(database, notes) == {"one", "two", "three"}
 
 
 @pytest.mark.anyio

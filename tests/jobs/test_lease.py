@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, select
 
 from creamery.clock import SECOND, Micros
-from creamery.database import Committer
+from creamery.database import Committer, Database
 from creamery.jobs import Job, enqueue, lease
 from creamery.jobs.tables import job
 
@@ -68,6 +68,32 @@ def test_a_renewed_lease_is_not_recovered_and_one_that_ran_out_is(committer: Com
 
     assert (while_held, recovered) == (0, 1)
     assert (row(committer).state, row(committer).waiting_key, row(committer).attempts) == ("new", "k", 1)
+
+
+def test_a_lease_from_before_the_clock_jumped_back_holds_nobody_up(committer: Committer, mine: Job) -> None:
+    a_day_earlier = Micros(NOW - 86_400 * SECOND)
+
+    recovered = committer.write(lambda c: lease.recover(c, [], a_day_earlier, Micros(60 * SECOND), 5))
+
+    assert recovered == 1
+
+
+@pytest.mark.installed
+@pytest.mark.parametrize("database_kind", ["postgresql", "mariadb"], indirect=True)
+def test_a_waiting_job_cannot_begin_before_a_transaction_ends_that_relies_on_it(
+    committer: Committer, database: Database
+) -> None:
+    """Else it could miss what that transaction writes, and nobody would enqueue another one."""
+    committer.write(lambda c: enqueue(c, "note", {}, now=NOW, key="k"))
+
+    with database.patient() as engine, engine.begin() as relying:
+        relied_on = enqueue(relying, "note", {}, now=NOW, key="k")
+        meanwhile = committer.write(lambda c: lease.claim(c, "me", ["note"], NOW, LATER))
+    afterwards = committer.write(lambda c: lease.claim(c, "me", ["note"], NOW, LATER))
+
+    assert relied_on is None
+    assert meanwhile is None
+    assert afterwards is not None
 
 
 @pytest.mark.parametrize("text", ["\x00", "\udcff", "x" * 100_000, "\U0001f9c0"], ids=["nul", "half", "long", "cheese"])
