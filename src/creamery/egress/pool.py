@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class ConnectionPool(aiohttp.TCPConnector):
     """aiohttp's own pool, with connections that are cut when they speak unasked.
 
-    It overrides three private names, of aiohttp 3.14; tests/egress/test_client.py notices when they are gone.
+    It leans on private names of aiohttp 3.14; tests/egress/test_client.py and test_pool.py notice when they are gone.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -44,6 +44,16 @@ class ConnectionPool(aiohttp.TCPConnector):
 
 class _RestingAware(ResponseHandler):
     resting = False
+
+    def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 - the library's signature
+        """Go on reading; a connection that has come to rest by that waits for nothing.
+
+        Where the end of a body is read out of what had piled up, the library releases the connection and then starts
+        the clock of `sock_read` on it: the next request on it, any time later, failed at once as too slow.
+        """
+        super().resume_reading(resume_parser)
+        if self.resting:
+            self._drop_timeout()
 
     def data_received(self, data: bytes) -> None:
         if self.resting and data:  # the library calls it without data too, when it goes on reading
