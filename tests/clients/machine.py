@@ -18,6 +18,10 @@ SECONDS = 120
 """In which every command of these tests has ended, or hangs."""
 
 
+HUNG = 124
+"""The code of a command that did not end, as timeout(1) has it."""
+
+
 class Failed(AssertionError):
     """A command that should have worked did not; the text is what it wrote."""
 
@@ -81,20 +85,25 @@ class Machine:
         """Empty every cache."""
         shutil.rmtree(self.home / ".cache", ignore_errors=True)
 
-    def run(self, *command: str | Path, folder: Path | None = None, seconds: float = SECONDS, **variables: str) -> Ran:
-        """Run a command to its end, whatever its end is."""
-        ended = subprocess.run(
-            command,
-            env=self.variables(**variables),
-            cwd=folder if folder is not None else self.home,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=SECONDS,
-            text=True,
-            check=False,
-        )
-        return Ran(ended.returncode, ended.stdout)
+    def run(self, *command: str | Path, folder: Path | None = None, **variables: str) -> Ran:
+        """Run a command to its end, whatever its end is; one that hangs is ended, and has failed."""
+        with (self._folder / "output.txt").open("w+") as output:
+            try:
+                ended = subprocess.run(
+                    command,
+                    env=self.variables(**variables),
+                    cwd=folder if folder is not None else self.home,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    timeout=SECONDS,
+                    check=False,
+                )
+                code = ended.returncode
+            except subprocess.TimeoutExpired:
+                code = HUNG
+            output.seek(0)
+            return Ran(code, output.read())
 
     def succeed(self, *command: str | Path, folder: Path | None = None, **variables: str) -> str:
         """Run a command that has to work; what it wrote.

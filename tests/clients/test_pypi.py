@@ -1,0 +1,73 @@
+"""The real PyPI, where the machine reaches it: popular packages come through the hub, and then without PyPI."""
+
+from __future__ import annotations
+
+import os
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from creamery.settings import load_settings
+from tests.clients.machine import Environment
+from tests.clients.program import Program
+from tests.clients.programs import Pip, Uv, install
+
+pytestmark = pytest.mark.installed
+
+POPULAR = (
+    *(
+        "attrs",
+        "certifi",
+        "charset-normalizer",
+        "click",
+        "filelock",
+        "flask",
+        "idna",
+        "jinja2",
+        "packaging",
+        "platformdirs",
+    ),
+    *("pluggy", "python-dateutil", "pytz", "pyyaml", "requests", "rich", "six", "tqdm", "typing-extensions", "urllib3"),
+)
+NOWHERE = "http://127.0.0.1:9"
+
+
+@pytest.fixture
+def _pypi() -> None:
+    """Skip, and say so, where the index that the hub would ask by itself cannot be reached."""
+    url = load_settings().resolved_upstreams()[0].url
+    try:
+        with urllib.request.urlopen(f"{url}six/", timeout=10):
+            pass
+    except OSError as error:
+        pytest.skip(f"this machine does not reach PyPI: {error}")
+
+
+@pytest.mark.usefixtures("_pypi")
+@pytest.mark.parametrize("pip", ["pip"], indirect=True)
+def test_twenty_popular_packages_install_again_without_pypi(pip: Pip, uv: Uv, tmp_path: Path) -> None:
+    with Program(tmp_path / "var", settled()) as program:
+        online = freeze(pip, install(pip, program.index, *POPULAR))
+    unplugged = settled(CREAMERY_EGRESS_HTTPS_PROXY=NOWHERE, CREAMERY_EGRESS_HTTP_PROXY=NOWHERE)
+
+    with Program(tmp_path / "var", unplugged) as program:
+        by_pip = freeze(pip, install(pip, program.index, *POPULAR))
+        by_uv = freeze(pip, install(uv, program.index, *POPULAR))
+        said = program.said
+
+    assert len(online) > len(POPULAR)
+    assert by_pip == online
+    assert by_uv == online
+    assert "index.stale" in said
+
+
+def settled(**settings: str) -> dict[str, str]:
+    """The machine's own variables, by which its hub finds PyPI, with further settings."""
+    kept = {name: value for name, value in os.environ.items() if name.lower() != "no_proxy"}
+    return kept | settings
+
+
+def freeze(pip: Pip, environment: Environment) -> list[str]:
+    """What `pip freeze` says of an environment."""
+    return pip.succeed("freeze", environment=environment).splitlines()
