@@ -201,6 +201,17 @@ def test_wrong_bytes_complete_nowhere_and_are_kept_nowhere(hub: RunningHub, upst
     hub.wait_until(lambda: hub.get(f"/i/big/{made.filename}").content == made.content)
 
 
+def test_a_range_of_a_wrong_file_is_refused_as_the_file_is(hub: RunningHub, upstream: Upstream) -> None:
+    """pip resumes near the end, where nothing has been sent when the file turns out to be wrong: it got a 500."""
+    made = upstream.add("big", "1.0", size=300_000)
+    hub.page("big")
+    upstream.misbehave(upstream.path_of(made.filename), wrong_bytes())
+
+    response = hub.get(f"/i/big/{made.filename}", Range=f"bytes={len(made.content) - 100}-")
+
+    assert response.status_code == 502
+
+
 @pytest.mark.parametrize("difference", [-50, 50])
 def test_a_lie_about_the_length_completes_nowhere(hub: RunningHub, upstream: Upstream, difference: int) -> None:
     made = upstream.add("big", "1.0", size=300_000)

@@ -16,7 +16,7 @@ from typing import Any, cast
 from starlette.requests import Request
 from starlette.responses import Response
 
-from creamery.blobs import BlobCorrupt, BlobMissing, Blobs
+from creamery.blobs import BlobCorrupt, BlobMissing, Blobs, HashMismatch, LengthMismatch, TooLong
 from creamery.contract import InvalidName, ProjectName, check_filename, normalize
 from creamery.http import (
     BlobResponse,
@@ -240,15 +240,23 @@ def refusals() -> dict[type[Exception], Callable[[Any], Problem]]:
             headers={"Retry-After": RETRY_SECONDS},
         ),
         FileGone: lambda _: _not_found("Its upstream lists this file and does not have it.", ""),
-        WrongBytes: lambda _: Problem(
-            502,
-            "Wrong bytes from upstream",
-            "The upstream sent other bytes than its page announces.",
-            remedy="Nothing of it was kept. If this lasts, tell whoever runs the upstream.",
-            headers={"Retry-After": RETRY_SECONDS},
-        ),
+        WrongBytes: _wrong_bytes,
+        # The same, as its followers see it: a range near the end waits for the piece that a wrong file never gives.
+        HashMismatch: _wrong_bytes,
+        LengthMismatch: _wrong_bytes,
+        TooLong: _wrong_bytes,
         NoMetadata: lambda _: _not_found("The METADATA cannot be had.", "Read it out of the file itself."),
     }
+
+
+def _wrong_bytes(_: Exception) -> Problem:
+    return Problem(
+        502,
+        "Wrong bytes from upstream",
+        "The upstream sent other bytes than its page announces.",
+        remedy="Nothing of it was kept. If this lasts, tell whoever runs the upstream.",
+        headers={"Retry-After": RETRY_SECONDS},
+    )
 
 
 def _project_name(written: str) -> ProjectName:
