@@ -27,9 +27,7 @@ class Proxies:
     def __init__(self, trusted: Iterable[str] = (), public_url: str | None = None) -> None:
         names = tuple(trusted)
         self._unix = UNIX in names
-        self._networks: tuple[IPv4Network | IPv6Network, ...] = tuple(
-            ip_network(name, strict=False) for name in names if name != UNIX
-        )
+        self._networks = tuple(_network(name) for name in names if name != UNIX)
         self._public_url = public_url.rstrip("/") if public_url else None
         self._trusts = lru_cache(1024)(self._is_in_a_network)
 
@@ -77,6 +75,13 @@ class Proxies:
             return False
         mapped = getattr(parsed, "ipv4_mapped", None)  # ::ffff:10.0.0.1, as a dual-stack listener sees 10.0.0.1
         return any((mapped or parsed) in network for network in self._networks)
+
+
+def _network(name: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(name, strict=False)
+    except ValueError as error:
+        raise ValueError(f"trusted_proxies: {name!r} is no network; write 10.0.0.0/8, 127.0.0.1 or unix") from error
 
 
 def client_address(scope: Mapping[str, Any]) -> str:

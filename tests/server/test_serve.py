@@ -1,0 +1,185 @@
+"""`creamery serve` as its users meet it: where it listens, what stands in its way, how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.doubles.served import Served
+from tests.doubles.upstream import Upstream, drip
+
+FAILING_STARTS = """
+import json, sys
+from creamery.server import serve
+from creamery.settings import load_settings
+
+for settings in json.loads(sys.argv[1]):
+    sys.stderr.write(f"{serve(load_settings(**settings))}\\n")
+"""
+"""Starts that fail, one after the other in one process, each with its exit code behind what it says."""
+
+NO_UPSTREAM = "http://127.0.0.1:9/simple/"
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[Upstream]:
+    with Upstream() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def hub(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    upstream.add("six", "1.16.0")
+    with Served(tmp_path_factory.mktemp("hub") / "var", upstream.url) as served:
+        yield served
+
+
+def start(*settings: dict[str, Any]) -> list[str]:
+    """What each start said that failed."""
+    started = subprocess.run(
+        [sys.executable, "-c", FAILING_STARTS, json.dumps(settings)],
+        env={"PATH": os.environ["PATH"], "CREAMERY_INDEX_UPSTREAMS": NO_UPSTREAM},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert started.returncode == 0, started.stderr
+    lines = started.stderr.splitlines()
+    assert lines[1::2] == ["1"] * len(settings), started.stderr
+    return lines[::2]
+
+
+def test_a_hub_says_where_it_is_and_answers(hub: Served) -> None:
+    page, ready, scraped = hub.get("/simple/six/"), hub.get("/readyz"), hub.get("/metrics")
+
+    assert f"pip install --index-url {hub.base}/simple/ PACKAGE" in hub.output
+    assert page.status_code == 200
+    assert ready.json()["status"] == "ready"
+    assert "index.upstreams" in {check["name"] for check in ready.json()["checks"]}
+    assert 'creamery_http_requests_total{door="index",method="GET",process=' in scraped.text
+    assert "creamery_disk_free_bytes" in scraped.text
+    assert "creamery_process_resident_memory_bytes" in scraped.text
+    assert "Traceback" not in hub.output
+
+
+def test_a_start_that_cannot_be_says_why_in_one_line(hub: Served, tmp_path: Path) -> None:
+    data, port = hub._data, int(hub.base.rpartition(":")[2])
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    living = socket.socket(socket.AF_UNIX)
+    living.bind(str(tmp_path / "living"))
+    living.listen()
+
+    free = {"data": str(tmp_path / "var"), "listen": {"port": 0}, "log": {"level": "error"}}
+    said = start(
+        {"data": str(data), "listen": {"port": 0}},
+        {**free, "listen": {"port": port}},
+        {**free, "listen": {"host": "192.0.2.1", "port": 0}},
+        {**free, "listen": {"host": "no.such.host.invalid"}},
+        {**free, "listen": {"uds": str(tmp_path / "living")}},
+        {**free, "listen": {"uds": str(tmp_path / "file")}},
+        {**free, "faults": "x=explode"},
+        {**free, "trusted_proxies": ["my-proxy"]},
+        {**free, "database_url": "oracle://x"},
+        {**free, "data": str(tmp_path / "file" / "var")},
+    )
+    living.close()
+
+    assert f"another creamery serves {data} (pid {hub.process.pid})" in said[0]
+    assert f"port {port} of 127.0.0.1 is in use" in said[1]
+    assert "no address of this machine" in said[2]
+    assert "knows no such address" in said[3]
+    assert "another program listens there" in said[4]
+    assert "which is no socket" in said[5]
+    assert "arms no fault" in said[6]
+    assert "'my-proxy' is no network" in said[7]
+    assert "database_url" in said[8]
+    assert "cannot be used" in said[9]
+    assert (tmp_path / "file").read_text(encoding="utf-8") == "in the way"
+
+
+def test_running_requests_are_finished_after_sigterm(tmp_path: Path, upstream: Upstream) -> None:
+    made = upstream.add("slow", "1.0", size=300_000)
+    upstream.misbehave(f"*{made.filename}", drip(200_000))
+    found: list[bytes] = []
+
+    with Served(tmp_path / "var", upstream.url) as served:
+        served.get("/simple/slow/")
+        client = threading.Thread(target=lambda: found.append(served.get(f"/i/slow/{made.filename}").content))
+        client.start()
+        wait_until_asked(upstream, made.filename)
+        served.process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", int(served.base.rpartition(":")[2])))
+        client.join(20)
+        code = served.wait()
+
+    assert found == [made.content]
+    assert code == 0
+    assert '"event":"server.stopped"' in served.output
+
+
+@pytest.mark.parametrize(("patience", "signals", "code"), [("0.5", 1, 0), ("60", 2, 1)])
+def test_what_does_not_end_is_cut_at_the_deadline_or_at_a_second_signal(
+    tmp_path: Path, upstream: Upstream, patience: str, signals: int, code: int
+) -> None:
+    made = upstream.add(f"endless{signals}", "1.0", size=300_000)
+    upstream.misbehave(f"*{made.filename}", drip(1_000))
+
+    with Served(tmp_path / "var", upstream.url, limits_drain_seconds=patience) as served:
+        served.get(f"/simple/endless{signals}/")
+        client = socket.create_connection(("127.0.0.1", int(served.base.rpartition(":")[2])))
+        client.sendall(f"GET /i/endless{signals}/{made.filename} HTTP/1.1\r\nHost: hub\r\n\r\n".encode())
+        wait_until_asked(upstream, made.filename)
+        began = time.monotonic()
+        for _ in range(signals):
+            served.process.send_signal(signal.SIGINT)
+            time.sleep(0.2)
+        ended = served.wait()
+        client.close()
+
+    assert ended == code
+    assert time.monotonic() - began < 20
+    assert "Traceback" not in served.output
+
+
+def test_a_unix_socket_is_listened_on_and_a_stale_one_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "hub.socket"
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(str(path))
+    command = [sys.executable, "-m", "creamery", "serve", "--uds", str(path), "--data", str(tmp_path / "var")]
+    environment = {"PATH": os.environ["PATH"], "CREAMERY_INDEX_UPSTREAMS": NO_UPSTREAM}
+
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as served:
+        assert served.stdout is not None
+        said = served.stdout.readline()
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))
+            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: hub\r\n\r\n")
+            answer = client.recv(65_536)
+        served.send_signal(signal.SIGTERM)
+
+    assert said.rstrip().endswith(f"listens on unix:{path}")
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert served.returncode == 0
+    assert not path.exists()
+
+
+def wait_until_asked(upstream: Upstream, filename: str) -> None:
+    """Until the hub has asked for a file."""
+    until = time.monotonic() + 20
+    while not any(seen.path.endswith(filename) and seen.sent for seen in upstream.requests()):
+        assert time.monotonic() < until
+        time.sleep(0.02)
