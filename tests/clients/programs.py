@@ -119,6 +119,17 @@ class Poetry:
         options = ("--no-interaction", "--no-ansi")
         return self.machine.run(self.program, *options, *arguments, folder=folder, VIRTUAL_ENV=str(environment.folder))
 
+    def succeed(self, *arguments: str | Path, folder: Path, environment: Environment) -> str:
+        """Run poetry; what it wrote.
+
+        Raises:
+            Failed: it did not work.
+        """
+        ran = self.run(*arguments, folder=folder, environment=environment)
+        if ran.code:
+            raise Failed(ran.output)
+        return ran.output
+
 
 def client_called(name: str, machine: Machine) -> Client:
     """The client that `requirements/clients-NAME.txt` pins, on a machine."""

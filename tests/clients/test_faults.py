@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.conftest import hub_over
-from tests.clients.programs import Client, install
+from tests.clients.programs import Client, Pip, install
 from tests.doubles.loopback import Answerer
 from tests.doubles.upstream import Upstream, close_at, hang, lie_about_length, status, wrong_bytes
 
@@ -40,9 +40,10 @@ def test_a_wrong_file_is_installed_nowhere_and_the_right_one_afterwards(
 ) -> None:
     upstream.add("heavy", "1.0", size=2_000_000)
     upstream.misbehave(f"*/{WHEEL}", fault)
+    impatient = ("--retries", "0") if isinstance(client, Pip) else ()  # it would go on trying for two minutes
 
     with hub_over(upstream, tmp_path, limits=QUICK) as hub:
-        ran, environment = client.try_install(f"{hub.base}/i/", "heavy")
+        ran, environment = client.try_install(f"{hub.base}/i/", *impatient, "heavy")
         is_here = hub.is_here(WHEEL)
         upstream.behave()
         hub.wait_until(lambda: hub.get(f"/i/heavy/{WHEEL}").status_code == 200)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.clients.conftest import INSTALLED, hub_over
 from tests.clients.machine import Environment
-from tests.clients.programs import Pip, Uv, install
+from tests.clients.programs import Pip, Poetry, Uv, install
 from tests.doubles.upstream import Upstream
 
 pytestmark = pytest.mark.installed
@@ -81,3 +81,42 @@ def test_a_lock_file_of_uv_installs_with_the_upstream_gone(uv: Uv, upstream: Ups
         uv.succeed("sync", "--frozen", folder=folder)
 
     assert synced(folder) == INSTALLED
+
+
+def test_a_lock_file_of_uv_follows_the_hub_to_another_address(uv: Uv, upstream: Upstream, tmp_path: Path) -> None:
+    """uv writes whole addresses, whatever the page has; it puts in the new ones, and keeps versions and hashes."""
+    with hub_over(upstream, tmp_path) as hub:
+        before = hub.base
+        folder = uv_project(uv, f"{hub.base}/i/")
+        uv.succeed("sync", folder=folder)
+        upstream.stop()
+    locked = (folder / "uv.lock").read_text()
+
+    with hub_over(upstream, tmp_path) as hub:
+        uv_project(uv, f"{hub.base}/i/")
+        uv.machine.forget()
+        uv.succeed("venv", "--clear", folder=folder)
+        uv.succeed("sync", folder=folder)
+
+    assert synced(folder) == INSTALLED
+    assert (folder / "uv.lock").read_text() == locked.replace(before, hub.base)
+
+
+def test_a_lock_file_of_poetry_installs_with_the_upstream_gone(
+    poetry: Poetry, upstream: Upstream, tmp_path: Path
+) -> None:
+    with hub_over(upstream, tmp_path) as hub:
+        folder = poetry.project(f"{hub.base}/i/", "app")
+        poetry.succeed("lock", folder=folder, environment=poetry.machine.environment())
+        hub.download("app", "app-1.1-py3-none-any.whl")
+        hub.download("lib", "lib-1.5-py3-none-any.whl")
+        hub.download("plug-in", "plug_in-0.3.tar.gz")
+        upstream.stop()
+        poetry.machine.forget()
+        environment = poetry.machine.environment()
+
+        poetry.succeed("install", folder=folder, environment=environment)
+
+    assert environment.installed() == INSTALLED
+    for made in ("app-1.1-py3-none-any.whl", "lib-1.5-py3-none-any.whl", "plug_in-0.3.tar.gz"):
+        assert made in (folder / "poetry.lock").read_text()
