@@ -118,6 +118,27 @@ def test_a_refusal_harms_no_neighbour_and_costs_no_second_transaction(database: 
     assert value(telemetry, "commits") == 2  # the one that held the committer, and the batch
 
 
+def test_a_refusal_within_a_savepoint_of_its_own_harms_no_neighbour(database: Database, notes: Table) -> None:
+    def refusing_inside(connection: Connection) -> None:
+        connection.begin_nested()
+        connection.execute(insert(notes).values(name="refused"))
+        raise Refused
+
+    with started(database) as (committer, _):
+        first, refused, last = together(committer, adding(notes, "first"), refusing_inside, adding(notes, "last"))
+
+    assert isinstance(refused.exception(), Refused)
+    assert (first.result(), last.result()) == ("first", "last")
+    assert names(database, notes) == {"first", "last"}
+
+
+def test_a_refusal_that_is_alone_writes_nothing(committer: Committer, database: Database, notes: Table) -> None:
+    with pytest.raises(Refused):
+        committer.write(refusing(notes, "refused"))
+
+    assert names(database, notes) == set()
+
+
 def test_a_unique_name_taken_is_a_refusal_of_that_write_alone(database: Database, notes: Table) -> None:
     with started(database) as (committer, telemetry):
         winner, loser, other = together(committer, adding(notes, "a"), adding(notes, "b", "a"), adding(notes, "c"))

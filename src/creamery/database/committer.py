@@ -203,12 +203,21 @@ class Committer:
         """
         try:
             connection = self._database.write.connect()
-            transaction = connection.begin()
         except DBAPIError as error:
             raise _BatchFailed from error
         with connection:  # on the way out after an exception it rolls back
+            try:
+                transaction = connection.begin()
+            except DBAPIError as error:
+                raise _BatchFailed from error
             connection.info.update(announced=[], bumped=[])
-            outcomes = [_run_write(connection, write) for write in batch]
+            if len(batch) == 1:  # its savepoint is the transaction
+                outcomes = [_run(connection, batch[0])]
+                if outcomes[0].refusal is not None:
+                    transaction.rollback()
+                    return outcomes
+            else:
+                outcomes = _run_all(connection, batch)
             reach("database.before_commit")
             try:
                 transaction.commit()
@@ -262,18 +271,29 @@ def announce(connection: Connection, topic: str) -> None:
     connection.info.setdefault("announced", []).append(topic)
 
 
-def _run_write(connection: Connection, write: _Write[Any]) -> _Outcome:
-    """Run one write in a savepoint; a refusal takes back what it wrote, announced and bumped, and nothing else."""
-    before = {name: len(connection.info[name]) for name in ("announced", "bumped")}
-    savepoint = connection.begin_nested()
+def _run_all(connection: Connection, batch: list[_Write[Any]]) -> list[_Outcome]:
+    """Run the writes, each in a savepoint: a refusal takes back what it wrote, announced and bumped, and no more."""
+    outcomes = []
+    for write in batch:
+        before = {name: len(connection.info[name]) for name in ("announced", "bumped")}
+        # In plain words, because Connection.begin_nested() compiles its statements anew each time (a third of all CPU).
+        connection.exec_driver_sql("SAVEPOINT one_write")
+        outcome = _run(connection, write)
+        if outcome.refusal is not None:
+            while (unfinished := connection.get_nested_transaction()) is not None:
+                unfinished.rollback()
+            connection.exec_driver_sql("ROLLBACK TO SAVEPOINT one_write")
+            for name, length in before.items():
+                del connection.info[name][length:]
+        connection.exec_driver_sql("RELEASE SAVEPOINT one_write")
+        outcomes.append(outcome)
+    return outcomes
+
+
+def _run(connection: Connection, write: _Write[Any]) -> _Outcome:
     try:
-        value = write.work(connection)
-        savepoint.commit()
+        return _Outcome(write.work(connection))
     except Exception as refusal:
         if isinstance(refusal, DBAPIError) and not isinstance(refusal, REFUSALS):
             raise
-        savepoint.rollback()
-        for name, length in before.items():
-            del connection.info[name][length:]
         return _Outcome(None, refusal)
-    return _Outcome(value)
