@@ -45,23 +45,23 @@ class Routes:
         )
 
     async def healthz(self, _: Request) -> Response:
-        """Is there anybody?"""
+        """200 as long as the process answers at all."""
         return BytesResponse(orjson.dumps({"status": "ok", "version": __version__}), _JSON)
 
     async def readyz(self, _: Request) -> Response:
-        """Can it work?"""
+        """200 when nothing hinders the hub, else 503; what each check found."""
         report = await self._readiness.report()
         status = "ready" if report.is_ready else "hindered"
         body = orjson.dumps({"status": status, "checks": [_shown(check) for check in report.checks]})
         return BytesResponse(body, _JSON, 200 if report.is_ready else 503)
 
     async def metrics(self, request: Request) -> Response:
-        """What has it done?"""
+        """All metrics, in Prometheus's text format."""
         pools = exchange_of(request).hub.pools
         return BytesResponse(await pools.cpu.run(self._metrics.exposition), _METRICS)
 
     async def robots(self, _: Request) -> Response:
-        """Stay out."""
+        """Nothing here is for search engines."""
         return BytesResponse(b"User-agent: *\nDisallow: /\n", _TEXT)
 
 
