@@ -20,7 +20,7 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -99,15 +99,18 @@ class _Serving:
                 timeout_graceful_shutdown=limits.drain_seconds,  # type: ignore[arg-type]  # asyncio takes fractions
             ),
             self._told_to_stop,
+            self._begin,
         )
         await self._hub.start()
-        _settle_memory()
-        _greet(self._settings, self._sockets)
         await server.serve(self._sockets)
         left = limits.drain_seconds - (self._clock.monotonic() - self._told_to_stop_at)
         await self._hub.stop(max(left, 0.1))
         log.info("server.stopped", seconds=round(self._clock.monotonic() - self._told_to_stop_at, 3))
         return 0
+
+    def _begin(self) -> None:
+        _settle_memory()
+        _greet(self._settings, self._sockets)
 
     def _stop(self, number: int) -> None:
         name = signal.Signals(number).name
@@ -122,15 +125,17 @@ class _Serving:
 class _Server(uvicorn.Server):
     """uvicorn's server, without its signals and without its ten looks at the clock a second."""
 
-    def __init__(self, config: uvicorn.Config, told_to_stop: asyncio.Event) -> None:
+    def __init__(self, config: uvicorn.Config, told_to_stop: asyncio.Event, begin: Callable[[], None]) -> None:
         super().__init__(config)
         self._told_to_stop = told_to_stop
+        self._begin = begin
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
     async def main_loop(self) -> None:
+        self._begin()  # whoever reads that the hub listens can connect
         await self._told_to_stop.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
