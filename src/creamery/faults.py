@@ -1,7 +1,7 @@
 """Named points where tests make the process fail.
 
 A point costs one look into an empty dictionary. What may happen there is armed by a test, or for a child
-process by the setting `faults` (`"blobs.linked=kill,blobs.synced@3=EIO"`): `kill` ends the process as
+process by the setting `faults` (`"blobs.after_link=kill,blobs.before_file_sync@3=EIO"`): `kill` ends the process as
 `kill -9` does, an errno's name raises that `OSError`, `sleep:SECONDS` waits; `@N` strikes at the N-th visit.
 """
 
