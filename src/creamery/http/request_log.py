@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -68,7 +69,8 @@ class AccessLog:
             self._flushing = None
         lines, self._lines, self._bytes = self._lines, [], 0
         if lines:
-            self._write(b"".join(lines))
+            with contextlib.suppress(OSError):  # whoever read the log has gone; requests are answered all the same
+                self._write(b"".join(lines))
 
 
 def _write_to_stderr(lines: bytes) -> None:
@@ -84,9 +86,11 @@ def _as_text(moment: str, fields: dict[str, Any]) -> bytes:
     rest = " ".join(f"{key}={value}" for key, value in fields.items() if key not in _SHOWN)
     text = (
         f"{moment[11:19]} info    {fields['method']} {fields['path']} {fields['status']}"
-        f" {fields['bytes']} B {fields['seconds'] * 1000:.1f} ms {rest}\n"
+        f" {fields['bytes']} B {fields['seconds'] * 1000:.1f} ms {rest}"
     )
-    return text.encode("utf-8", "replace")
+    if not text.isprintable():  # an agent's name may hold what moves a terminal's cursor
+        text = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+    return text.encode("utf-8") + b"\n"
 
 
 _SHOWN = frozenset({"event", "method", "path", "status", "bytes", "seconds"})
