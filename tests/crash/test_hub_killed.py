@@ -1,4 +1,4 @@
-"""The whole hub, killed while it fetches, keeps and records; started again it serves right bytes and its store is whole."""
+"""The whole hub, killed while it fetches, keeps and records: started again it serves right bytes from a whole store."""
 
 from __future__ import annotations
 
