@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,21 +52,28 @@ def test_a_yanked_release_installs_for_those_who_name_it(client: Client, upstrea
     assert environment.installed() == {"withdrawn": "1.1"}
 
 
-@pytest.fixture(params=["html", "html without hashes", "json without metadata", "second host"])
+POOR: dict[str, dict[str, Any]] = {
+    "html": {"json": False, "etag": False, "metadata": False, "absolute_links": False},
+    "no hashes": {"json": False, "hashes": False, "sizes": False, "metadata": False, "etag": False},
+    "no metadata": {"metadata": False, "last_modified": False, "compressed": False, "api_version": "1.0"},
+    "second host": {"second_host": True},
+}
+
+
+@pytest.fixture
 def poor_upstream(request: pytest.FixtureRequest) -> Iterator[Upstream]:
     """An index that offers less than PyPI."""
-    made = {
-        "html": Upstream(json=False, etag=False, metadata=False, absolute_links=False),
-        "html without hashes": Upstream(json=False, hashes=False, sizes=False, metadata=False, etag=False),
-        "json without metadata": Upstream(metadata=False, last_modified=False, compressed=False, api_version="1.0"),
-        "second host": Upstream(second_host=True),
-    }[request.param]
+    made = Upstream(**POOR[request.param])
     with made as started:
         fill(started)
         yield started
 
 
-@pytest.mark.parametrize("client", ["pip-2023", "uv", "poetry"], indirect=True)
+@pytest.mark.parametrize(
+    ("client", "poor_upstream"),
+    [*(("uv", poor) for poor in POOR), ("pip-2023", "html"), ("pip", "no hashes"), ("poetry", "no metadata")],
+    indirect=True,
+)
 def test_a_poor_upstream_is_good_enough_and_then_not_needed(
     client: Client, poor_upstream: Upstream, tmp_path: Path
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.conftest import hub_over
+from tests.clients.prepare import NAMES
 from tests.clients.programs import Client, Pip, install
 from tests.doubles.loopback import Answerer
 from tests.doubles.upstream import Upstream, close_at, hang, lie_about_length, status, wrong_bytes
@@ -19,7 +20,7 @@ QUICK = {"upstream_silent_seconds": 0.5}
 
 @pytest.mark.parametrize("fault", [close_at(0.99), hang(0.5), status(503)], ids=["99 %", "silent", "503"])
 @pytest.mark.parametrize("client", ["pip", "uv"], indirect=True)
-def test_a_transfer_that_broke_goes_on_and_the_client_never_knows(
+def test_a_transfer_that_broke_goes_on_and_the_client_gets_every_byte(
     client: Client, fault: Answerer, upstream: Upstream, tmp_path: Path
 ) -> None:
     made = upstream.add("heavy", "1.0", size=2_000_000)
@@ -34,7 +35,12 @@ def test_a_transfer_that_broke_goes_on_and_the_client_never_knows(
     assert kept == made.content
 
 
-@pytest.mark.parametrize("fault", [wrong_bytes(), lie_about_length(-1_000)], ids=["wrong bytes", "too short"])
+@pytest.mark.parametrize(
+    ("client", "fault"),
+    [(name, wrong_bytes()) for name in NAMES] + [("pip-2023", lie_about_length(-1_000))],
+    indirect=["client"],
+    ids=[*(f"{name}-wrong bytes" for name in NAMES), "pip-2023-too short"],
+)
 def test_a_wrong_file_is_installed_nowhere_and_the_right_one_afterwards(
     client: Client, fault: Answerer, upstream: Upstream, tmp_path: Path
 ) -> None:
