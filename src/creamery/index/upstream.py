@@ -71,6 +71,8 @@ class Upstreams:
         self._clock = clock
         self._default_max_age = settings.index.max_age
         self.configured = tuple(_Configured.of(upstream) for upstream in settings.resolved_upstreams())
+        self._max_ages = {each.origin.url: self._strictest_age(each.origin.url) for each in self.configured}
+        self._least_age = self._strictest_age(None)
         self._breakers: dict[str, Breaker] = {}
         self._probes: set[asyncio.Task[None]] = set()
         self._seconds = telemetry.histogram(
@@ -92,6 +94,11 @@ class Upstreams:
 
     def max_age(self, upstream: str | None) -> float:
         """Seconds for which an answer of this upstream is fresh; without one, the strictest of all."""
+        if upstream is None:
+            return self._least_age
+        return self._max_ages.get(upstream, self._default_max_age)
+
+    def _strictest_age(self, upstream: str | None) -> float:
         ages = [
             self._default_max_age if each.max_age is None else each.max_age
             for each in self.configured
