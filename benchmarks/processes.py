@@ -40,7 +40,7 @@ class CannotMeasure(Exception):
 
 def cores() -> tuple[int, int]:
     """The server's core and the clients'."""
-    usable = sorted(os.sched_getaffinity(0))
+    usable = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
     return usable[0], usable[-1]
 
 
