@@ -142,6 +142,19 @@ def test_a_body_that_stays_silent_is_given_up(strict: Wired, framing: bytes) -> 
     assert answer.headers["connection"] == "close"
 
 
+def test_only_the_silence_of_a_body_counts_against_it(strict: Wired) -> None:
+    with strict.connected() as connection:
+        connection.sendall(GET)
+        connection.recv(65_536)
+        time.sleep(0.6 * SOON)
+        connection.sendall(b"POST /echo HTTP/1.1\r\nHost: hub\r\nConnection: close\r\nContent-Length: 3\r\n\r\n")
+        time.sleep(0.6 * SOON)
+        connection.sendall(b"abc")
+        answer = parse(read_all(connection))
+
+    assert answer.body == b"abc"
+
+
 def test_a_body_that_nobody_reads_closes_the_connection(strict: Wired) -> None:
     answer = parse(
         strict.ask(b"POST /ignore HTTP/1.1\r\nHost: hub\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 500_000)

@@ -169,7 +169,7 @@ class Cycle:
         return self.disconnected or self.response_complete
 
     async def _wait_for_body(self) -> None:
-        self._connection.flow.resume_reading()
+        self._connection.body_is_awaited()
         self._news = asyncio.Event()
         self.awaits_body = True
         try:

@@ -102,7 +102,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._heads = 0
         self._has_begun = False  # the head's first line has
         self._may_hide_head = False  # from now on heads are counted as they are parsed: one may begin behind a body
-        self._since = 0.0  # connected; head begun; answer ended; last piece of body
+        self._since = 0.0  # connected; head begun; answer ended; body awaited, or its last piece
         self._ends = False  # nothing that still arrives counts
         self._ends_at: float | None = None
         self._unsent = 0
@@ -173,6 +173,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self.flow.resume_reading()
         with contextlib.suppress(NotImplementedError, OSError, RuntimeError):
             self.transport.write_eof()  # RuntimeError: uvloop, where the peer has gone meanwhile
+
+    def body_is_awaited(self) -> None:
+        """From now on it is the client who keeps us waiting."""
+        self._since = self.loop.time()
+        self.flow.resume_reading()
 
     def cut(self) -> None:
         """End with a reset, which no client takes for an end."""
@@ -325,7 +330,8 @@ class BoundedProtocol(HttpToolsProtocol):
         return self.cycle if self.cycle is not None and not self.cycle.response_complete else None
 
     def _make_room(self) -> bool:
-        idle = [other for other in self.connections if isinstance(other, BoundedProtocol) and other.is_idle()]
+        others = cast("set[BoundedProtocol]", self.connections)
+        idle = [other for other in others if other.is_idle() and not other.transport.is_closing()]
         if not idle:
             return False
         min(idle, key=lambda other: other._since).transport.close()  # noqa: SLF001 - of the same class
