@@ -389,6 +389,31 @@ def test_a_disk_without_room_is_507_and_reading_goes_on(tmp_path: Path, upstream
         assert hub.get(f"/i/demo/{second}").status_code == 200
 
 
+@pytest.mark.parametrize("size", [100_000, 3 * MIB], ids=["small", "large"])
+def test_a_file_that_an_unclean_stop_damaged_completes_nowhere_and_comes_anew(
+    tmp_path: Path, upstream: Upstream, size: int
+) -> None:
+    made = upstream.add("big", "1.0", size=size)
+    index = {"upstreams": [upstream.url]}
+    with RunningHub(tmp_path, index=index) as hub:
+        hub.download("big", made.filename)
+    (blob,) = (tmp_path / "blobs").rglob(made.sha256)
+    blob.chmod(0o644)
+    blob.write_bytes(made.content[:-1] + bytes([made.content[-1] ^ 1]))
+    (tmp_path / "running" / "left-behind").touch()
+
+    with RunningHub(tmp_path, index=index) as hub:
+        try:
+            first = hub.get(f"/i/big/{made.filename}").content
+        except httpx2.RemoteProtocolError:
+            first = b""
+        again = hub.download("big", made.filename)
+
+        assert first in {b"", made.content}
+        assert again == made.content
+        assert len(list((tmp_path / "quarantine").iterdir())) == 1
+
+
 def test_warm_pages_and_cached_files_cost_no_statement_and_no_render(upstream: Upstream, tmp_path: Path) -> None:
     # Uses are flushed by a thread of their own, a commit now and then; here they wait.
     limits = {"uses_seconds": 1e6}

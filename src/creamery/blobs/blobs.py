@@ -220,7 +220,8 @@ class Blobs:
         """`locate`, and whatever else must happen before the bytes may be sent.
 
         After an unclean stop a blob of up to 1 MiB is hashed here at its first read; a larger one is hashed beside
-        its first answer. What is found wrong goes to quarantine. In the usual case nothing is waited for.
+        its first answer, which asks `check_of` and holds its last piece back. What is found wrong goes to quarantine.
+        In the usual case nothing is waited for.
 
         Raises:
             BlobMissing, BlobCorrupt: as `locate`.
@@ -235,6 +236,10 @@ class Blobs:
             if size <= VERIFIED_BEFORE_SERVED:
                 await asyncio.shield(check)
         return extent
+
+    def check_of(self, digest: Digest) -> asyncio.Task[None] | None:
+        """The hashing of a blob that `prepare` began and did not wait for; what is sent ends after it. None: known."""
+        return self._checks.get(digest)
 
     def needs_verification(self, digest: Digest) -> bool:
         """Is its next read the first one after an unclean stop?"""

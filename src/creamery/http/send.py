@@ -7,6 +7,7 @@ only where the kernel would have to wait for a disk. Ranges and conditions: RFC 
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import secrets
@@ -206,11 +207,22 @@ class BlobResponse(_RangedResponse):
         etag: strong and quoted, see `quoted`.
         media_type: of the whole.
         headers: further headers as they go out, names in lower case.
+        verified: is done when the bytes are known to be right; whatever is sent lacks its last piece until then, and
+            breaks off where this raises. None: they are known to be right.
     """
 
-    def __init__(self, extent: Extent, *, etag: str, media_type: str, headers: RawHeaders = ()) -> None:
+    def __init__(
+        self,
+        extent: Extent,
+        *,
+        etag: str,
+        media_type: str,
+        headers: RawHeaders = (),
+        verified: asyncio.Task[None] | None = None,
+    ) -> None:
         super().__init__(etag, media_type, headers)
         self.extent = extent
+        self.verified = verified
 
     async def answer(self, scope: Scope, send: Send) -> None:
         """Send what is asked of the file."""
@@ -223,12 +235,12 @@ class BlobResponse(_RangedResponse):
         except OSError as error:
             raise TransferBroken(f"{extent.path} cannot be opened: {error.strerror}") from error
         try:
-            if self._answer_at_once(scope, descriptor):
+            if self.verified is None and self._answer_at_once(scope, descriptor):
                 return
             pools = exchange_of(scope).hub.pools
 
             def read(asked: ByteRange) -> AsyncIterator[bytes | bytearray]:
-                return _read_file(descriptor, extent, asked, pools)
+                return _read_file(descriptor, extent, asked, pools, self.verified)
 
             await self.send_sized(scope, send, extent.length, read)
         finally:
@@ -300,7 +312,7 @@ async def _nothing(_: ByteRange) -> AsyncIterator[bytes | bytearray]:
 
 
 async def _read_file(
-    descriptor: int, extent: Extent, asked: ByteRange, pools: Pools
+    descriptor: int, extent: Extent, asked: ByteRange, pools: Pools, verified: asyncio.Task[None] | None
 ) -> AsyncIterator[bytes | bytearray]:
     offset, stop = extent.offset + asked.start, extent.offset + asked.stop
     while offset < stop:
@@ -310,8 +322,10 @@ async def _read_file(
             chunk = await pools.disk.run(os.pread, descriptor, length, offset)
         if not chunk:
             raise TransferBroken(f"{extent.path} ends {stop - offset} bytes before its row says")
-        yield chunk
         offset += len(chunk)
+        if offset == stop and verified is not None:
+            await asyncio.shield(verified)
+        yield chunk
 
 
 def _read_cached(descriptor: int, offset: int, length: int) -> bytes | bytearray | None:

@@ -194,7 +194,13 @@ class Routes:
         self._blobs.used(stored.digest)
         note(request.scope, cache="hit")
         self._downloads.count("hit")
-        return BlobResponse(extent, etag=quoted(stored.digest), media_type=media_type, headers=_FILE_HEADERS)
+        return BlobResponse(
+            extent,
+            etag=quoted(stored.digest),
+            media_type=media_type,
+            headers=_FILE_HEADERS,
+            verified=self._blobs.check_of(stored.digest),
+        )
 
     async def _find(self, name: ProjectName, filename: str) -> KeptFile:
         """A file's row; where there is none its project's page is asked for first.
@@ -245,6 +251,13 @@ def refusals() -> dict[type[Exception], Callable[[Any], Problem]]:
         HashMismatch: _wrong_bytes,
         LengthMismatch: _wrong_bytes,
         TooLong: _wrong_bytes,
+        BlobCorrupt: lambda _: Problem(
+            503,
+            "Damaged",
+            "What was kept of this turned out to be damaged, and was put aside.",
+            remedy="Ask again: it is fetched anew.",
+            headers={"Retry-After": "1"},
+        ),
         NoMetadata: lambda _: _not_found("The METADATA cannot be had.", "Read it out of the file itself."),
     }
 
