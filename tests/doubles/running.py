@@ -18,6 +18,7 @@ import httpx2
 import uvicorn
 from sqlalchemy import Connection, Engine, event, select
 
+from creamery.http import Wire
 from creamery.hub import BuiltHub, build
 from creamery.index.tables import index_file
 from creamery.settings import Settings, load_settings
@@ -169,7 +170,10 @@ class RunningHub:
             port=0,
             lifespan="off",
             log_config=None,
-            http="httptools",
+            http=Wire(self.settings.limits, self.built.hub.clock).protocol,  # type: ignore[arg-type]  # a factory
+            proxy_headers=False,
+            server_header=False,
+            date_header=False,
             timeout_graceful_shutdown=3,
         )
         self._server = uvicorn.Server(config)
