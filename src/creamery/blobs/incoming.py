@@ -30,6 +30,8 @@ from creamery.threads import Pool
 
 HELD_BACK = 64 * 1024
 GATHERED = 1024 * 1024
+SHARED_STEP = 64 * 1024
+SHARED_STEPS = 4
 _NOT_NOW = frozenset({errno.EAGAIN, errno.EOPNOTSUPP})
 
 
@@ -64,6 +66,7 @@ class Part:
         self._pump: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
         self._failure: Exception | None = None
+        self._shared: dict[tuple[int, int], bytes] = {}
         weakref.finalize(self, file.close)
 
     @property
@@ -202,11 +205,27 @@ class Part:
     async def read(self, offset: int, length: int) -> bytes:
         """For followers: up to `length` of the readable bytes from `offset`; empty where there are none (yet).
 
-        On the loop where the page cache has them, as it nearly always has; else in a thread.
+        On the loop where the page cache has them, as it nearly always has; else in a thread. Who asks for at most
+        64 KiB gets no more than up to the next multiple of that, so that followers fall into step and share the last
+        few pieces: what a crowd waits to send is in memory once, not once for each.
         """
+        is_step = length <= SHARED_STEP
         length = min(length, self.readable - offset)
         if length <= 0:
             return b""
+        if not is_step:
+            return await self._read(offset, length)
+        length = min(length, SHARED_STEP - offset % SHARED_STEP)
+        shared = self._shared.get((offset, length))
+        if shared is not None:
+            return shared
+        piece = await self._read(offset, length)
+        while len(self._shared) >= SHARED_STEPS:
+            self._shared.pop(next(iter(self._shared)))
+        self._shared[offset, length] = piece
+        return piece
+
+    async def _read(self, offset: int, length: int) -> bytes:
         buffer = bytearray(length)
         try:
             count = os.preadv(self._file.descriptor, [buffer], offset, os.RWF_NOWAIT)
