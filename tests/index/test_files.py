@@ -256,6 +256,13 @@ def test_a_file_that_upstream_refuses_is_503(hub: RunningHub, upstream: Upstream
     assert hub.get(f"/i/demo/{filename}").status_code == 503
 
 
+def test_an_upstream_that_stumbles_once_is_asked_a_second_time(hub: RunningHub, upstream: Upstream) -> None:
+    filename = hub.files("demo")[0]
+    upstream.misbehave(upstream.path_of(filename), status(503), once=True)
+
+    assert hub.get(f"/i/demo/{filename}").status_code == 200
+
+
 def test_a_file_is_not_fetched_from_where_upstream_may_not_send_us(hub: RunningHub, upstream: Upstream) -> None:
     filename = hub.files("demo")[0]
     with Upstream() as inside:

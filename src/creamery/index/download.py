@@ -186,7 +186,7 @@ class Downloads:
                 await self._one_connection(file, flight, transfer)
             except (Unreachable, TooSlow, BadAnswer) as error:
                 attempts = 1 if transfer.received - before >= PROGRESS_BYTES else attempts + 1
-                if not flight.part.done() or attempts >= self._limits.upstream_attempts:
+                if attempts >= self._attempts(flight, error):
                     raise self._unavailable(file, error) from error
                 log.warning("index.resumed", file=file.filename, at=transfer.received, reason=str(error))
                 await self._clock.pause(min(0.1 * 2**attempts, 5.0))
@@ -194,6 +194,16 @@ class Downloads:
                 raise self._unavailable(file, error) from error
             else:
                 return
+
+    def _attempts(self, flight: _Flight, error: EgressError) -> int:
+        """How many tries a transfer has: once it has begun clients wait for it; before, they can be told at once.
+
+        An upstream that stumbles over one request is asked a second time; one that is away is not.
+        """
+        if flight.part.done():
+            return self._limits.upstream_attempts
+        stumbled = isinstance(error, BadAnswer) or (isinstance(error, Unreachable) and error.stage == "broken off")
+        return 2 if stumbled else 1
 
     def _unavailable(self, file: KeptFile, error: EgressError) -> Exception:
         url = file.listed_file.url
