@@ -51,12 +51,12 @@ class Served:
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        until = time.monotonic() + 30
-        while not (found := _ADDRESS.search(self.output)):
-            assert self.process.poll() is None, f"it ended with {self.process.returncode}:\n{self.output}"
-            assert time.monotonic() < until, f"it does not start:\n{self.output}"
-            time.sleep(0.02)
-        self.base = found[1]
+        try:
+            self.base = self._address()
+        except AssertionError:
+            self.process.kill()  # a hub that does not start must not outlive its test
+            self.wait()
+            raise
         return self
 
     def __exit__(
@@ -66,6 +66,14 @@ class Served:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         self.wait()
+
+    def _address(self) -> str:
+        until = time.monotonic() + 90  # a start on an idle machine takes one second; a crowded one takes its time
+        while not (found := _ADDRESS.search(self.output)):
+            assert self.process.poll() is None, f"it ended with {self.process.returncode}:\n{self.output}"
+            assert time.monotonic() < until, f"it does not start:\n{self.output}"
+            time.sleep(0.02)
+        return found[1]
 
     def get(self, path: str, **headers: str) -> httpx2.Response:
         """GET a path of it."""
