@@ -55,8 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.json:
         print(json.dumps(result, indent=2))
     if not given.json:
-        missed = sum(not _is_reached(figure, goals) for figure in figures)
-        print(f"\n{missed} of {len(figures)} figures miss their goal" if missed else "\nall goals are reached")
+        judged = [_is_reached(figure, goals) for figure in figures if figure.goal is not None]
+        missed = judged.count(False)
+        print(f"\n{missed} of {len(judged)} figures miss their goal" if missed else "\nall goals are reached")
     return verdict(figures, goals)
 
 
