@@ -46,6 +46,8 @@ class Limits(BaseModel):
     file_bytes: PositiveInt = Field(64 * GIB, description="One file.")
     page_files: PositiveInt = Field(200_000, description="Files on one project's page.")
     page_cache_bytes: PositiveInt = Field(64 * MIB, description="Rendered pages kept in memory.")
+    shelf_bytes: NonNegativeInt = Field(32 * MIB, description="Small files that are asked for often, kept in memory.")
+    shelf_file_bytes: PositiveInt = Field(256 * KIB, description="The largest of them.")
     known_projects: PositiveInt = Field(20_000, description="Projects kept in memory, apart from their pages.")
     known_files: PositiveInt = Field(20_000, description="File addresses kept in memory.")
 

@@ -21,7 +21,7 @@ from creamery.http.protocol import Wire
 from creamery.http.ranges import ByteRange, RangeNotSatisfiable, parse_range
 from creamery.http.request_log import AccessLog, access_log, is_json
 from creamery.http.routing import Endpoint, Needs, Route, Router
-from creamery.http.send import BlobResponse, BytesResponse, FollowResponse, RawHeaders, Source
+from creamery.http.send import BlobResponse, BytesResponse, FollowResponse, HeldResponse, RawHeaders, Source
 
 __all__ = [
     "AccessLog",
@@ -33,6 +33,7 @@ __all__ = [
     "Endpoint",
     "Exchange",
     "FollowResponse",
+    "HeldResponse",
     "Needs",
     "Problem",
     "Proxies",

@@ -260,6 +260,32 @@ class BlobResponse(_RangedResponse):
         return exchange_of(scope).answer_at_once(status, headers, chunk)
 
 
+class HeldResponse(_RangedResponse):
+    """Bytes that are in memory, as a file: ranges and conditions included. One object may answer many requests.
+
+    Args:
+        body: all of it.
+        etag: strong and quoted, see `quoted`.
+        media_type: of the whole.
+        headers: further headers as they go out, names in lower case.
+    """
+
+    def __init__(self, body: bytes, *, etag: str, media_type: str, headers: RawHeaders = ()) -> None:
+        super().__init__(etag, media_type, headers)
+        self.held = body
+        self._whole = self.one_piece(None, len(body))[1]
+
+    async def answer(self, scope: Scope, send: Send) -> None:
+        """Send what is asked of the bytes."""
+        size = len(self.held)
+        if self.ranges(scope, size) is None and exchange_of(scope).answer_at_once(200, self._whole, self.held):
+            return
+        await self.send_sized(scope, send, size, self._read)
+
+    async def _read(self, asked: ByteRange) -> AsyncIterator[bytes | bytearray]:
+        yield self.held[asked.start : asked.stop]
+
+
 class FollowResponse(_RangedResponse):
     """The bytes of something that still arrives, each as soon as it is there.
 

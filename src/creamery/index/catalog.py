@@ -15,6 +15,7 @@ from typing import Any, TypeVar, cast
 from creamery.contract import Digest, ProjectName
 from creamery.database import Committer, Database, Generations
 from creamery.index.project import KeptFile, KnownProject
+from creamery.index.shelf import Shelf
 from creamery.index.simple import Encoding, Format, Listing, Page, render, render_projects
 from creamery.index.tables import FORGOTTEN, find_file, find_project, listed_files, project_names
 from creamery.limits import Limits
@@ -67,6 +68,7 @@ class Catalog:
         self._epoch = 0
         self._entries: OrderedDict[ProjectName, Entry] = OrderedDict()
         self._files: OrderedDict[tuple[str, str], StoredFile] = OrderedDict()
+        self.shelf = Shelf(limits, telemetry)
         self._making: dict[object, asyncio.Task[Any]] = {}
         self._looking = asyncio.Lock()
         self._has_looked = False
@@ -107,6 +109,7 @@ class Catalog:
         """Believe nothing that is in memory without asking the database once more."""
         self._epoch += 1
         self._files.clear()
+        self.shelf.clear()
 
     def doubt_from_thread(self) -> None:
         """`doubt`, from any thread."""
@@ -181,6 +184,7 @@ class Catalog:
     def forget_file(self, project: str, filename: str) -> None:
         """This file is here no more, or not as it should be."""
         self._files.pop((project, filename), None)
+        self.shelf.remove((project, filename))
 
     async def file(self, project: ProjectName, filename: str) -> KeptFile | None:
         """A file's row: one point read."""

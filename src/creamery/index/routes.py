@@ -17,15 +17,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from creamery.blobs import BlobCorrupt, BlobMissing, Blobs, HashMismatch, LengthMismatch, TooLong
-from creamery.contract import InvalidName, ProjectName, check_filename, normalize
+from creamery.contract import Digest, InvalidName, ProjectName, check_filename, normalize
 from creamery.http import (
     BlobResponse,
     BytesResponse,
     FollowResponse,
+    HeldResponse,
     Needs,
     Problem,
     RawHeaders,
     Route,
+    exchange_of,
     header_of,
     is_not_modified,
     negotiate,
@@ -38,6 +40,7 @@ from creamery.index.download import Downloads, FileGone, WrongBytes
 from creamery.index.freshness import Freshness, UnknownProject, View
 from creamery.index.metadata import MetadataFiles, NoMetadata
 from creamery.index.project import KeptFile
+from creamery.index.shelf import Held
 from creamery.index.simple import CONTENT_TYPES, Encoding, Format, Page, advertised_metadata
 from creamery.index.upstream import UpstreamDown
 
@@ -137,6 +140,9 @@ class Routes:
         """A file's bytes."""
         project, filename = request.path_params["project"], request.path_params["file"]
         await self._catalog.settle()
+        held = self._catalog.shelf.get((project, filename))
+        if held is not None:
+            return self._served(request, held.digest, held.response)
         stored = self._catalog.stored(project, filename)
         if stored is not None:
             response = await self._send_stored(request, project, filename, stored, FILE_TYPE)
@@ -146,13 +152,13 @@ class Routes:
         if name != project:
             return _moved(request, f"../{name}/{_filename(filename)}")
         file = await self._find(name, _filename(filename))
-        size = file.listed_file.size
-        if file.digest is not None and size is not None and stored is None:
-            stored = StoredFile(file.digest, size, file.pinned)
-            response = await self._send_stored(request, name, filename, stored, FILE_TYPE)
-            if response is not None:
-                self._catalog.remember_file(name, filename, stored)
-                return response
+        if stored is None:  # else it was just found missing, whatever its row says
+            stored = self._catalog.stored(name, filename) or _stored(file)
+            if stored is not None:
+                response = await self._send_stored(request, name, filename, stored, FILE_TYPE)
+                if response is not None:
+                    self._catalog.remember_file(name, filename, stored)
+                    return response
         return await self._fetch(request, file)
 
     async def metadata(self, request: Request) -> Response:
@@ -160,6 +166,9 @@ class Routes:
         project, filename = request.path_params["project"], request.path_params["file"]
         await self._catalog.settle()
         key = filename + METADATA
+        held = self._catalog.shelf.get((project, key))
+        if held is not None:
+            return self._served(request, held.digest, held.response)
         stored = self._catalog.stored(project, key)
         if stored is None:
             name = _project_name(project)
@@ -186,21 +195,31 @@ class Routes:
         self, request: Request, project: str, name: str, stored: StoredFile, media_type: str
     ) -> Response | None:
         """The response for bytes that are here; None where they turn out not to be."""
+        digest, size = stored.digest, stored.size
+        etag, shelf = quoted(digest), self._catalog.shelf
+        response: BlobResponse | HeldResponse
         try:
-            extent = await self._blobs.prepare(stored.digest, stored.size)
+            extent = await self._blobs.prepare(digest, size)
+            verified = self._blobs.check_of(digest)
+            if verified is None and shelf.wants((project, name), size):
+                body = await exchange_of(request).hub.pools.disk.run(self._blobs.read, digest, size)
+                response = HeldResponse(body, etag=etag, media_type=media_type, headers=_FILE_HEADERS)
+                shelf.put((project, name), Held(digest, response))
+            else:
+                response = BlobResponse(
+                    extent, etag=etag, media_type=media_type, headers=_FILE_HEADERS, verified=verified
+                )
         except (BlobMissing, BlobCorrupt):
             self._catalog.forget_file(project, name)
             return None
-        self._blobs.used(stored.digest)
+        return self._served(request, digest, response)
+
+    def _served(self, request: Request, digest: Digest, response: Response) -> Response:
+        """Count what is served from here."""
+        self._blobs.used(digest)
         note(request.scope, cache="hit")
         self._downloads.count("hit")
-        return BlobResponse(
-            extent,
-            etag=quoted(stored.digest),
-            media_type=media_type,
-            headers=_FILE_HEADERS,
-            verified=self._blobs.check_of(stored.digest),
-        )
+        return response
 
     async def _find(self, name: ProjectName, filename: str) -> KeptFile:
         """A file's row; where there is none its project's page is asked for first.
@@ -230,6 +249,12 @@ class Routes:
         note(request.scope, cache="miss")
         self._downloads.count("miss")
         return FollowResponse(part, etag=etag, media_type=FILE_TYPE, headers=headers)
+
+
+def _stored(file: KeptFile) -> StoredFile | None:
+    """The file's bytes, where its row says that they are here."""
+    size = file.listed_file.size
+    return None if file.digest is None or size is None else StoredFile(file.digest, size, file.pinned)
 
 
 def refusals() -> dict[type[Exception], Callable[[Any], Problem]]:
