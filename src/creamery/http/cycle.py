@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.types import ASGIApp, Message, Scope
 
-from creamery.http.exchange import AT_ONCE, ClientGone, TransferBroken
+from creamery.http.exchange import AT_ONCE, CLOSE, ClientGone, TransferBroken, header_lines
 from creamery.http.problems import Problem
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 BODILESS = frozenset({204, 304})
 
-_CLOSE = (b"connection", b"close")  # written where the connection is
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode("ascii") for status in HTTPStatus}
 _SPENT: Any = {"method": ""}
 
@@ -87,7 +86,7 @@ class Cycle:
         if not self.response_complete and not self.disconnected:
             self._break_off()
 
-    def answer(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes | bytearray, length: int) -> bool:
+    def answer(self, status: int, lines: bytes, body: bytes | bytearray, length: int) -> bool:
         """Write a whole answer, if the client has room for it: an `AtOnce`.
 
         Raises:
@@ -100,7 +99,7 @@ class Cycle:
         if self.more_body:  # what is left of the request is not worth reading
             self.keep_alive = False
         framing = b"" if status in BODILESS else b"content-length: %d\r\n" % length
-        head = self._head(status, _lines(headers) + framing)
+        head = self._head(status, lines + framing)
         if body and self.scope["method"] != "HEAD":
             self._transport.writelines((head, body))  # one system call; two writes would be two
         else:
@@ -180,12 +179,12 @@ class Cycle:
 
     def _start(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
         framed = status in BODILESS or self.scope["method"] == "HEAD"
-        lines = _lines(headers)
+        lines = header_lines(headers)
         for name, value in headers:
             if name == b"content-length":
                 self._length = None if status in BODILESS else int(value)
                 framed = True
-            elif (name, value) == _CLOSE:
+            elif (name, value) == CLOSE:
                 self.keep_alive = False
         if not framed:
             if self.scope["http_version"] == "1.1":
@@ -228,15 +227,3 @@ class Cycle:
 def status_line(status: int) -> bytes:
     """`HTTP/1.1 200 OK` and the end of the line."""
     return _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
-
-
-def _lines(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
-    """The headers as they are written.
-
-    Raises:
-        ValueError: a line break or NUL in one, with which whoever it came from could write further headers.
-    """
-    lines = b"".join([b"%b: %b\r\n" % header for header in headers if header != _CLOSE])
-    if lines.count(b"\n") > len(headers) or lines.count(b"\r") > len(headers) or b"\0" in lines:
-        raise ValueError("a header of an answer has a line break or NUL in it")
-    return lines

@@ -15,7 +15,10 @@ from creamery.threads import Pools
 KEY = "creamery"
 AT_ONCE = "creamery.at_once"
 
-AtOnce = Callable[[int, Sequence[tuple[bytes, bytes]], bytes | bytearray, int], bool]
+CLOSE = (b"connection", b"close")
+"""What an application says to end a connection; it is written where the connection is."""
+
+AtOnce = Callable[[int, bytes, bytes | bytearray, int], bool]
 """How our protocol takes a whole answer in one call: status, headers without framing, body, length to announce. It
 refuses, with False, while the client has too much to read already."""
 
@@ -65,19 +68,17 @@ class Exchange:
         self._send = send
         self._at_once = at_once
 
-    def answer_at_once(
-        self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes | bytearray, length: int | None = None
-    ) -> bool:
+    def answer_at_once(self, status: int, lines: bytes, body: bytes | bytearray, length: int | None = None) -> bool:
         """Send a whole answer without awaiting anything; False where that cannot be (then `send` can).
 
         Half the cost of an answer that is ready is the way of its two messages through ASGI.
 
-        `headers` come without `content-length` and whatever else frames a message; `length` is what to announce where
-        it is not the body's.
+        `lines` are `header_lines`, without `content-length` and whatever else frames a message; `length` is what to
+        announce where it is not the body's.
         """
         if self._at_once is None or self.status:
             return False
-        complete = [*headers, (b"x-request-id", self.id.encode())]
+        complete = b"%bx-request-id: %b\r\n" % (lines, self.id.encode())
         if not self._at_once(status, complete, body, len(body) if length is None else length):
             return False
         self.status = status
@@ -116,3 +117,15 @@ def note(scope: Mapping[str, Any] | MutableMapping[str, Any], **fields: Any) -> 
     """
     exchange = exchange_of(scope)
     exchange.fields = {**exchange.fields, **fields} if exchange.fields else fields
+
+
+def header_lines(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """The headers as they are written.
+
+    Raises:
+        ValueError: a line break or NUL in one, with which whoever it came from could write further headers.
+    """
+    lines = b"".join([b"%b: %b\r\n" % header for header in headers if header != CLOSE])
+    if lines.count(b"\n") > len(headers) or lines.count(b"\r") > len(headers) or b"\0" in lines:
+        raise ValueError("a header of an answer has a line break or NUL in it")
+    return lines

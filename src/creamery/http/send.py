@@ -19,7 +19,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from creamery.http.conditionals import header_of, if_range_holds, precondition
-from creamery.http.exchange import KEY, ClientGone, TransferBroken, exchange_of
+from creamery.http.exchange import KEY, ClientGone, TransferBroken, exchange_of, header_lines
 from creamery.http.problems import Problem
 from creamery.http.ranges import ByteRange, RangeNotSatisfiable, parse_range
 from creamery.limits import KIB
@@ -75,11 +75,15 @@ class BytesResponse(Response):
         self.body = body
         self.background = None
         self._ready = headers
+        self._lines: bytes | None = None  # made once: a response may answer many requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
-        if KEY in scope and exchange_of(scope).answer_at_once(self.status_code, self._ready, bytes(self.body)):
-            return
+        if KEY in scope:
+            if self._lines is None:
+                self._lines = header_lines(self._ready)
+            if exchange_of(scope).answer_at_once(self.status_code, self._lines, bytes(self.body)):
+                return
         framing = () if self.status_code in _BODILESS else ((b"content-length", b"%d" % len(self.body)),)
         await _start(send, self.status_code, [*self._ready, *framing])
         await send({"type": "http.response.body", "body": self.body})
@@ -257,7 +261,7 @@ class BlobResponse(_RangedResponse):
         chunk = _read_cached(descriptor, self.extent.offset + asked.start, asked.length)
         if chunk is None or len(chunk) != asked.length:
             return False
-        return exchange_of(scope).answer_at_once(status, headers, chunk)
+        return exchange_of(scope).answer_at_once(status, header_lines(headers), chunk)
 
 
 class HeldResponse(_RangedResponse):
@@ -273,7 +277,7 @@ class HeldResponse(_RangedResponse):
     def __init__(self, body: bytes, *, etag: str, media_type: str, headers: RawHeaders = ()) -> None:
         super().__init__(etag, media_type, headers)
         self.held = body
-        self._whole = self.one_piece(None, len(body))[1]
+        self._whole = header_lines(self.one_piece(None, len(body))[1])
 
     async def answer(self, scope: Scope, send: Send) -> None:
         """Send what is asked of the bytes."""

@@ -32,12 +32,14 @@ class Entry:
     Attributes:
         checked: when its upstream last said that this is current (`Clock.monotonic`); None: not in this process.
         pages: what is rendered of it.
+        answers: responses made of those pages, by what was asked; they live as long as the pages.
     """
 
     project: KnownProject
     epoch: int
     checked: float | None = None
     pages: dict[tuple[Format, Listing], Page] = field(default_factory=dict)
+    answers: dict[object, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +118,18 @@ class Catalog:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self.doubt)
 
+    def believed(self, name: str) -> Entry | None:
+        """A project in memory that nobody has changed since, by its normalised name."""
+        entry = self._entries.get(cast("ProjectName", name))
+        if entry is None or entry.epoch != self._epoch:
+            return None
+        self._entries.move_to_end(entry.project.name)
+        return entry
+
     async def project(self, name: ProjectName) -> Entry | None:
         """A project that the hub knows; no statement when it is in memory, else one point read."""
-        entry = self._entries.get(name)
-        if entry is not None and entry.epoch == self._epoch:
-            self._entries.move_to_end(name)
+        entry = self.believed(name)
+        if entry is not None:
             return entry
         epoch = self._epoch
         project = await self._pools.database.run(self._database.read, lambda connection: find_project(connection, name))
@@ -221,6 +230,7 @@ class Catalog:
         return cast("T", await asyncio.shield(task))
 
     def _drop_pages(self, entry: Entry, listings: tuple[Listing, ...]) -> None:
+        entry.answers.clear()
         for key in [key for key in entry.pages if key[1] in listings]:
             self._account(-entry.pages.pop(key).size)
 

@@ -100,6 +100,16 @@ class Freshness:
         self._views[view.outcome].inc()
         return view
 
+    def fresh_for(self, entry: Entry) -> float:
+        """Seconds for which nobody need ask again; not above 0: somebody must."""
+        if entry.checked is None or not entry.project.listed:
+            return 0.0
+        return entry.checked + self._upstreams.max_age(entry.project.upstream) - self._clock.monotonic()
+
+    def count_hit(self) -> None:
+        """A page was served without a `view`, for `fresh_for` said that none was needed."""
+        self._views["hit"].inc()
+
     async def _view(self, name: ProjectName, entry: Entry | None) -> View:
         if entry is not None and not entry.project.listed:
             entry = None
@@ -107,12 +117,9 @@ class Freshness:
             if entry is None:
                 raise UnknownProject(name)
             return View(entry, "hit")
-        now = self._clock.monotonic()
-        if entry is not None and entry.checked is not None:
-            fresh_for = entry.checked + self._upstreams.max_age(entry.project.upstream) - now
-            if fresh_for > 0:
-                return View(entry, "hit", fresh_for=fresh_for)
-        if entry is None and self._is_known_to_be_unknown(name, now):
+        if entry is not None and (fresh_for := self.fresh_for(entry)) > 0:
+            return View(entry, "hit", fresh_for=fresh_for)
+        if entry is None and self._is_known_to_be_unknown(name):
             raise UnknownProject(name)
         down = self._upstreams.first_down(None if entry is None else entry.project.upstream)
         if down is not None and down.outage is not None:
@@ -154,9 +161,9 @@ class Freshness:
         log.warning("index.stale", project=entry.project.name, reason=reason)
         return View(entry, "stale", reason=reason, listing=self._offline_listing if is_down else "all")
 
-    def _is_known_to_be_unknown(self, name: ProjectName, now: float) -> bool:
+    def _is_known_to_be_unknown(self, name: ProjectName) -> bool:
         until = self._unknown.get(name)
-        return until is not None and now < until
+        return until is not None and self._clock.monotonic() < until
 
     async def _refresh(self, name: ProjectName) -> tuple[Entry, Outcome] | None:
         entry = await self._catalog.project(name)

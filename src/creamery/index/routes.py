@@ -35,6 +35,7 @@ from creamery.http import (
     note,
     quoted,
 )
+from creamery.index.answers import Answer, remember, remembered
 from creamery.index.catalog import Catalog, StoredFile
 from creamery.index.download import Downloads, FileGone, WrongBytes
 from creamery.index.freshness import Freshness, UnknownProject, View
@@ -108,7 +109,8 @@ class Routes:
         page_format, content_type = _format_of(request)
         await self._catalog.settle()
         page = await self._catalog.projects_page(page_format)
-        return _page_response(request, page, page.identity, "identity", content_type, [(b"cache-control", b"no-cache")])
+        uncached = [(b"cache-control", b"no-cache")]
+        return _answer(page, page.identity, "identity", content_type, uncached).to(request.scope)
 
     async def projects_without_slash(self, request: Request) -> Response:
         """As bandersnatch asks; a page whose links are relative to the slash is led there."""
@@ -119,18 +121,30 @@ class Routes:
 
     async def project(self, request: Request) -> Response:
         """A project's page."""
-        written = request.path_params["project"]
+        scope, written = request.scope, request.path_params["project"]
+        await self._catalog.settle()
+        headers = exchange_of(scope).headers
+        asked = (scope["query_string"], headers.get(b"accept"), headers.get(b"accept-encoding"))
+        entry = self._catalog.believed(written)
+        if entry is not None and (seconds := int(self._freshness.fresh_for(entry))) > 0:
+            answer = remembered(entry, asked, seconds)
+            if answer is not None:
+                self._freshness.count_hit()
+                note(scope, cache="hit")
+                return answer.to(scope)
         name = _project_name(written)
         if name != written:
             return _moved(request, f"../{name}/")
         page_format, content_type = _format_of(request)
-        await self._catalog.settle()
         view = await self._freshness.view(name)
-        accepted = header_of(request.scope, b"accept-encoding")
-        encoding = cast("Encoding", negotiate_encoding(accepted, _ENCODINGS))
+        encoding = cast("Encoding", negotiate_encoding(header_of(scope, b"accept-encoding"), _ENCODINGS))
         page, body = await self._catalog.page(view.entry, page_format, view.listing, encoding)
-        note(request.scope, cache=view.outcome)
-        return _page_response(request, page, body, encoding, content_type, _freshness_headers(view))
+        note(scope, cache=view.outcome)
+        seconds = int(view.fresh_for)
+        answer = _answer(page, body, encoding, content_type, _freshness_headers(view), seconds)
+        if seconds > 0 and view.listing == "all" and view.entry.pages.get((page_format, "all")) is page:
+            remember(view.entry, asked, answer)
+        return answer.to(scope)
 
     async def project_without_slash(self, request: Request) -> Response:
         """The one redirect, to the normalised name with its slash."""
@@ -353,22 +367,14 @@ def _freshness_headers(view: View) -> list[tuple[bytes, bytes]]:
     return headers
 
 
-def _page_response(
-    request: Request,
-    page: Page,
-    body: bytes,
-    encoding: Encoding,
-    content_type: str,
-    headers: list[tuple[bytes, bytes]],
-) -> Response:
-    etag = page.etag(encoding)
-    headers += [(b"etag", etag.encode("ascii")), (b"vary", b"Accept, Accept-Encoding")]
-    if is_not_modified(request.scope, etag):
-        return BytesResponse(b"", headers, status=304)
-    headers.append((b"content-type", content_type.encode("ascii")))
+def _answer(
+    page: Page, body: bytes, encoding: Encoding, content_type: str, headers: RawHeaders, seconds: int = 0
+) -> Answer:
+    content = [(b"content-type", content_type.encode("ascii"))]
     if encoding != "identity":
-        headers.append((b"content-encoding", encoding.encode("ascii")))
-    return BytesResponse(body, headers)
+        content.append((b"content-encoding", encoding.encode("ascii")))
+    shared = [*headers, (b"vary", b"Accept, Accept-Encoding")]
+    return Answer.make(body, shared, content, page.etag(encoding), seconds)
 
 
 def _moved(request: Request, target: str) -> Response:
