@@ -101,6 +101,8 @@ class Cycle:
         framing = b"" if status in BODILESS else b"content-length: %d\r\n" % length
         head = self._head(status, lines + framing)
         if body and self.scope["method"] != "HEAD":
+            # Bytes are shared by all whom they are sent to; a bytearray was read for this answer alone.
+            self._connection.gather_writes(gather=isinstance(body, bytes))
             self._transport.writelines((head, body))  # one system call; two writes would be two
         else:
             self._transport.write(head)
@@ -194,6 +196,7 @@ class Cycle:
                 self.keep_alive = False  # HTTP/1.0 knows no chunks: the end of the connection is the end
         if self.more_body:
             self.keep_alive = False
+        self._connection.gather_writes(gather=False)
         self._transport.write(self._head(status, lines))
 
     def _head(self, status: int, lines: bytes) -> bytes:
