@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from starlette.responses import Response
-
 from creamery.http import BytesResponse, RawHeaders, is_not_modified
 from creamery.index.catalog import Entry
 
@@ -40,7 +38,7 @@ class Answer:
         whole = BytesResponse(body, [*shared, *content])
         return cls(etag, seconds, whole, BytesResponse(b"", shared, status=304))
 
-    def to(self, scope: object) -> Response:
+    def to(self, scope: object) -> BytesResponse:
         """What this client needs of it."""
         return self.not_modified if is_not_modified(scope, self.etag) else self.whole  # type: ignore[arg-type]
 
