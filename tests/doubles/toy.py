@@ -87,6 +87,10 @@ class Toy:
     async def echo(self, request: Request) -> Response:
         return BytesResponse(await request.body(), [])
 
+    async def headers(self, request: Request) -> Response:
+        await request.body()
+        return BytesResponse(repr(request.scope["headers"]).encode(), [])
+
     async def ignore(self, _: Request) -> Response:
         return BytesResponse(b"I do not listen", [])
 
@@ -118,6 +122,7 @@ def routes(folder: Path) -> list[Route]:
         Route(("GET",), "/blob/{name}", toy.blob, anyone),
         Route(("GET",), "/follow/{name}", toy.follow, anyone),
         Route(("POST", "PUT"), "/echo", toy.echo, anyone),
+        Route(("POST",), "/headers", toy.headers, anyone),
         Route(("POST",), "/ignore", toy.ignore, anyone),
         Route(("GET",), "/name/{name}", toy.name, anyone),
         Route(("GET",), "/stream", toy.stream, anyone),

@@ -84,6 +84,11 @@ def _network(name: str) -> IPv4Network | IPv6Network:
         raise ValueError(f"trusted_proxies: {name!r} is no network; write 10.0.0.0/8, 127.0.0.1 or unix") from error
 
 
+def is_host(header: bytes) -> bool:
+    """Is it a name or an address, perhaps with a port?"""
+    return _HOST.fullmatch(header.decode("latin-1")) is not None
+
+
 def client_address(scope: Mapping[str, Any]) -> str:
     """The address of who asks; takes a Starlette request as well as its scope. It never grants a right."""
     return _proxies(scope).client(scope)

@@ -20,7 +20,17 @@ from creamery.clock import SECOND, Clock
 from creamery.database import DatabaseUnavailable, DiskFull, WritesBusy
 from creamery.http.addresses import Proxies
 from creamery.http.conditionals import header_of
-from creamery.http.exchange import AT_ONCE, KEY, ClientGone, Exchange, Surroundings, TransferBroken, joined, note
+from creamery.http.exchange import (
+    AT_ONCE,
+    KEY,
+    REFUSAL,
+    ClientGone,
+    Exchange,
+    Surroundings,
+    TransferBroken,
+    joined,
+    note,
+)
 from creamery.http.problems import Problem, printable, render_problem
 from creamery.http.request_log import AccessLog
 from creamery.http.traffic import Traffic
@@ -81,7 +91,9 @@ class Application:
         exchange = Exchange(self._id(headers), headers, send, scope.get(AT_ONCE), self._hub)
         scope[KEY] = exchange
         try:
-            if self._via and self._via in headers.get(b"via", b""):
+            if REFUSAL in scope:
+                await self._answer_error(scope[REFUSAL], exchange, scope, receive)
+            elif self._via and self._via in headers.get(b"via", b""):
                 await self._answer_error(_loop(self._via), exchange, scope, receive)
             else:
                 await self._router(scope, receive, exchange.send)
@@ -147,6 +159,8 @@ class Application:
             "agent": exchange.headers.get(b"user-agent", b"")[:MAX_LOGGED].decode("latin-1"),
             "door": exchange.door,
         }
+        if REFUSAL in scope:
+            fields["refused"] = scope[REFUSAL].detail
         if exchange.fields:
             fields |= exchange.fields
         self._log.add(self._clock.now(), fields)

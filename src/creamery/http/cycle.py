@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.types import ASGIApp, Message, Scope
 
-from creamery.http.exchange import AT_ONCE, CLOSE, ClientGone, TransferBroken, header_lines
+from creamery.http.exchange import AT_ONCE, CLOSE, REFUSAL, ClientGone, TransferBroken, header_lines
 from creamery.http.problems import Problem
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ class Cycle:
         "_connection",
         "_expects_100",
         "_is_chunked",
-        "_is_silent",
         "_length",
         "_news",
         "_transport",
@@ -62,7 +61,6 @@ class Cycle:
         self._news: asyncio.Event | None = None  # made when somebody waits: most requests have no body
         self._length: int | None = None
         self._is_chunked = False
-        self._is_silent = False
         self.scope = scope
         self.keep_alive = keep_alive
         self.body = bytearray()
@@ -141,16 +139,15 @@ class Cycle:
         """Wait for a part of the request's body.
 
         Raises:
-            Problem: 408, the client keeps silent.
+            Problem: 408, the client keeps silent; 400, what it sends is no body.
         """
         if self._expects_100 and not self.response_started and not self._transport.is_closing():
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._expects_100 = False
-        if not self.body and self.more_body and not self._is_over():
+        if not self.body and self.more_body and not self._is_over() and REFUSAL not in self.scope:
             await self._wait_for_body()
-        if self._is_silent:
-            seconds = self._connection.wire.limits.body_silent_seconds
-            raise Problem(408, "Request timeout", f"Nothing of the request's body came for {seconds:g} s.")
+        if REFUSAL in self.scope:
+            raise self.scope[REFUSAL]
         if self._is_over():
             return {"type": "http.disconnect"}
         body, self.body = bytes(self.body), bytearray()
@@ -161,10 +158,15 @@ class Cycle:
         if self._news is not None:
             self._news.set()
 
+    def refuse(self, problem: Problem) -> None:
+        """The body is wrong: this is the answer, unless another one is on its way."""
+        self.scope[REFUSAL] = problem
+        self.wake()
+
     def give_body_up(self) -> None:
         """The client has been silent for too long."""
-        self._is_silent = True
-        self.wake()
+        seconds = self._connection.wire.limits.body_silent_seconds
+        self.refuse(Problem(408, "Request timeout", f"Nothing of the request's body came for {seconds:g} s."))
 
     def _is_over(self) -> bool:
         return self.disconnected or self.response_complete

@@ -14,6 +14,8 @@ from creamery.threads import Pools
 
 KEY = "creamery"
 AT_ONCE = "creamery.at_once"
+REFUSAL = "creamery.refusal"
+"""Where the protocol leaves the Problem that answers a request which it could not read."""
 
 CLOSE = (b"connection", b"close")
 """What an application says to end a connection; it is written where the connection is."""

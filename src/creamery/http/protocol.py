@@ -17,15 +17,17 @@ from typing import Any, cast
 from urllib.parse import unquote
 
 import httptools
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 from uvicorn.config import Config
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from creamery.clock import SECOND, Clock
-from creamery.http.cycle import Cycle, status_line
-from creamery.http.problems import Problem, render_problem
+from creamery.http.addresses import is_host
+from creamery.http.cycle import Cycle
+from creamery.http.exchange import REFUSAL
+from creamery.http.problems import Problem
 from creamery.limits import MIB, Limits
 from creamery.telemetry import log
 
@@ -95,6 +97,8 @@ class BoundedProtocol(HttpToolsProtocol):
         loop: asyncio.AbstractEventLoop | None,
     ) -> None:
         super().__init__(config, server_state, app_state, loop)
+        self.url = b""
+        self.headers = []
         self.wire = wire
         self.running: Cycle | None = None  # the request being answered; `cycle` is the one that came last
         self._limit = wire.limits.header_bytes
@@ -103,6 +107,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._heads = 0
         self._has_begun = False  # the head's first line has
         self._may_hide_head = False  # from now on heads are counted as they are parsed: one may begin behind a body
+        self._hosts: list[bytes] | None = None  # the Host lines that were found good
         self._since = 0.0  # connected; head begun; answer ended; body awaited, or its last piece
         self._ends = False  # nothing that still arrives counts
         self._gathers = False
@@ -243,7 +248,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._has_begun = True
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name.lower(), value))
+        if self._in_head:  # what follows a body in chunks is nobody's header (RFC 9110 section 6.5.1)
+            self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         if self._ends:
@@ -256,9 +262,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._may_hide_head and self._counted(method) > self._limit:
             self._refuse_head()
             return
-        hosts = [name for name, _ in self.headers].count(b"host")
-        if hosts != 1 and (version == "1.1" or hosts):  # RFC 9112 section 3.2
-            self._refuse(400, "Bad request", "A request names its host exactly once.")
+        hosts = [value for name, value in self.headers if name == b"host"]
+        if hosts != self._hosts and not self._is_a_host(hosts, version):
             return
         target = _target(self.url)
         if target is None or version not in {"1.0", "1.1"}:
@@ -266,20 +271,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         raw_path, query = target
         path = raw_path.decode("ascii")
-        scope = {
-            "type": "http",
-            "asgi": ASGI,
-            "http_version": version,
-            "method": method.decode("ascii"),
-            "server": self.server,
-            "client": self.client,
-            "scheme": self.scheme,
-            "root_path": "",
-            "path": unquote(path) if "%" in path else path,
-            "raw_path": raw_path,
-            "query_string": query,
-            "headers": self.headers,
-        }
+        scope = self._scope(unquote(path) if "%" in path else path, raw_path, query)
         self._begin_cycle(scope, keep_alive=version == "1.1" and self.parser.should_keep_alive())
 
     def on_body(self, body: bytes) -> None:
@@ -311,7 +303,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     # -- within --------------------------------------------------------------------------------------------------
 
-    def _begin_cycle(self, scope: dict[str, Any], *, keep_alive: bool) -> None:
+    def _begin_cycle(self, scope: Scope, *, keep_alive: bool) -> None:
         before = self._unanswered()
         expects_100 = scope["method"] not in {"GET", "HEAD"} and _expects_100(self.headers)
         cycle = Cycle(self, scope, keep_alive=keep_alive, expects_100=expects_100)
@@ -331,6 +323,17 @@ class BoundedProtocol(HttpToolsProtocol):
         task = self.loop.create_task(cycle.run(app))
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
+
+    def _is_a_host(self, hosts: list[bytes], version: str) -> bool:
+        """RFC 9112 section 3.2; what was found good is not looked at again on this connection."""
+        if len(hosts) != 1 and (version == "1.1" or hosts):
+            self._refuse(400, "Bad request", "A request names its host exactly once.")
+        elif hosts and hosts[0] and not is_host(hosts[0]):
+            self._refuse(400, "Bad request", "The request's Host header is no host.")
+        else:
+            self._hosts = hosts if version == "1.1" else None
+            return True
+        return False
 
     def _counted(self, method: bytes) -> int:
         """The bytes of the head that has just been read; spaces around values are not in it any more."""
@@ -368,33 +371,42 @@ class BoundedProtocol(HttpToolsProtocol):
         )
 
     def _refuse(self, status: int, title: str, detail: str, headers: dict[str, str] | None = None) -> None:
-        """Answer what is no request, or none that can be served, and end the connection."""
+        """Let the application answer what is no request, or none that can be served, and end the connection."""
         self._ends = True
-        log.info("http.refused", status=status, client=self._peer(), reason=detail)
+        problem = Problem(status, title, detail, headers=headers)
         asked = self._unanswered()
-        if asked is not None:
-            if self.pipeline or not asked.more_body:
-                # What came before is answered first; this one learns of its error by the connection's end.
-                asked.keep_alive = False
-                return
+        if asked is None or not asked.more_body:  # what came before is answered first
+            self._begin_cycle(self._scope(refusal=problem), keep_alive=False)
+        elif asked.response_started:
             asked.disconnected = True
             asked.wake()
-            if asked.response_started:
-                self.cut()
-                return
-        response = render_problem(Problem(status, title, detail, headers=headers), None)
-        self.transport.write(
-            b"".join(
-                [
-                    status_line(status),
-                    self.wire.date(),
-                    *(b"%s: %s\r\n" % header for header in response.raw_headers),
-                    b"connection: close\r\n\r\n",
-                    bytes(response.body),
-                ]
-            )
-        )
-        self.linger()
+            self.cut()
+        else:
+            asked.refuse(problem)
+
+    def _scope(
+        self, path: str = "", raw_path: bytes = b"", query: bytes = b"", refusal: Problem | None = None
+    ) -> Scope:
+        """What is known of the request; of one that is refused that may be its method alone, or nothing."""
+        known = refusal is None or self.url
+        scope = {
+            "type": "http",
+            "asgi": ASGI,
+            "http_version": self.parser.get_http_version() if known else "1.1",
+            "method": self.parser.get_method().decode("ascii") if known else "",
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "root_path": "",
+            "path": path,
+            "raw_path": raw_path,
+            "query_string": query,
+            "headers": self.headers,
+        }
+        if refusal is not None:
+            scope[REFUSAL] = refusal
+            scope["raw_path"] = self.url.partition(b"?")[0] if self.url.startswith(b"/") else b""
+        return scope
 
     def _peer(self) -> str:
         return self.client[0] if self.client else "unix"
