@@ -194,7 +194,9 @@ def test_a_database_that_cannot_be_read_ends_with_2(data: Path) -> None:
 
 def test_a_database_of_another_form_ends_with_2(data: Path) -> None:
     (data / "creamery.sqlite3").unlink()
-    Database(f"sqlite:///{data}/creamery.sqlite3", Limits()).check()
+    empty = Database(f"sqlite:///{data}/creamery.sqlite3", Limits())
+    empty.check()
+    empty.close()
 
     done = fsck(data)
 
