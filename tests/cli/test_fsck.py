@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from creamery import hub
-from creamery.cli.fsck import command
+from creamery.cli import main
 from creamery.clock import SystemClock
 from creamery.contract import Digest, digest_of
 from creamery.database import Database
@@ -57,7 +57,7 @@ def with_cellar(data: Path, act: Callable[[Cellar], Any]) -> None:
 
 def fsck(data: Path, *arguments: str) -> Result:
     environment = {"CREAMERY_DATABASE_URL": "", "DATABASE_URL": ""}
-    return CliRunner().invoke(command, ["--data", str(data), *arguments], env=environment)
+    return CliRunner().invoke(main, ["fsck", "--data", str(data), *arguments], env=environment)
 
 
 def blob_file(data: Path, body: bytes) -> Path:

@@ -146,6 +146,9 @@ class HangUp(Exception):
     """Raised by what answers: close the connection, what was sent is sent."""
 
 
+TURNS = 5  # of the loop, until whoever was just accepted is known too, and what was cut has closed its socket
+
+
 class Loopback:
     """A server in a thread. `start` after `stop` listens on the same ports again.
 
@@ -229,7 +232,9 @@ class Loopback:
         await self._stop.wait()
         for server in servers:
             server.close()
-        self._cut()
+        for _ in range(TURNS):
+            self._cut()
+            await asyncio.sleep(0)
 
     async def _connection(self, place: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
