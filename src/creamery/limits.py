@@ -62,7 +62,10 @@ class Limits(BaseModel):
     sweep_grace_seconds: PositiveFloat = Field(86_400.0, description="Age at which unreferenced bytes are deleted.")
     evict_grace_seconds: PositiveFloat = Field(60.0, description="Time between evicting a file and deleting it.")
     sweep_share: float = Field(
-        0.5, gt=0, le=1, description="A sweep that would delete more than this share of all blobs stops and says so."
+        0.5,
+        gt=0,
+        le=1,
+        description="A sweep or eviction by age that would take more than this share of all blobs stops and says so.",
     )
     sweep_blobs: PositiveInt = Field(10_000, description="Blobs that one sweep or eviction takes at most.")
     part_seconds: PositiveFloat = Field(3_600.0, description="Age at which a part file that nobody writes is deleted.")

@@ -209,6 +209,32 @@ def test_a_clock_behind_the_last_sweep_stops_one_sweep_of_a_new_process(
     assert later.skipped is None
 
 
+def test_an_eviction_between_does_not_hide_a_jump_from_the_sweep(cellar: Cellar, clock: HandClock) -> None:
+    cellar.blobs.sweep()
+    clock.jump(3_600)
+
+    cellar.blobs.evict()
+
+    assert cellar.blobs.sweep().skipped == "the clock has jumped"
+
+
+def test_what_a_clock_of_the_future_wrote_goes_all_the_same(cellar: Cellar, clock: HandClock) -> None:
+    clock.jump(400 * DAY)
+    digest = cellar.put(b"garbage", "garbage")
+    cellar.take_away("garbage")
+    cellar.blobs.sweep()
+    clock.jump(-400 * DAY)
+    cellar.blobs.sweep()
+
+    states = []
+    for _ in range(3):
+        cellar.blobs.sweep()
+        states.append(cellar.states().get(digest))
+        clock.advance(DAY)
+
+    assert states == ["ok", "deleting", None]
+
+
 def test_without_holders_nothing_is_garbage(cellar: Cellar) -> None:
     digest = garbage(cellar)
     cellar.blobs.hold([])
@@ -298,6 +324,30 @@ def test_the_least_recently_used_go_first(open_cellar: Callable[..., Cellar], da
     assert gone == {digests[1], digests[2]}
     assert (evicted.blobs, evicted.bytes) == (2, 2_000)
     assert cellar.states()[kept] == "ok"
+
+
+def test_in_the_round_that_finds_the_clock_set_nothing_is_evicted(
+    open_cellar: Callable[..., Cellar], database_url: str, clock: HandClock
+) -> None:
+    cellar = open_cellar(database_url, cache=Cache(max_bytes=1_000, max_age=DAY))
+    fill(cellar, 3)
+    clock.jump(2 * DAY)
+
+    jumped, later = cellar.blobs.evict(), cellar.blobs.evict()
+
+    assert (jumped.blobs, later.blobs) == (0, 3)
+
+
+def test_a_clock_that_was_set_while_the_hub_was_down_does_not_empty_the_cache(
+    open_cellar: Callable[..., Cellar], database_url: str, clock: HandClock
+) -> None:
+    fill(open_cellar(database_url), 21)
+    clock.jump(400 * DAY)
+    cellar = open_cellar(database_url, cache=Cache(max_age=DAY))
+    allowing = open_cellar(database_url, cache=Cache(max_age=DAY), sweep_share=1)
+
+    assert cellar.blobs.evict().blobs == 0
+    assert allowing.blobs.evict().blobs == 21
 
 
 def test_evicted_bytes_go_after_the_short_grace(

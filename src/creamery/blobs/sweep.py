@@ -83,6 +83,20 @@ class Cut:
     before: Micros
 
 
+class _Watch:
+    """Notices that the wall clock was set, from one look to the next."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._seen = (clock.now(), clock.monotonic())
+
+    def has_jumped(self) -> bool:
+        """Since the last look, by more than the monotonic clock says."""
+        (wall, monotonic), self._seen = self._seen, (self._clock.now(), self._clock.monotonic())
+        drift = (self._seen[0] - wall) / SECOND - (self._seen[1] - monotonic)
+        return abs(drift) > JUMP_SECONDS
+
+
 class Sweeper:
     """Sweeps and evicts, in any thread; several processes may do so at once."""
 
@@ -108,7 +122,10 @@ class Sweeper:
         self._limits = limits
         self._cache = cache
         self._clock = clock
-        self._looked = (clock.now(), clock.monotonic())
+        self._sweep_watch, self._evict_watch = (
+            _Watch(clock),
+            _Watch(clock),
+        )  # each sees every jump since its own last look
         self._slice = int(clock.now() // SECOND) % SLICES
         self._swept = telemetry.counter("blobs_swept", "Blobs and orphans that were deleted.")
         self._evicted = telemetry.counter("blobs_evicted", "Blobs that were evicted.")
@@ -129,8 +146,7 @@ class Sweeper:
         now = self._clock.now()
         wrong = self._what_is_wrong(holders, now)
         if wrong is not None:
-            self._refused.inc()
-            log.error("blobs.sweep_skipped", reason=wrong)
+            self._skip(wrong)
             return Swept(skipped=wrong)
         if dry_run:
             return Swept(
@@ -139,6 +155,7 @@ class Sweeper:
                 orphans=sum(1 for _ in self._orphans(now, slices)),
                 parts=sum(1 for _ in self._stale_parts(now)),
             )
+        self._write(tables.forget_the_future, now, self._after(now, self._limits.sweep_grace_seconds))
         done = Swept(
             deleted=self.delete_due(holders),
             marked=self._mark(holders, now),
@@ -152,7 +169,9 @@ class Sweeper:
     def evict(self, holders: Sequence[Holder], *, dry_run: bool = False) -> Evicted:
         """Bring cached blobs below `cache.max_bytes` and `cache.max_age`, and the disk above its reserve.
 
-        The least recently used go first; never one that a kept reference holds, never one that is leased.
+        The least recently used go first; never one that a kept reference holds, never one that is leased. In the
+        round that finds the clock set nothing goes; and where more than `limits.sweep_share` would go by age, none
+        goes by age: after a jump of the clock while the hub was down, every file looks old.
 
         Raises:
             DatabaseUnavailable: a holder's question failed.
@@ -160,6 +179,9 @@ class Sweeper:
         if not holders:
             return Evicted()
         self._uses.flush()
+        if self._evict_watch.has_jumped():
+            self._skip("the clock has jumped")
+            return Evicted()
         self.delete_due(holders)
         cut = self._cut(holders)
         evicted = Evicted()
@@ -198,7 +220,7 @@ class Sweeper:
             return "the clock has jumped"
         garbage = self._read(tables.count, self._garbage(holders, now))
         total = self._read(tables.count)
-        if garbage > BREAKER_BLOBS and garbage > total * self._limits.sweep_share:
+        if self._share_is_too_large(garbage, total):
             return (
                 f"{garbage} of {total} blobs would go, more than limits.sweep_share allows; if that is right, raise it"
                 " for one sweep"
@@ -206,15 +228,20 @@ class Sweeper:
         return None
 
     def _has_clock_jumped(self, now: Micros) -> bool:
-        """Since this process looked last, by more than the monotonic clock says; or back behind the last sweep."""
-        wall, monotonic = self._looked
-        self._looked = (now, self._clock.monotonic())
-        drift = (now - wall) / SECOND - (self._looked[1] - monotonic)
+        """In this process, or back behind the last sweep of any."""
         swept = self._read(tables.swept)
-        if swept is not None and now < swept:
+        is_behind = swept is not None and now < swept
+        if is_behind:
             self._write(tables.set_swept, now)
-            return True
-        return abs(drift) > JUMP_SECONDS
+        return self._sweep_watch.has_jumped() or is_behind
+
+    def _skip(self, reason: str) -> None:
+        self._refused.inc()
+        log.error("blobs.sweep_skipped", reason=reason)
+
+    def _share_is_too_large(self, going: int, total: int) -> bool:
+        """The circuit breaker: so many at once are more likely to be a mistake than to be right."""
+        return going > BREAKER_BLOBS and going > total * self._limits.sweep_share
 
     # Garbage
 
@@ -291,7 +318,7 @@ class Sweeper:
     def _cut(self, holders: Sequence[Holder]) -> Cut:
         """What must go. The sum over all blobs is asked first: it is cheap and nearly always small enough."""
         now = self._clock.now()
-        before = Micros(now - int(self._cache.max_age * SECOND)) if self._cache.max_age else Micros(0)
+        before = self._too_old_before(holders, now) if self._cache.max_age else Micros(0)
         over = 0
         if self._read(tables.total_bytes) > self._cache.max_bytes:
             over = self._read(tables.total_bytes, self._evictable(holders)) - self._cache.max_bytes
@@ -299,6 +326,18 @@ class Sweeper:
         if lacking > 0:
             lacking -= self._read(tables.total_bytes, tables.blob.c.state == tables.DELETING)
         return Cut(max(over, lacking, 0), before)
+
+    def _too_old_before(self, holders: Sequence[Holder], now: Micros) -> Micros:
+        before = Micros(now - int(self._cache.max_age * SECOND))
+        old = self._read(tables.count, self._evictable(holders) & (tables.blob.c.used < before))
+        total = self._read(tables.count)
+        if not self._share_is_too_large(old, total):
+            return before
+        self._skip(
+            f"{old} of {total} blobs are older than cache.max_age, more than limits.sweep_share allows to go; if that"
+            " is right, raise it once"
+        )
+        return Micros(0)
 
     def _evictable(self, holders: Sequence[Holder]) -> ColumnElement[bool]:
         digest = tables.blob.c.digest

@@ -297,6 +297,13 @@ def set_swept(connection: Connection, now: Micros) -> None:
     connection.execute(update(store).where(store.c.id == 1).values(swept=now))
 
 
+def forget_the_future(connection: Connection, now: Micros, latest_due: Micros) -> None:
+    """Moments that a clock wrote which has been set back since: with them a blob would stay for as long again."""
+    connection.execute(update(blob).where(blob.c.used > now).values(used=now))
+    connection.execute(update(blob).where(blob.c.changed > now).values(changed=now))
+    connection.execute(update(blob).where(blob.c.due > latest_due).values(due=latest_due))
+
+
 # Audit
 
 
