@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
@@ -419,56 +418,3 @@ def test_a_file_that_an_unclean_stop_damaged_completes_nowhere_and_comes_anew(
         assert first in {b"", made.content}
         assert again == made.content
         assert len(list((tmp_path / "quarantine").iterdir())) == 1
-
-
-def test_warm_pages_and_cached_files_cost_no_statement_and_no_render(upstream: Upstream, tmp_path: Path) -> None:
-    # Uses are flushed by a thread of their own, a commit now and then; here they wait.
-    limits = {"uses_seconds": 1e6}
-    with RunningHub(tmp_path, index={"upstreams": [upstream.url], "max_age": 60}, limits=limits) as hub:
-        filename = hub.files("demo")[0]
-        hub.download("demo", filename)
-        for _ in range(2):
-            hub.page("demo")
-            hub.get(f"/i/demo/{filename}")
-        renders = hub.metric("index_renders_total", format="json")
-
-        def read_warm() -> tuple[list[str], float]:
-            """The statements of a hundred requests, and how many commits of jobs fell between them."""
-            commits = hub.metric("commits_total")
-            with hub.statements() as statements:
-                for _ in range(50):
-                    hub.page("demo")
-                    assert hub.get(f"/i/demo/{filename}").status_code == 200
-            return statements, hub.metric("commits_total") - commits
-
-        statements, _ = next(read for read in iter(read_warm, None) if read[1] == 0)
-
-        assert statements == []
-        assert hub.metric("index_renders_total", format="json") == renders
-
-
-def test_a_change_costs_one_render_however_many_ask(hub: RunningHub, upstream: Upstream) -> None:
-    hub.page("demo")
-    renders = hub.metric("index_renders_total", format="json")
-    upstream.add("demo", "1.2")
-    upstream.latency = 0.1
-
-    barrier = threading.Barrier(10)
-
-    def ask(_: int) -> None:
-        barrier.wait()
-        hub.page("demo")
-
-    with ThreadPoolExecutor(10) as clients:
-        list(clients.map(ask, range(10)))
-
-    assert hub.metric("index_renders_total", format="json") == renders + 1
-
-
-def test_a_miss_costs_one_upstream_request(hub: RunningHub, upstream: Upstream) -> None:
-    filename = hub.files("demo")[0]
-    upstream.forget()
-
-    hub.download("demo", filename)
-
-    assert upstream.count() == 1
