@@ -12,7 +12,7 @@ GIB = 1024 * MIB
 class Limits(BaseModel):
     """How much of anything, and how long for anything."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     header_bytes: PositiveInt = Field(32_000, description="Bytes of a request's line and headers together.")
     header_seconds: PositiveFloat = Field(10.0, description="Time in which a request's headers must have arrived.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import configparser
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -26,7 +27,15 @@ from pydantic_settings import (
 
 from creamery.limits import GIB, Limits
 
+NO_SUCH_SETTING = "there is no such setting; docs/reference/settings.md lists them all"
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "::1", "0.0.0.0", "::"})  # noqa: S104 - names to compare with
+
+
+PREFIX = "CREAMERY_"
+ENVIRONMENT_OF_OTHERS = re.compile(
+    r"CREAMERY_(?:TEST_.*"  # what the tests are told
+    r"|(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_\w+)?))"  # Kubernetes, for services of such a name
+)
 
 
 class SettingsError(ValueError):
@@ -44,7 +53,7 @@ Texts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Listen(_Section):
@@ -133,7 +142,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         frozen=True,
         extra="forbid",
-        env_prefix="CREAMERY_",
+        env_prefix=PREFIX,
         env_nested_delimiter="_",
         env_nested_max_split=1,
         env_ignore_empty=True,
@@ -155,6 +164,15 @@ class Settings(BaseSettings):
     egress: Egress = Field(default_factory=Egress)
     log: Log = Field(default_factory=Log)
     limits: Limits = Field(default_factory=Limits)
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_an_address(cls, url: str | None) -> str | None:
+        if url is not None:
+            parts = urlsplit(url)
+            if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+                raise ValueError("begins with http:// or https://, names a host, and has no query")
+        return url
 
     @classmethod
     def settings_customise_sources(
@@ -199,13 +217,16 @@ def load_settings(config: Path | None = None, **flags: Any) -> Settings:
     """Read the settings; `flags` are a command's own, by section (`listen={"port": 1}`), and win.
 
     Raises:
-        SettingsError: naming each wrong setting in the spelling of creamery.toml.
+        SettingsError: naming each wrong setting in the spelling of creamery.toml, an unknown one as it was given.
     """
     given: dict[str, Any] = {key: value for key, value in flags.items() if value is not None and value != {}}
     if config is not None:
-        if not config.is_file():
-            raise SettingsError(f"--config {config}: there is no such file")
         given["config"] = config
+    named = _named_config(given)
+    if named is not None and not named.is_file():
+        raise SettingsError(f"{'--config ' if config else 'CREAMERY_CONFIG='}{named}: there is no such file")
+    if unknown := _unknown_in_environment():
+        raise SettingsError("\n".join(f"{name}: {NO_SUCH_SETTING}" for name in unknown))
     try:
         return Settings(**given)
     except ValidationError as error:
@@ -226,23 +247,40 @@ def database_driver_url(url: str) -> str:
     return drivers.get(scheme, scheme) + separator + rest
 
 
+_PASSWORD = re.compile(r"//\S*@")  # with the user's name, and whatever else stands before the host
+
+
 def _explain(error: ValidationError) -> list[str]:
     lines = []
     for problem in error.errors():
         name = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
-            lines.append(f"{name}: there is no such setting; docs/reference/settings.md lists them all")
+            lines.append(f"{name}: {NO_SUCH_SETTING}")
         else:
-            lines.append(f"{name} = {problem['input']!r}: {problem['msg'].removeprefix('Value error, ')}")
+            given = _PASSWORD.sub("//***@", repr(problem["input"]))
+            lines.append(f"{name} = {given}: {problem['msg'].removeprefix('Value error, ')}")
     return lines
 
 
-def _config_path(given: dict[str, Any]) -> Path | None:
+def _unknown_in_environment() -> list[str]:
+    """A misspelt name would otherwise leave the default in force without a word."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    for name, field in Settings.model_fields.items():
+        section = field.annotation
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            known |= {f"{PREFIX}{name}_{inner}".upper() for inner in section.model_fields}
+    named = (name for name in os.environ if name.upper().startswith(PREFIX))
+    return sorted(name for name in named if name.upper() not in known and not ENVIRONMENT_OF_OTHERS.fullmatch(name))
+
+
+def _named_config(given: dict[str, Any]) -> Path | None:
     path = given.get("config") or os.environ.get("CREAMERY_CONFIG")
-    if path:
-        return Path(path)
+    return Path(path) if path else None
+
+
+def _config_path(given: dict[str, Any]) -> Path | None:
     here = Path("creamery.toml")
-    return here if here.is_file() else None
+    return _named_config(given) or (here if here.is_file() else None)
 
 
 class _OldNames(PydanticBaseSettingsSource):

@@ -85,3 +85,66 @@ def test_a_setting_that_does_not_exist_is_refused_by_its_name(tmp_path: Path) ->
 
     with pytest.raises(SettingsError, match=r"^index\.maxage: there is no such setting"):
         load_settings(config)
+
+
+@pytest.mark.usefixtures("bare_environment")
+@pytest.mark.parametrize("name", ["CREAMERY_DATABSE_URL", "CREAMERY_INDEX_MAXAGE", "creamery_nope", "CREAMERY_LISTEN_"])
+def test_a_variable_that_sets_nothing_is_refused_by_its_name(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "1")
+
+    with pytest.raises(SettingsError, match=f"^{name}: there is no such setting"):
+        load_settings()
+
+
+@pytest.mark.usefixtures("bare_environment")
+@pytest.mark.parametrize(
+    "name",
+    ["CREAMERY_SERVICE_HOST", "CREAMERY_PORT", "CREAMERY_PORT_8000_TCP_ADDR", "CREAMERY_HUB_SERVICE_PORT_HTTP"],
+)
+def test_what_kubernetes_says_of_a_service_of_our_name_is_none_of_ours(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "tcp://10.0.0.1:8000")
+
+    assert load_settings().listen.port == 8000
+
+
+@pytest.mark.usefixtures("bare_environment")
+def test_a_settings_file_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    missing = tmp_path / "missing.toml"
+    with pytest.raises(SettingsError, match=rf"^--config {missing}: there is no such file"):
+        load_settings(missing)
+
+    monkeypatch.setenv("CREAMERY_CONFIG", str(missing))
+    with pytest.raises(SettingsError, match=rf"^CREAMERY_CONFIG={missing}: there is no such file"):
+        load_settings()
+
+
+@pytest.mark.usefixtures("bare_environment")
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("public_url", "nonsense"),
+        ("public_url", "https://hub.example/?a=b"),
+        ("limits.header_seconds", "inf"),
+        ("index.max_age", "nan"),
+        ("cache.max_age", "-1"),
+        ("listen.port", "65536"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(reference.environment_name(name), value)
+
+    with pytest.raises(SettingsError, match=f"^{name} = "):
+        load_settings()
+
+
+@pytest.mark.usefixtures("bare_environment")
+@pytest.mark.parametrize("url", ["http://u:p@ss@/simple", "ftp://u:p@ss@hub/"])
+def test_no_password_is_shown_of_a_wrong_address(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("CREAMERY_INDEX_UPSTREAMS", f"http://ok/simple, {url}")
+
+    with pytest.raises(SettingsError, match=r"^index\.upstreams\.1\.url = ") as caught:
+        load_settings()
+
+    assert "u:p" not in str(caught.value)

@@ -102,3 +102,13 @@ def test_a_disk_without_room_does_not_hinder_reading(tmp_path: Path) -> None:
     checks = {check["name"]: check for check in answer.json()["checks"]}
     assert answer.status_code == 200
     assert not checks["disk"]["ok"]
+
+
+def test_every_metric_that_the_docs_name_is_there(hub: RunningHub) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "operation.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(creamery_\w+)`", page))
+
+    exposed = set(re.findall(r"^# TYPE (\w+) ", hub.get("/metrics").text, re.MULTILINE))
+
+    assert len(named) > 10
+    assert named <= exposed | {name + "_total" for name in exposed}
