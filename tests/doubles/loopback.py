@@ -250,8 +250,10 @@ class Loopback:
         except (HangUp, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass  # the client has gone, or is to be left alone
         finally:
-            self._writers.discard(writer)
             writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()  # what the client does not read any more is cut when the server stops
+            self._writers.discard(writer)
 
 
 def _reserve(owner: object, port: int) -> int:

@@ -23,6 +23,7 @@ from creamery.hub import BuiltHub, build
 from creamery.index.tables import index_file
 from creamery.settings import Settings, load_settings
 from tests.databases import create_tables
+from tests.doubles.wired import cut_all
 
 JSON = "application/vnd.pypi.simple.v1+json"
 
@@ -184,4 +185,5 @@ class RunningHub:
         self.base = f"http://127.0.0.1:{port}"
         self._ready.set()
         await serving
+        await cut_all(self._server)
         await self.built.stop(5)

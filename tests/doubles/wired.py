@@ -133,6 +133,14 @@ class Wired:
         self.port = self._server.servers[0].sockets[0].getsockname()[1]
         self._ready.set()
         await serving
+        await cut_all(self._server)
+
+
+async def cut_all(server: uvicorn.Server) -> None:
+    """End what outlived a server's shutdown, as the end of its process would."""
+    for connection in tuple(server.server_state.connections):
+        connection.transport.abort()
+    await asyncio.sleep(0)
 
 
 def read_all(connection: socket.socket, seconds: float = 10.0) -> bytes:

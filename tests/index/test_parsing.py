@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import orjson
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from creamery.contract import ProjectName, check_filename
+from creamery.index import parsing
 from creamery.index.parsing import JSON_TYPE, NotAPage, parse_page
 from creamery.index.project import ListedFile, ProjectPage
 
@@ -176,3 +178,21 @@ def test_any_text_is_a_page_or_refused(text: str) -> None:
         return
 
     assert all(file.url.startswith(("http://", "https://")) for file in page.files)
+
+
+@pytest.mark.parametrize("piece", [b'<a href="', b"<a ", b"<!--", b"<![", b"<?", b"</a ", b"<a x='", b"&", b"x "])
+def test_html_that_has_no_end_is_refused_soon(piece: bytes) -> None:
+    body = b"<a " + piece * (2_000_000 // len(piece))
+    began = time.thread_time()
+
+    with pytest.raises(NotAPage):
+        parse_page(body, "text/html", name=NAME, url=URL, max_files=100)
+
+    assert time.thread_time() - began < 2  # of the processor; a thousand times of that without a bound
+
+
+def test_html_that_takes_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parsing, "_MAX_HTML_SECONDS", 0.0)
+
+    with pytest.raises(NotAPage, match="took more than"):
+        html_page("<p>Links for demo</p>" * 1_000)

@@ -60,6 +60,8 @@ def test_a_page_in_html_stays_at_1_4_and_escapes_what_upstream_says(hub: Running
         (f"{JSON}, application/vnd.pypi.simple.v1+html; q=0.1, text/html; q=0.01", "", JSON),
         (f"{JSON};q=0.1, text/html", "", "text/html; charset=utf-8"),
         ("text/html", f"?format={JSON.replace('+', '%2B')}", JSON),
+        ("text/html", f"?format={JSON}", JSON),
+        ("text/html", f"?a=b&format={JSON}", JSON),
         (JSON, "?format=text/html", "text/html; charset=utf-8"),
     ],
 )

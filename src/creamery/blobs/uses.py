@@ -35,10 +35,13 @@ class Uses:
         self._thread.start()
 
     def close(self) -> None:
-        """Write down what is left, and end."""
+        """Write down what is left, and end; uses of the last seconds are not worth an end that fails."""
         self._ending.set()
         self._thread.join()
-        self.flush()
+        try:
+            self.flush()
+        except (WritesBusy, DiskFull, DatabaseUnavailable) as error:
+            log.warning("blobs.uses_lost", blobs=len(self._uses), error=str(error))
 
     def note(self, digest: Digest) -> None:
         """It was read just now."""

@@ -113,7 +113,7 @@ def read_address(url: str) -> URL:
         if address.scheme not in {"http", "https"} or not _HOST.fullmatch(host) or not address.port:
             raise ForbiddenAddress(url, "", "it is no http or https address of a host")
         return address.with_user(None).with_fragment(None)
-    except ValueError as error:
+    except (ValueError, IndexError) as error:  # IndexError: yarl, on `http://[]@`
         raise ForbiddenAddress(url, "", f"it is no address ({error})") from error
 
 
@@ -127,7 +127,7 @@ def redirected(address: URL, location: str) -> URL:
         raise ForbiddenAddress(str(address), "", f"its redirect is longer than {MAX_URL_LENGTH:,} characters")
     try:
         joined = str(address.join(URL(location, encoded=not _UNSAFE.search(location))))
-    except ValueError as error:
+    except (ValueError, IndexError) as error:
         raise ForbiddenAddress(str(address), "", f"its redirect leads to no address ({error})") from error
     target = read_address(joined)
     if address.scheme == "https" and target.scheme == "http":

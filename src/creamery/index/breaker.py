@@ -2,7 +2,8 @@
 
 A dead upstream must slow nothing: after a failure to reach it nobody waits for it any more; one look at a time, in
 the background, finds out when it is back. An upstream that is slow but alive earns patience instead, or a page would
-stay stale for ever.
+stay stale for ever. One address that fails while its host answers others takes nothing else down: the looks go to
+another address too, and what alone fails is blamed alone.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from creamery.clock import Clock
 from creamery.limits import Limits
 
 REFUSALS = 3
-"""Answers in a row that are no answers (5xx, garbage) before an upstream counts as down."""
+"""Addresses in a row whose answers are no answers (5xx, garbage) before an upstream counts as down."""
+
+BLAMED_SECONDS = 600.0
+MOST_BLAMED = 1_000
 
 FIRST_PAUSE = 0.5
 
@@ -35,7 +39,9 @@ class Breaker:
         self.pause = FIRST_PAUSE
         self._limits = limits
         self._clock = clock
-        self._refusals = 0
+        self._refused: set[str] = set()
+        self._blamed: dict[str, float] = {}
+        self._last_good: str | None = None
         self._patience = limits.upstream_stale_seconds
 
     @property
@@ -48,28 +54,49 @@ class Breaker:
         """Seconds to wait for it where something older can be served."""
         return self._patience
 
-    def unreachable(self, reason: str) -> bool:
-        """It could not be reached, or was silent. True when that is news."""
-        is_news = self.outage is None
-        if is_news:
-            self.outage = Outage(self._clock.monotonic(), reason)
-            self.pause = FIRST_PAUSE
-        return is_news
+    def unreachable(self, url: str, reason: str, *, is_certain: bool = False) -> bool:
+        """It could not be reached, or was silent. True when it counts as down from now on.
 
-    def refused(self, reason: str) -> bool:
+        Args:
+            url: what it was asked for.
+            reason: as anybody may read it.
+            is_certain: it is the host that is away, whatever it was asked for.
+        """
+        is_blamed = not is_certain and self._blamed.get(url, 0.0) > self._clock.monotonic()
+        if self.outage is not None or is_blamed:
+            return False
+        self.outage = Outage(self._clock.monotonic(), reason)
+        self.pause = FIRST_PAUSE
+        return True
+
+    def refused(self, url: str, reason: str) -> bool:
         """It answered, but with nonsense or an error of its own. True when it counts as down from now on."""
-        self._refusals += 1
-        return self._refusals >= REFUSALS and self.unreachable(reason)
+        self._refused.add(url)
+        return len(self._refused) >= REFUSALS and self.unreachable(url, reason)
+
+    def other_than(self, url: str) -> str | None:
+        """An address that answered, to tell a dead host from one that fails at `url` alone."""
+        return self._last_good if self._last_good != url else None
+
+    def blame(self, url: str) -> None:
+        """The host answers, but not there: for a while its failures say nothing of the host."""
+        now = self._clock.monotonic()
+        if len(self._blamed) >= MOST_BLAMED:
+            self._blamed = {each: until for each, until in self._blamed.items() if until > now}
+        if len(self._blamed) < MOST_BLAMED:
+            self._blamed[url] = now + BLAMED_SECONDS
 
     def looked_in_vain(self) -> None:
         """The next look comes later."""
         self.pause = min(self.pause * 2, self._limits.breaker_seconds)
 
-    def answered(self, seconds: float) -> bool:
+    def answered(self, url: str, seconds: float) -> bool:
         """It answered after `seconds`. True when it was taken for dead before."""
         was_open = self.outage is not None
         self.outage = None
-        self._refusals = 0
+        self._last_good = url
+        self._refused.clear()
+        self._blamed.pop(url, None)
         if seconds > self._limits.upstream_stale_seconds / 2:
             self._patience = min(
                 max(self._limits.upstream_stale_seconds, 3 * seconds), self._limits.upstream_silent_seconds

@@ -133,12 +133,12 @@ class Freshness:
         if refresh is None:
             refresh = self._refreshes[name] = _Refresh(asyncio.get_running_loop().create_task(self._refresh(name)))
             refresh.task.add_done_callback(lambda _: self._refreshes.pop(name, None))
+            refresh.task.add_done_callback(_hear)
         if entry is not None:
             patience = 0.0 if refresh.given_up else self._upstreams.patience()
             done, _ = await asyncio.wait({refresh.task}, timeout=patience)
             if not done:
                 refresh.given_up = True
-                refresh.task.add_done_callback(_hear)
                 self._upstreams.silent(name)
                 return self._stale(entry, f"gave no whole answer within {patience:.1f} s")
         try:
@@ -231,6 +231,6 @@ def _lacks_metadata(page: ProjectPage) -> bool:
 
 
 def _hear(task: asyncio.Task[tuple[Entry, Outcome] | None]) -> None:
-    """Nobody waits for this task any more; its failure was logged where it happened."""
+    """Perhaps nobody waits for this task any more; its failure was logged where it happened."""
     if not task.cancelled():
         task.exception()

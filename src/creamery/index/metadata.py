@@ -114,7 +114,7 @@ class MetadataFiles:
         try:
             headers = {"Accept-Encoding": "gzip, zstd"}
             async with self._egress.request("GET", url, origin=origin, headers=headers) as answer:
-                self._upstreams.heard(breaker, self._clock.monotonic() - started)
+                self._upstreams.heard(breaker, url, self._clock.monotonic() - started)
                 if is_no_answer(answer.status):
                     raise UpstreamDown(url, f"answered {answer.status}")
                 body = await answer.body(self._limits.metadata_bytes, self._limits.upstream_page_seconds)

@@ -7,6 +7,7 @@ no http address, a hash that is none) is left out, the rest stands. A page that 
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Mapping
 from html.parser import HTMLParser
 from typing import Any, cast
@@ -24,6 +25,9 @@ _HASH = re.compile(r"(\w{1,20})=([0-9a-fA-F]{16,128})", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z", re.ASCII)
 _PLAIN_ADDRESS = re.compile(r"https?://[A-Za-z0-9.-]+(?::[1-9][0-9]{0,4})?/[!-~]*", re.ASCII)
 _MAX_TEXT = 4_000
+_MAX_TAG = 100_000
+_MAX_HTML_SECONDS = 10.0  # of the processor; numpy's page takes 0.1
+_PIECE = 16_000
 
 _SUFFIXES = (
     ".whl",
@@ -121,8 +125,7 @@ def _json_file(entry: Mapping[str, Any], page_url: str) -> Iterator[ListedFile]:
 
 def _parse_html(body: bytes, name: ProjectName, url: str, max_files: int) -> ProjectPage:
     parser = _Anchors(max_files)
-    parser.feed(body.decode("utf-8", "replace"))
-    parser.close()
+    _feed(parser, body.decode("utf-8", "replace"))
     _check_version(parser.meta.get("pypi:repository-version", "1.0"))
     base = urljoin(url, parser.base) if parser.base else url
     files = tuple(file for attributes, text in parser.anchors for file in _html_file(attributes, text, base))
@@ -161,6 +164,25 @@ def _html_file(attributes: Mapping[str, str], text: str, base: str) -> Iterator[
         provenance=_http_address(base, provenance) if provenance else None,
         gpg_sig={"true": True, "false": False}.get(gpg_sig or ""),
     )
+
+
+def _feed(parser: _Anchors, text: str) -> None:
+    """In pieces, bounded.
+
+    On a tag that never ends, or a million of them, the library's time grows with the square of what it was fed, and
+    nothing else runs while one of its patterns does.
+    """
+    until = time.thread_time() + _MAX_HTML_SECONDS
+    for start in range(0, len(text), _PIECE):
+        try:
+            parser.feed(text[start : start + _PIECE])
+        except AssertionError as error:  # how the library says that a declaration is none
+            raise NotAPage(f"it is no HTML: {error}") from error
+        if len(parser.rawdata) > _MAX_TAG:
+            raise NotAPage(f"its HTML has a tag of more than {_MAX_TAG} characters")
+        if time.thread_time() > until:
+            raise NotAPage(f"reading its HTML took more than {_MAX_HTML_SECONDS:g} s")
+    parser.close()
 
 
 class _Anchors(HTMLParser):

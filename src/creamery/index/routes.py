@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, cast
+from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -331,8 +332,10 @@ def _not_found(detail: str, remedy: str) -> Problem:
 
 def _format_of(request: Request) -> tuple[Format, str]:
     """Which format is asked for, and its content type: `?format=` wins over `Accept` (PEP 691)."""
-    if request.scope["query_string"]:
-        asked = request.query_params.get("format")
+    query: bytes = request.scope["query_string"]
+    if query:
+        # PEP 691 writes a content type's plus as it is, which in a form's encoding would stand for a blank.
+        asked = dict(parse_qsl(query.replace(b"+", b"%2B").decode("latin-1"))).get("format")
         if asked is not None:
             if asked not in _OFFERS:
                 raise _not_acceptable(f"?format={asked}")

@@ -158,8 +158,10 @@ class Upstreams:
         if known is not None and known.last_modified:
             headers["If-Modified-Since"] = known.last_modified
         started = self._clock.monotonic()
+        has_begun = False
         try:
             async with self._egress.request("GET", url, origin=origin, headers=headers) as answer:
+                has_begun = True
                 self._unanswered.pop(name, None)
                 seconds = self._clock.monotonic() - started
                 self._seconds.labels("page").observe(seconds)
@@ -172,11 +174,11 @@ class Upstreams:
                 elif answer.status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
                     fetched = None
                 else:  # it is alive and refuses this one project, or us
-                    self.heard(breaker, seconds)
+                    self.heard(breaker, url, seconds)
                     raise UpstreamDown(origin.url, f"answered {answer.status} for {name}")
         except EgressError as error:
-            raise self.failed(breaker, origin, url, error) from error
-        self.heard(breaker, seconds)
+            raise self.failed(breaker, origin, url, error, has_begun=has_begun) from error
+        self.heard(breaker, url, seconds)
         return fetched
 
     async def _page(self, answer: Answer, origin: Origin, name: ProjectName, known: Validators | None) -> Fetched:
@@ -197,18 +199,26 @@ class Upstreams:
         etag, last_modified = _validator(answer, "ETag", 1024), _validator(answer, "Last-Modified", 64)
         return Fetched(origin.url, page, digest, etag, last_modified)
 
-    def heard(self, breaker: Breaker, seconds: float) -> None:
+    def heard(self, breaker: Breaker, url: str, seconds: float) -> None:
         """An upstream's host answered."""
-        if breaker.answered(seconds):
+        if breaker.answered(url, seconds):
             log.warning("upstream.back", host=breaker.host)
             self._open.labels(breaker.host).set(0)
 
-    def failed(self, breaker: Breaker, origin: Origin | None, url: str, error: EgressError) -> UpstreamDown:
-        """An upstream's host did not answer, or not sensibly; begins to look for its return where it counts as down."""
+    def failed(
+        self, breaker: Breaker, origin: Origin | None, url: str, error: EgressError, *, has_begun: bool = False
+    ) -> UpstreamDown:
+        """An upstream's host did not answer, or not sensibly; begins to look for its return where it counts as down.
+
+        Args:
+            has_begun: an answer had begun, so the host is there; what went wrong may be about this address only.
+        """
         reason = public_reason(error)
         self._failures.labels(breaker.host).inc()
-        silent = isinstance(error, (Unreachable, TooSlow))
-        opened = breaker.unreachable(reason) if silent else breaker.refused(reason)
+        if isinstance(error, (Unreachable, TooSlow)) and not has_begun:
+            opened = breaker.unreachable(url, reason, is_certain=_is_about_the_host(error))
+        else:
+            opened = breaker.refused(url, reason)
         log.warning("upstream.failed", url=url, reason=str(error), down=breaker.is_open)
         if opened:
             self._open.labels(breaker.host).set(1)
@@ -223,11 +233,11 @@ class Upstreams:
         origin = self._unanswered.get(name)
         if origin is None:
             return
-        breaker = self.breaker(origin.url)
-        if breaker.unreachable(f"did not answer within {breaker.patience:.1f} s"):
+        breaker, url = self.breaker(origin.url), f"{origin.url}{name}/"
+        if breaker.unreachable(url, f"did not answer within {breaker.patience:.1f} s"):
             log.warning("upstream.silent", host=breaker.host, seconds=breaker.patience)
             self._open.labels(breaker.host).set(1)
-            self.look_for(breaker, origin, f"{origin.url}{name}/")
+            self.look_for(breaker, origin, url)
 
     def look_for(self, breaker: Breaker, origin: Origin | None, url: str) -> None:
         """Look in the background, at growing distances, until the host answers again."""
@@ -238,15 +248,45 @@ class Upstreams:
     async def _look_until_back(self, breaker: Breaker, origin: Origin | None, url: str) -> None:
         while breaker.is_open:
             await self._clock.pause(breaker.pause)
-            started = self._clock.monotonic()
+            asked = [asyncio.create_task(self._look(breaker, origin, url))]
+            elsewhere = breaker.other_than(url)
+            if elsewhere is None and origin is not None and url.startswith(origin.url):
+                elsewhere = origin.url
+            if elsewhere is not None:
+                asked.append(asyncio.create_task(self._look(breaker, origin, elsewhere)))
             try:
-                async with self._egress.request("HEAD", url, origin=origin, headers={"Accept": ACCEPT}) as answer:
-                    if answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
-                        self.heard(breaker, self._clock.monotonic() - started)
-                        return
-            except EgressError as error:
-                log.debug("upstream.still_down", host=breaker.host, reason=str(error))
+                if await self._first_answer(asked):
+                    done, _ = await asyncio.wait(asked[:1], timeout=breaker.patience)
+                    if not done or not asked[0].result():
+                        log.warning("upstream.one_address_fails", url=url)
+                        breaker.blame(url)
+                    return
+            finally:
+                for task in asked:
+                    task.cancel()
+                await asyncio.gather(*asked, return_exceptions=True)
             breaker.looked_in_vain()
+
+    @staticmethod
+    async def _first_answer(asked: list[asyncio.Task[bool]]) -> bool:
+        for looked in asyncio.as_completed(asked):
+            if await looked:
+                return True
+        return False
+
+    async def _look(self, breaker: Breaker, origin: Origin | None, url: str) -> bool:
+        """One byte of what clients will ask for; some servers, and some troubles, know no HEAD."""
+        started = self._clock.monotonic()
+        headers = {"Accept": ACCEPT, "Range": "bytes=0-0"}
+        try:
+            async with self._egress.request("GET", url, origin=origin, headers=headers) as answer:
+                if is_no_answer(answer.status):
+                    return False
+                self.heard(breaker, url, self._clock.monotonic() - started)
+                return True
+        except EgressError as error:
+            log.debug("upstream.still_down", host=breaker.host, url=url, reason=str(error))
+            return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +307,10 @@ def _validator(answer: Answer, header: str, longest: int) -> str | None:
 def is_no_answer(status: int) -> bool:
     """Does the upstream say that it cannot answer now?"""
     return status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS
+
+
+def _is_about_the_host(error: EgressError) -> bool:
+    return isinstance(error, Unreachable) and error.stage in {"dns", "connect", "tls"}
 
 
 def public_reason(error: EgressError) -> str:
