@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, text
 
+from creamery.database import DatabaseUnavailable
 from creamery.database.schema import head
 from creamery.jobs import Job
 from tests.doubles.running import RunningHub
@@ -112,3 +114,38 @@ def test_every_metric_that_the_docs_name_is_there(hub: RunningHub) -> None:
 
     assert len(named) > 10
     assert named <= exposed | {name + "_total" for name in exposed}
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(5.0, 200), (0.1, 503)])
+def test_a_check_that_takes_too_long_hinders(
+    hub: RunningHub, monkeypatch: pytest.MonkeyPatch, seconds: float, status: int
+) -> None:
+    """check_seconds."""
+    check = hub.built.hub.database.check
+
+    def slow() -> None:
+        time.sleep(0.4)
+        check()
+
+    limits = hub.settings.limits.model_copy(update={"check_seconds": seconds})
+    monkeypatch.setitem(hub.settings.__dict__, "limits", limits)
+    monkeypatch.setattr(hub.built.hub.database, "check", slow)
+
+    answer = hub.get("/readyz")
+
+    checks = {check["name"]: check for check in answer.json()["checks"]}
+    assert answer.status_code == status
+    assert (checks["database"]["detail"] == f"no answer within {seconds:g} s") == (status == 503)
+
+
+def test_no_number_of_jobs_is_told_while_the_database_is_away(hub: RunningHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(_: object) -> None:
+        raise DatabaseUnavailable("it is away")
+
+    before = hub.get("/metrics").text
+    monkeypatch.setattr(hub.built.hub.database, "read", away)
+    meanwhile = hub.get("/metrics")
+
+    assert "creamery_job_rows{" in before
+    assert meanwhile.status_code == 200
+    assert "creamery_job_rows{" not in meanwhile.text

@@ -397,3 +397,17 @@ class JobEngineSuite(ABC):
         eventually(lambda: process.counts() == {"done": 6})  # five, and the one that did it
 
         assert [row.id for row in process.rows()] == sorted(row.id for row in process.rows())[-6:]
+
+    def test_rows_of_finished_jobs_go_at_their_age(self, start: MakeProcess) -> None:
+        process = start({"note": Runs()}, jobs_kept_seconds=100)
+        young, old = (process.enqueue() for _ in range(2))
+        eventually(lambda: process.counts() == {"done": 2})
+        now = process.clock.now()
+        process.change(young, finished=now - 90 * SECOND)
+        process.change(old, finished=now - 101 * SECOND)
+
+        process.enqueue("jobs.tidy")
+        eventually(lambda: process.counts() == {"done": 2})  # the young one, and the one that did it
+
+        assert old not in {row.id for row in process.rows()}
+        assert young in {row.id for row in process.rows()}
