@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import create_engine, inspect, text
 
-from creamery.cli.db import command
+from creamery.cli import main
 from creamery.clock import SystemClock
 from creamery.database import Database, DatabaseUnavailable
 from creamery.database import schema as schema_module
@@ -49,7 +49,7 @@ def upgraded(url: str) -> Database:
 
 def creamery_db(*arguments: str, url: str) -> Result:
     """Run `creamery db`; an empty address leaves the database where the data is."""
-    return CliRunner().invoke(command, arguments, env={"CREAMERY_DATABASE_URL": url, "DATABASE_URL": ""})
+    return CliRunner().invoke(main, ["db", *arguments], env={"CREAMERY_DATABASE_URL": url, "DATABASE_URL": ""})
 
 
 def set_revision(database: Database, revision: str) -> None:

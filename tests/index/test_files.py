@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from hashlib import sha256
+from hashlib import md5, sha256
 from pathlib import Path
 
 import httpx2
+import orjson
 import pytest
 
-from tests.doubles.running import RunningHub
+from tests.doubles.running import JSON, RunningHub
 from tests.doubles.upstream import (
     Upstream,
     close_at,
     lie_about_length,
     no_range,
     redirect_to,
+    say,
     status,
     wrong_bytes,
     wrong_range,
@@ -238,6 +240,24 @@ def test_a_file_without_a_hash_is_pinned_at_first_sight(tmp_path: Path) -> None:
             assert after_first["hashes"] == {"sha256": made.sha256}
             assert after_first["size"] == len(made.content)
             assert hub.get(f"/i/demo/{made.filename}").headers["etag"] == f'"{made.sha256}"'
+
+
+@pytest.mark.parametrize("is_right", [True, False])
+def test_an_older_hash_is_checked_too(hub: RunningHub, upstream: Upstream, is_right: bool) -> None:
+    made = upstream.add("old", "1.0", size=200_000)
+    digest = md5(made.content if is_right else b"other", usedforsecurity=False).hexdigest()
+    entry = {"filename": made.filename, "url": upstream.url_of(made.filename), "hashes": {"md5": digest}}
+    page = orjson.dumps({"meta": {"api-version": "1.0"}, "name": "old", "files": [entry]})
+    upstream.misbehave("/simple/old/", say(page, JSON))
+
+    hub.page("old")
+    whole = hub.raw(b"/i/old/" + made.filename.encode()).partition(b"\r\n\r\n")[2] == made.content
+
+    assert whole is is_right
+    if is_right:
+        hub.wait_until(lambda: hub.is_here(made.filename))
+    else:
+        assert not hub.is_here(made.filename)
 
 
 def test_a_file_that_upstream_lists_and_does_not_have_is_404(hub: RunningHub, upstream: Upstream) -> None:

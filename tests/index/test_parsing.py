@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from creamery.contract import ProjectName, check_filename
-from creamery.index import parsing
 from creamery.index.parsing import JSON_TYPE, NotAPage, parse_page
 from creamery.index.project import ListedFile, ProjectPage
 
@@ -123,6 +122,23 @@ def test_a_page_has_so_many_files_and_not_one_more() -> None:
         html_page("<a href='demo-1.0.tar.gz'>x</a>" * 101)
 
 
+def test_other_places_of_a_project_are_kept_in_both_formats() -> None:
+    tracks, locations = ("http://a.test/simple/demo/",), ("http://b.test/demo/", "http://c.test/demo/")
+
+    as_json = page_of(
+        meta={"api-version": "1.4", "tracks": [*tracks, "javascript:alert(1)", 5]}, **{"alternate-locations": locations}
+    )
+    as_html = html_page(
+        '<meta name="pypi:repository-version" content="1.4">'
+        + "".join(f'<meta name="pypi:tracks" content="{address}">' for address in tracks)
+        + "".join(f'<meta name="pypi:alternate-locations" content="{address}">' for address in locations)
+    )
+
+    assert (as_json.tracks, as_json.alternate_locations) == (tracks, locations)
+    assert (as_html.tracks, as_html.alternate_locations) == (tracks, locations)
+    assert (page_of(meta={"tracks": 1}).tracks, page_of(**{"alternate-locations": {}}).alternate_locations) == ((), ())
+
+
 def test_html_says_the_same_as_json() -> None:
     page = html_page(
         '<!DOCTYPE html><meta name="pypi:repository-version" content="1.1">'
@@ -191,8 +207,9 @@ def test_html_that_has_no_end_is_refused_soon(piece: bytes) -> None:
     assert time.thread_time() - began < 2  # of the processor; a thousand times of that without a bound
 
 
-def test_html_that_takes_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parsing, "_MAX_HTML_SECONDS", 0.0)
+def test_html_that_takes_too_long_is_refused() -> None:
+    late = iter([False, False, True])
+    body = b"<p>Links for demo</p>" * 10_000
 
-    with pytest.raises(NotAPage, match="took more than"):
-        html_page("<p>Links for demo</p>" * 1_000)
+    with pytest.raises(NotAPage, match="too long"):
+        parse_page(body, "text/html", name=NAME, url=URL, max_files=100, is_late=lambda: next(late))

@@ -6,12 +6,13 @@ import gzip
 import re
 from collections.abc import Callable
 
+import orjson
 import pytest
 import zstandard
 
 from creamery.index.simple import CONTENT_TYPES
 from tests.doubles.running import JSON, RunningHub
-from tests.doubles.upstream import Upstream
+from tests.doubles.upstream import Upstream, say
 
 
 def test_a_page_in_json_has_every_field_of_api_1_4(hub: RunningHub, upstream: Upstream) -> None:
@@ -223,3 +224,20 @@ def test_hostile_names_are_refused_here_and_never_asked_upstream(
     assert answer.split(b" ", 2)[1] in {b"400", b"404"}
     assert b"Traceback" not in answer
     assert shared_upstream.requests() == []
+
+
+def test_other_places_of_a_project_stand_on_its_page(hub: RunningHub, upstream: Upstream) -> None:
+    places = {
+        "meta": {"api-version": "1.4", "tracks": ["http://a.test/demo/"]},
+        "alternate-locations": ["http://b.test/"],
+    }
+    upstream.misbehave("/simple/placed/", say(orjson.dumps({**places, "name": "placed", "files": []}), JSON))
+
+    page = hub.page("placed")
+    as_html = hub.get("/simple/placed/", accept="text/html").text
+
+    assert page["meta"]["tracks"] == ["http://a.test/demo/"]
+    assert page["alternate-locations"] == ["http://b.test/"]
+    assert '<meta name="pypi:tracks" content="http://a.test/demo/">' in as_html
+    assert '<meta name="pypi:alternate-locations" content="http://b.test/">' in as_html
+    assert "tracks" not in hub.page("demo")["meta"]

@@ -348,7 +348,7 @@ class Incoming:
 
 def abandoned(folder: Path) -> Iterator[tuple[Path, int]]:
     """Part files that no process writes, with the second of their last change."""
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():  # a restored copy may lack an empty folder
         with contextlib.suppress(FileNotFoundError):  # finished this moment
             if not is_being_written(path):
                 yield path, int(path.lstat().st_mtime)

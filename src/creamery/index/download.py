@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Literal
@@ -35,6 +35,7 @@ FAILED_SECONDS = 5.0
 
 PROGRESS_BYTES = 64 * 1024
 RATE_WINDOW_SECONDS = 60.0
+OTHER_ALGORITHMS = ("sha512", "sha384", "sha224", "sha1", "md5")  # the strongest first
 
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-\d{1,19}/(\d{1,19}|\*)", re.ASCII)
 
@@ -152,8 +153,11 @@ class Downloads:
 
     async def _carry(self, file: KeptFile, flight: _Flight) -> None:
         """Bring the file: transfer, verify, keep."""
-        await self._transfer(file, flight)
+        transfer = await self._transfer(file, flight)
         part = flight.part.result()
+        if transfer.other_hash.differs():
+            differs = f"{transfer.other_hash.algorithm} differs"
+            raise WrongBytes(f"{file.listed_file.url} sent other bytes than its page announces: {differs}")
         try:
             await part.finish(file.expected)
         except (HashMismatch, LengthMismatch) as error:
@@ -176,7 +180,7 @@ class Downloads:
         assert project is not None  # noqa: S101 - its file was updated a line above
         return project
 
-    async def _transfer(self, file: KeptFile, flight: _Flight) -> None:
+    async def _transfer(self, file: KeptFile, flight: _Flight) -> _Transfer:
         """All bytes into the part file, over as many connections as it takes."""
         transfer = _Transfer(file, self._limits, self._clock)
         attempts = 0
@@ -193,7 +197,7 @@ class Downloads:
             except EgressError as error:
                 raise self._unavailable(file, error, has_begun=flight.part.done()) from error
             else:
-                return
+                return transfer
 
     def _attempts(self, flight: _Flight, error: EgressError) -> int:
         """How many tries a transfer has: once it has begun clients wait for it; before, they can be told at once.
@@ -234,11 +238,28 @@ class Downloads:
                 await part.write(chunk)
 
 
+class _OtherHash:
+    """What an old index names in place of SHA-256: the bytes must match it, though only SHA-256 vouches for them."""
+
+    def __init__(self, hashes: Mapping[str, str]) -> None:
+        self.algorithm = next((name for name in OTHER_ALGORITHMS if name in hashes), None)
+        self._expected = hashes[self.algorithm].lower() if self.algorithm else ""
+        self._running = hashlib.new(self.algorithm, usedforsecurity=False) if self.algorithm else None
+
+    def update(self, data: bytes | memoryview) -> None:
+        if self._running is not None:
+            self._running.update(data)
+
+    def differs(self) -> bool:
+        return self._running is not None and self._running.hexdigest() != self._expected
+
+
 class _Transfer:
     """How far one file's bytes have come, over several connections."""
 
     def __init__(self, file: KeptFile, limits: Limits, clock: Clock) -> None:
         self.size = file.listed_file.size
+        self.other_hash = _OtherHash({} if file.expected is not None else file.listed_file.hashes)
         self.received = 0
         self._etag: str | None = None
         self._skip = 0
@@ -304,6 +325,7 @@ class _Transfer:
                     raise BadAnswer(answer.url, "sent other bytes than at the first time")
             if chunk:
                 self.received += len(chunk)
+                self.other_hash.update(chunk)
                 yield chunk
             window_bytes += len(piece)
             elapsed = self._clock.monotonic() - window_start

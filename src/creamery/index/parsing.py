@@ -7,8 +7,7 @@ no http address, a hash that is none) is left out, the rest stands. A page that 
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from html.parser import HTMLParser
 from typing import Any, cast
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
@@ -25,8 +24,8 @@ _HASH = re.compile(r"(\w{1,20})=([0-9a-fA-F]{16,128})", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z", re.ASCII)
 _PLAIN_ADDRESS = re.compile(r"https?://[A-Za-z0-9.-]+(?::[1-9][0-9]{0,4})?/[!-~]*", re.ASCII)
 _MAX_TEXT = 4_000
+_MAX_LOCATIONS = 100
 _MAX_TAG = 100_000
-_MAX_HTML_SECONDS = 10.0  # of the processor; numpy's page takes 0.1
 _PIECE = 16_000
 
 _SUFFIXES = (
@@ -52,11 +51,20 @@ class NotAPage(ValueError):
     """The upstream sent something that is no project page."""
 
 
-def parse_page(body: bytes, content_type: str, *, name: ProjectName, url: str, max_files: int) -> ProjectPage:
+def parse_page(
+    body: bytes,
+    content_type: str,
+    *,
+    name: ProjectName,
+    url: str,
+    max_files: int,
+    is_late: Callable[[], bool] = lambda: False,
+) -> ProjectPage:
     """Read a page by its content type.
 
     Args:
         url: the page's own address, against which its links are resolved.
+        is_late: asked now and then while HTML is read; True ends it.
 
     Raises:
         NotAPage: neither of the two formats, broken, of a major version beyond 1, or with more than `max_files`.
@@ -65,7 +73,7 @@ def parse_page(body: bytes, content_type: str, *, name: ProjectName, url: str, m
     if media_type == JSON_TYPE:
         return _parse_json(body, name, url, max_files)
     if media_type in HTML_TYPES:
-        return _parse_html(body, name, url, max_files)
+        return _parse_html(body, name, url, max_files, is_late)
     raise NotAPage(f"{media_type or 'no content type'!r} is no content type of a project page")
 
 
@@ -90,6 +98,8 @@ def _parse_json(body: bytes, name: ProjectName, url: str, max_files: int) -> Pro
         versions=tuple(_texts(versions)) if isinstance(versions, list) else None,
         status=status,
         status_reason=reason,
+        tracks=_locations(meta.get("tracks") if isinstance(meta, dict) else None, url),
+        alternate_locations=_locations(page.get("alternate-locations"), url),
     )
 
 
@@ -123,9 +133,9 @@ def _json_file(entry: Mapping[str, Any], page_url: str) -> Iterator[ListedFile]:
     )
 
 
-def _parse_html(body: bytes, name: ProjectName, url: str, max_files: int) -> ProjectPage:
+def _parse_html(body: bytes, name: ProjectName, url: str, max_files: int, is_late: Callable[[], bool]) -> ProjectPage:
     parser = _Anchors(max_files)
-    _feed(parser, body.decode("utf-8", "replace"))
+    _feed(parser, body.decode("utf-8", "replace"), is_late)
     _check_version(parser.meta.get("pypi:repository-version", "1.0"))
     base = urljoin(url, parser.base) if parser.base else url
     files = tuple(file for attributes, text in parser.anchors for file in _html_file(attributes, text, base))
@@ -134,7 +144,14 @@ def _parse_html(body: bytes, name: ProjectName, url: str, max_files: int) -> Pro
     status, reason = _status(
         {"status": parser.meta.get("pypi:project-status"), "reason": parser.meta.get("pypi:project-status-reason")}
     )
-    return ProjectPage(name=name, files=files, status=status, status_reason=reason)
+    return ProjectPage(
+        name=name,
+        files=files,
+        status=status,
+        status_reason=reason,
+        tracks=_locations(parser.locations["pypi:tracks"], base),
+        alternate_locations=_locations(parser.locations["pypi:alternate-locations"], base),
+    )
 
 
 def _html_file(attributes: Mapping[str, str], text: str, base: str) -> Iterator[ListedFile]:
@@ -166,13 +183,12 @@ def _html_file(attributes: Mapping[str, str], text: str, base: str) -> Iterator[
     )
 
 
-def _feed(parser: _Anchors, text: str) -> None:
+def _feed(parser: _Anchors, text: str, is_late: Callable[[], bool]) -> None:
     """In pieces, bounded.
 
     On a tag that never ends, or a million of them, the library's time grows with the square of what it was fed, and
     nothing else runs while one of its patterns does.
     """
-    until = time.thread_time() + _MAX_HTML_SECONDS
     for start in range(0, len(text), _PIECE):
         try:
             parser.feed(text[start : start + _PIECE])
@@ -180,8 +196,8 @@ def _feed(parser: _Anchors, text: str) -> None:
             raise NotAPage(f"it is no HTML: {error}") from error
         if len(parser.rawdata) > _MAX_TAG:
             raise NotAPage(f"its HTML has a tag of more than {_MAX_TAG} characters")
-        if time.thread_time() > until:
-            raise NotAPage(f"reading its HTML took more than {_MAX_HTML_SECONDS:g} s")
+        if is_late():
+            raise NotAPage("reading its HTML took too long")
     parser.close()
 
 
@@ -192,6 +208,7 @@ class _Anchors(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.anchors: list[tuple[dict[str, str], str]] = []
         self.meta: dict[str, str] = {}
+        self.locations: dict[str, list[object]] = {"pypi:tracks": [], "pypi:alternate-locations": []}
         self.base = ""
         self._open: dict[str, str] | None = None
         self._text = ""
@@ -202,7 +219,10 @@ class _Anchors(HTMLParser):
         if tag == "a":
             self._open, self._text = attributes, ""
         elif tag == "meta" and "name" in attributes:
-            self.meta[attributes["name"]] = attributes.get("content", "")
+            name, content = attributes["name"], attributes.get("content", "")
+            self.meta[name] = content
+            if name in self.locations:
+                self.locations[name].append(content)
         elif tag == "base" and not self.base:
             self.base = attributes.get("href", "")
 
@@ -286,6 +306,13 @@ def _text(value: object) -> str | None:
     if not isinstance(value, str) or not value:
         return None
     return value.replace("\0", "")[:_MAX_TEXT]
+
+
+def _locations(values: object, base: str) -> tuple[str, ...]:
+    """Addresses of the project elsewhere (PEP 708); what is none is left out."""
+    listed = values if isinstance(values, list) else []
+    found = (_http_address(base, value) for value in listed[:_MAX_LOCATIONS] if isinstance(value, str))
+    return tuple(address for address in found if address is not None)
 
 
 def _texts(values: list[object]) -> Iterator[str]:

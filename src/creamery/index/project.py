@@ -48,13 +48,19 @@ class ListedFile:
 
 @dataclass(frozen=True, slots=True)
 class ProjectPage:
-    """What one upstream says about one project."""
+    """What one upstream says about one project.
+
+    Attributes:
+        tracks, alternate_locations: addresses of other indexes that have the project (PEP 708).
+    """
 
     name: ProjectName
     files: tuple[ListedFile, ...]
     versions: tuple[str, ...] | None = None
     status: Status = "active"
     status_reason: str | None = None
+    tracks: tuple[str, ...] = ()
+    alternate_locations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +115,8 @@ class KnownProject:
     status: Status
     status_reason: str | None
     versions: tuple[str, ...] | None
+    tracks: tuple[str, ...]
+    alternate_locations: tuple[str, ...]
     upstream: str | None
     etag: str | None
     last_modified: str | None

@@ -108,15 +108,15 @@ def _json(project: KnownProject, files: Sequence[KeptFile], listing: Listing) ->
     status: dict[str, str] = {"status": project.status}
     if project.status_reason is not None:
         status["reason"] = project.status_reason
-    return orjson.dumps(
-        {
-            "meta": {"api-version": API_VERSION},
-            "name": project.name,
-            "project-status": status,
-            "versions": _versions(project, files, listing),
-            "files": [_json_file(file, listing) for file in files],
-        }
-    )
+    meta: dict[str, object] = {"api-version": API_VERSION}
+    if project.tracks:
+        meta["tracks"] = project.tracks
+    page: dict[str, object] = {"meta": meta, "name": project.name, "project-status": status}
+    if project.alternate_locations:
+        page["alternate-locations"] = project.alternate_locations
+    page["versions"] = _versions(project, files, listing)
+    page["files"] = [_json_file(file, listing) for file in files]
+    return orjson.dumps(page)
 
 
 def _json_file(file: KeptFile, listing: Listing) -> dict[str, Any]:
@@ -166,6 +166,9 @@ def _html(project: KnownProject, files: Sequence[KeptFile], listing: Listing) ->
     if project.status_reason is not None:
         reason = html.escape(project.status_reason)
         head += f'    <meta name="pypi:project-status-reason" content="{reason}">\n'
+    elsewhere = {"pypi:tracks": project.tracks, "pypi:alternate-locations": project.alternate_locations}
+    for name, addresses in elsewhere.items():
+        head += "".join(f'    <meta name="{name}" content="{html.escape(address)}">\n' for address in addresses)
     anchors = "".join(_anchor(file, listing) for file in files)
     return _document(f"Links for {project.name}", head, anchors)
 

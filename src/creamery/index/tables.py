@@ -44,6 +44,8 @@ index_project = Table(
     Column("status", String(16), nullable=False),
     Column("status_reason", LongText),
     Column("versions", LongText),
+    Column("tracks", LongText),
+    Column("alternate_locations", LongText),
     Column("upstream", String(1024)),
     Column("etag", String(1024)),
     Column("last_modified", String(64)),
@@ -152,7 +154,9 @@ def save_page(
     values: dict[str, Any] = {
         "status": page.status,
         "status_reason": page.status_reason,
-        "versions": None if page.versions is None else orjson.dumps(page.versions).decode(),
+        "versions": _listed(page.versions),
+        "tracks": _listed(page.tracks or None),
+        "alternate_locations": _listed(page.alternate_locations or None),
         "upstream": upstream,
         "etag": etag,
         "last_modified": last_modified,
@@ -169,10 +173,8 @@ def save_page(
         rows = connection.execute(select(index_file).where(index_file.c.project_id == known.id))
         old = {row.filename: row for row in rows}
         changes = _save_files(connection, known.id, page.files, old, now)
-        same_head = (known.status, known.status_reason, known.versions, known.upstream, known.listed) == (
-            (page.status, page.status_reason, page.versions, upstream, True)
-        )
-        page_changes = changes.any or not same_head
+        same_place = known.listed and known.upstream == upstream
+        page_changes = changes.any or not same_place or _head(known) != _head(page)
         if page_changes:
             values |= {"revision": known.revision + 1, "here_revision": known.here_revision + 1, "changed": now}
         connection.execute(update(index_project).where(index_project.c.id == known.id).values(values))
@@ -391,6 +393,15 @@ def _touch_project(connection: Connection, project_id: int, *, page_changes: boo
     bump(connection, "index")
 
 
+def _listed(texts: tuple[str, ...] | None) -> str | None:
+    return None if texts is None else orjson.dumps(texts).decode()
+
+
+def _head(of: ProjectPage | KnownProject) -> tuple[object, ...]:
+    """What a page says beside its files."""
+    return (of.status, of.status_reason, of.versions, of.tracks, of.alternate_locations)
+
+
 def _project(row: Row[Any]) -> KnownProject:
     return KnownProject(
         id=row.id,
@@ -398,6 +409,8 @@ def _project(row: Row[Any]) -> KnownProject:
         status=row.status,
         status_reason=row.status_reason,
         versions=None if row.versions is None else tuple(orjson.loads(row.versions)),
+        tracks=tuple(orjson.loads(row.tracks or "[]")),
+        alternate_locations=tuple(orjson.loads(row.alternate_locations or "[]")),
         upstream=row.upstream,
         etag=row.etag,
         last_modified=row.last_modified,

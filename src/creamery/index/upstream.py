@@ -189,8 +189,15 @@ class Upstreams:
             digest = digest_of(body)
             if known is not None and known.page_digest == digest:
                 return None, digest
-            max_files = self._limits.page_files
-            return parse_page(body, content_type, name=name, url=answer.url, max_files=max_files), digest
+            until = self._clock.monotonic() + self._limits.upstream_page_seconds
+            return parse_page(
+                body,
+                content_type,
+                name=name,
+                url=answer.url,
+                max_files=self._limits.page_files,
+                is_late=lambda: self._clock.monotonic() > until,
+            ), digest
 
         try:
             page, digest = await self._pools.cpu.run(read)

@@ -154,6 +154,8 @@ def _create_index() -> None:
         sa.Column("status", sa.String(16), nullable=False),
         sa.Column("status_reason", LONG_TEXT, nullable=True),
         sa.Column("versions", LONG_TEXT, nullable=True),
+        sa.Column("tracks", LONG_TEXT, nullable=True),
+        sa.Column("alternate_locations", LONG_TEXT, nullable=True),
         sa.Column("upstream", sa.String(1024), nullable=True),
         sa.Column("etag", sa.String(1024), nullable=True),
         sa.Column("last_modified", sa.String(64), nullable=True),
