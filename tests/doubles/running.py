@@ -86,10 +86,10 @@ class RunningHub:
             given["Accept"] = accept
         return self.client.get(self.base + path, headers=given)
 
-    def raw(self, target: bytes, headers: bytes = b"") -> bytes:
+    def raw(self, target: bytes, headers: bytes = b"", seconds: float = 10.0) -> bytes:
         """The answer to a GET whose target goes out exactly as it is, on a connection of its own."""
         host, _, port = self.base.removeprefix("http://").partition(":")
-        with socket.create_connection((host, int(port)), timeout=10) as connection:
+        with socket.create_connection((host, int(port)), timeout=seconds) as connection:
             connection.sendall(
                 b"GET " + target + b" HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n" + headers + b"\r\n"
             )

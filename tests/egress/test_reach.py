@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import socket
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from creamery.egress import (
     ForbiddenAddress,
     Origin,
     TooManyRedirects,
+    TooSlow,
     Unreachable,
     addresses,
 )
@@ -231,6 +233,26 @@ async def test_https_is_spoken_with_the_systems_certificates(secure: Upstream, o
     url = secure.url.replace("127.0.0.1", "upstream.test")
     async with out(hosts={"upstream.test": ["127.0.0.1"]}) as egress:
         assert await ask(egress, url, Origin.parse(url)) == (200, url)
+
+
+@pytest.mark.parametrize(("seconds", "stage"), [(5, None), (0.2, "late")])
+async def test_reaching_a_host_may_take_so_long(
+    upstream: Upstream, out: Out, seconds: float, stage: str | None
+) -> None:
+    """upstream_connect_seconds: name, connection and TLS together."""
+    known = names({"slow.test": ["127.0.0.1"]})
+
+    async def slow(host: str, port: int, family: socket.AddressFamily) -> list[tuple[socket.AddressFamily, str]]:
+        await asyncio.sleep(0.5)
+        return await known(host, port, family)
+
+    url = upstream.url.replace("127.0.0.1", "slow.test")
+    async with out(lookup=slow, upstream_connect_seconds=seconds) as egress:
+        if stage is None:
+            assert (await ask(egress, url, Origin.parse(url)))[0] == 200
+        else:
+            with pytest.raises(TooSlow):
+                await ask(egress, url, Origin.parse(url))
 
 
 async def test_a_certificate_for_another_name_is_not_taken(secure: Upstream, out: Out) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from creamery.limits import Limits
 from creamery.settings import Settings, SettingsError, load_settings
 from scripts import reference
 
@@ -148,3 +149,30 @@ def test_no_password_is_shown_of_a_wrong_address(monkeypatch: pytest.MonkeyPatch
         load_settings()
 
     assert "u:p" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("bare_environment")
+def test_without_upstreams_the_one_that_pip_would_ask_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("CREAMERY_INDEX_UPSTREAMS", raising=False)
+    monkeypatch.delenv("PIP_INDEX_URL", raising=False)
+    configuration = tmp_path / "pip.conf"
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(configuration))
+
+    def asked(index_url: str) -> str:
+        configuration.write_text(f"[global]\nindex-url = {index_url}\n")
+        return load_settings().resolved_upstreams()[0].url
+
+    mirror = asked("http://mirror.example/simple")
+    ourselves = asked("http://127.0.0.1:8000/simple/")
+
+    assert mirror == "http://mirror.example/simple/"
+    assert "8000" not in ourselves  # a hub that asks itself would never answer
+    monkeypatch.setenv("PIP_INDEX_URL", "http://first.example/simple/")
+    assert asked("http://mirror.example/simple") == "http://first.example/simple/"
+
+
+def test_every_limit_is_named_in_a_test() -> None:
+    tests = Path(__file__).parents[1]
+    text = "".join(path.read_text(encoding="utf-8") for path in tests.rglob("*.py"))
+
+    assert [name for name in Limits.model_fields if name not in text] == []

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
 
+from creamery.index import download
 from tests.doubles.running import JSON, RunningHub
-from tests.doubles.upstream import Upstream, drip
+from tests.doubles.upstream import Upstream, close_at, drip, hang
 
 
 def hub_over(upstream: Upstream, data: Path, *, max_age: float = 1e6, **limits: float) -> RunningHub:
@@ -93,3 +95,46 @@ def test_files_beyond_those_kept_in_memory_cost_a_look(
 
         assert catalog_settles == [200, 200]
         assert min(len(seen), 1) == statements
+
+
+@pytest.mark.parametrize("attempts", [2, 3])
+def test_a_transfer_without_progress_has_so_many_tries(upstream: Upstream, tmp_path: Path, attempts: int) -> None:
+    made = upstream.add("broken", "1.0", size=20_000)
+    path = upstream.path_of(made.filename)
+    upstream.misbehave(path, close_at(0.5))
+
+    with hub_over(upstream, tmp_path, upstream_attempts=attempts) as hub:
+        hub.raw(b"/i/broken/" + made.filename.encode())
+
+    assert upstream.count(path) == attempts
+
+
+@pytest.mark.parametrize(("flights", "second_begins"), [(1, 0), (2, 1)])
+def test_so_many_transfers_run_at_once(upstream: Upstream, tmp_path: Path, flights: int, second_begins: int) -> None:
+    paths = []
+    for project in ("first", "second"):
+        made = upstream.add(project, "1.0", size=20_000)
+        paths.append(upstream.path_of(made.filename))
+        upstream.misbehave(paths[-1], hang(0.5))
+
+    with hub_over(upstream, tmp_path, upstream_flights=flights) as hub:
+        for project in ("first", "second"):
+            with contextlib.suppress(TimeoutError):
+                hub.raw(f"/i/{project}/{hub.files(project)[0]}".encode(), seconds=0.3)
+
+        assert [upstream.count(path) for path in paths] == [1, second_begins]
+
+
+@pytest.mark.parametrize(("rate", "is_whole"), [(20_000, True), (500_000, False)])
+def test_a_transfer_must_bring_so_much_a_second(
+    upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rate: int, is_whole: bool
+) -> None:
+    monkeypatch.setattr(download, "RATE_WINDOW_SECONDS", 0.2)
+    made = upstream.add("slow", "1.0", size=60_000)
+    upstream.misbehave(upstream.path_of(made.filename), drip(100_000))
+
+    with hub_over(upstream, tmp_path, upstream_minimum_rate=rate, upstream_attempts=1) as hub:
+        hub.page("slow")
+        answer = hub.raw(b"/i/slow/" + made.filename.encode())
+
+    assert (answer.partition(b"\r\n\r\n")[2] == made.content) is is_whole

@@ -1,0 +1,51 @@
+"""Uses: what happens to them when they cannot be written down."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from creamery.blobs import tables
+from creamery.blobs.uses import Uses
+from creamery.database import DatabaseUnavailable, DiskFull, WritesBusy
+from tests.doubles.cellar import Cellar
+from tests.doubles.hand_clock import HandClock
+
+TROUBLES = [DiskFull("no room"), DatabaseUnavailable("away"), WritesBusy("busy")]
+
+
+@pytest.fixture
+def uses(cellar: Cellar, clock: HandClock) -> Uses:
+    return Uses(cellar.committer, clock, 1e6)
+
+
+@pytest.mark.parametrize("trouble", TROUBLES, ids=lambda trouble: type(trouble).__name__)
+def test_uses_that_could_not_be_written_are_written_later(
+    cellar: Cellar, uses: Uses, clock: HandClock, monkeypatch: pytest.MonkeyPatch, trouble: Exception
+) -> None:
+    digest = cellar.put(b"read", "a")
+    clock.advance(1_000)
+    uses.note(digest)
+    with monkeypatch.context() as broken:
+        broken.setattr(cellar.committer, "write", lambda _: (_ for _ in ()).throw(trouble))
+        with pytest.raises(type(trouble)):
+            uses.flush()
+
+    uses.flush()
+
+    (used,) = cellar.database.read(lambda c: c.execute(tables.blob.select()).mappings().all())
+    assert abs(used["used"] - clock.now()) < 10_000_000
+
+
+@pytest.mark.parametrize("trouble", TROUBLES, ids=lambda trouble: type(trouble).__name__)
+def test_uses_that_cannot_be_written_at_the_end_do_not_spoil_it(
+    cellar: Cellar, uses: Uses, monkeypatch: pytest.MonkeyPatch, trouble: Exception, tmp_path: Path
+) -> None:
+    uses.start()
+    uses.note(cellar.put(b"read", "a"))
+    with monkeypatch.context() as broken:
+        broken.setattr(cellar.committer, "write", lambda _: (_ for _ in ()).throw(trouble))
+        uses.close()
+
+    uses.flush()

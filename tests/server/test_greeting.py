@@ -1,0 +1,27 @@
+"""What `creamery serve` says once it listens."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+import structlog
+
+from creamery import server
+from creamery.settings import load_settings
+
+
+@pytest.mark.parametrize(
+    ("host", "proxies", "warns"), [("0.0.0.0", "", True), ("0.0.0.0", "10.0.0.0/8", False), ("127.0.0.1", "", False)]
+)
+def test_listening_for_everybody_without_tls_in_front_is_warned_of(
+    tmp_path: Path, host: str, proxies: str, warns: bool
+) -> None:
+    settings = load_settings(data=tmp_path, listen={"host": host}, trusted_proxies=proxies)
+
+    with socket.socket() as bound, structlog.testing.capture_logs() as logs:
+        bound.bind(("127.0.0.1", 0))
+        server._greet(settings, [bound])
+
+    assert ("server.unprotected" in {line["event"] for line in logs}) is warns
