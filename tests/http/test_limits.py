@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
+import uvicorn
 from starlette.requests import Request
 from starlette.responses import Response
+from uvicorn.server import ServerState
 
+from creamery.clock import SystemClock
 from creamery.database import WritesBusy
-from creamery.http import Needs, Route
+from creamery.http import Needs, Route, Wire
+from creamery.limits import Limits
 from tests.doubles.toy import CONTENT, routes
 from tests.doubles.wired import Wired
 
@@ -45,3 +50,17 @@ def test_who_meets_a_busy_database_is_told_when_to_ask_again(narrow: Wired) -> N
     answer = narrow.get("/busy")
 
     assert (answer.status, answer.headers.get("retry-after")) == (503, "1")
+
+
+@pytest.mark.anyio
+async def test_a_connection_is_watched_from_its_first_moment() -> None:
+    """A server makes a protocol, and only in a later turn of the loop puts it among its connections."""
+    loop, state = asyncio.get_running_loop(), ServerState()
+    wire = Wire(Limits(), SystemClock())
+    wire.protocol(uvicorn.Config(busy, ws="none", log_config=None), state, {}, loop)
+
+    wire._tick(loop, state)
+    between = wire._ticking
+    wire._tick(loop, state)
+
+    assert (between, wire._ticking) == (True, False)

@@ -50,6 +50,7 @@ class Wire:
         waits = (limits.header_seconds, limits.idle_seconds, limits.body_silent_seconds, limits.send_silent_seconds)
         self._tick_seconds = min(1.0, min(waits) / 4, limits.linger_seconds / 4)
         self._ticking = False
+        self._expects_one = False  # a connection that was made and does not stand among the others yet
 
     def protocol(
         self,
@@ -60,6 +61,7 @@ class Wire:
     ) -> BoundedProtocol:
         """A connection's protocol, as uvicorn asks for it."""
         protocol = BoundedProtocol(self, config, server_state, app_state, _loop)
+        self._expects_one = True
         if not self._ticking:
             self._ticking = True
             protocol.loop.call_later(self._tick_seconds, self._tick, protocol.loop, server_state)
@@ -77,7 +79,8 @@ class Wire:
         now = loop.time()
         for connection in tuple(server_state.connections):
             cast("BoundedProtocol", connection).check_time(now)
-        self._ticking = bool(server_state.connections)
+        self._ticking = bool(server_state.connections) or self._expects_one
+        self._expects_one = False
         if self._ticking:
             loop.call_later(self._tick_seconds, self._tick, loop, server_state)
 
