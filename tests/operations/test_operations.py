@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import Connection, text
@@ -149,3 +151,20 @@ def test_no_number_of_jobs_is_told_while_the_database_is_away(hub: RunningHub, m
     assert "creamery_job_rows{" in before
     assert meanwhile.status_code == 200
     assert "creamery_job_rows{" not in meanwhile.text
+
+
+def test_a_disk_that_became_read_only_hinders(hub: RunningHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    statvfs = os.statvfs
+
+    def read_only(path: Path) -> SimpleNamespace:
+        state = statvfs(path)
+        kept = {name: getattr(state, name) for name in dir(state) if name.startswith("f_")}
+        return SimpleNamespace(**{**kept, "f_flag": state.f_flag | os.ST_RDONLY})
+
+    monkeypatch.setattr(os, "statvfs", read_only)
+
+    answer = hub.get("/readyz")
+
+    checks = {check["name"]: check for check in answer.json()["checks"]}
+    assert answer.status_code == 503
+    assert (checks["data"]["ok"], checks["data"]["detail"]) == (False, "read-only")
