@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from pathlib import Path
 
 import pytest
 
 from creamery.index import download
 from tests.doubles.running import JSON, RunningHub
-from tests.doubles.upstream import Upstream, close_at, drip, hang
+from tests.doubles.upstream import Upstream, close_at, drip, hang, say
 
 
 def hub_over(upstream: Upstream, data: Path, *, max_age: float = 1e6, **limits: float) -> RunningHub:
@@ -138,3 +139,21 @@ def test_a_transfer_must_bring_so_much_a_second(
         answer = hub.raw(b"/i/slow/" + made.filename.encode())
 
     assert (answer.partition(b"\r\n\r\n")[2] == made.content) is is_whole
+
+
+@pytest.mark.parametrize("ends_by", ["upstream_page_seconds", "the hub's end"])
+def test_a_page_that_takes_long_to_read_ends_with_its_time_or_the_hub(
+    upstream: Upstream, tmp_path: Path, ends_by: str
+) -> None:
+    body = b"Links for long " + b"<" * 9_000_000  # no error, and many seconds of the processor
+    upstream.misbehave("/simple/long/", say(body, "text/html"))
+    seconds = 0.5 if ends_by == "upstream_page_seconds" else 600.0
+
+    with hub_over(upstream, tmp_path, upstream_page_seconds=seconds) as hub:
+        began = time.monotonic()
+        with contextlib.suppress(TimeoutError):
+            status = hub.raw(b"/simple/long/", seconds=20 if seconds < 1 else 0.5)[9:12]
+            assert status == b"503"
+    ended = time.monotonic() - began
+
+    assert ended < 5

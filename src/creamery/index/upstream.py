@@ -75,6 +75,7 @@ class Upstreams:
         self._least_age = self._strictest_age(None)
         self._breakers: dict[str, Breaker] = {}
         self._probes: set[asyncio.Task[None]] = set()
+        self._is_closing = False
         self._seconds = telemetry.histogram(
             "index_upstream_seconds", "Time until an upstream's answer began.", ["kind"]
         )
@@ -142,7 +143,8 @@ class Upstreams:
         return None
 
     async def close(self) -> None:
-        """End the looks that are under way."""
+        """End the looks that are under way, and the reading of pages."""
+        self._is_closing = True
         for probe in list(self._probes):
             probe.cancel()
         await asyncio.gather(*self._probes, return_exceptions=True)
@@ -196,7 +198,7 @@ class Upstreams:
                 name=name,
                 url=answer.url,
                 max_files=self._limits.page_files,
-                is_late=lambda: self._clock.monotonic() > until,
+                is_late=lambda: self._is_closing or self._clock.monotonic() > until,
             ), digest
 
         try:
