@@ -187,7 +187,6 @@ class Egress:
             response.close()  # closing its session alone would leave whoever reads it waiting for ever
         for session in sessions.values():
             await session.close()
-        await asyncio.sleep(0)  # what was aborted closes its socket in the loop's next turn
         self._tls = None
         self._threads.shutdown(wait=False, cancel_futures=True)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -28,7 +29,20 @@ class ConnectionPool(aiohttp.TCPConnector):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        self._factory = partial(_handler, loop=self._loop)
+        self._handlers: WeakSet[_RestingAware] = WeakSet()
+        self._factory = partial(self._handler)
+
+    async def close(self, *, abort_ssl: bool = False) -> None:
+        """End every connection, also those that are being made just now, which the library leaves to themselves."""
+        await super().close(abort_ssl=abort_ssl)
+        for handler in tuple(self._handlers):
+            handler.end()
+        await asyncio.sleep(0)  # what was aborted closes its socket in the loop's next turn
+
+    def _handler(self) -> ResponseHandler:
+        handler = _RestingAware(self._loop)
+        self._handlers.add(handler)
+        return handler
 
     async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Connection | None:
         connection = await super()._get(key, traces)
@@ -44,6 +58,17 @@ class ConnectionPool(aiohttp.TCPConnector):
 
 class _RestingAware(ResponseHandler):
     resting = False
+    ended = False
+
+    def end(self) -> None:
+        """Cut the connection, now or when it is made."""
+        self.ended = True
+        self.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if self.ended:
+            self.abort()
 
     def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 - the library's signature
         """Go on reading; a connection that has come to rest by that waits for nothing.
@@ -60,7 +85,3 @@ class _RestingAware(ResponseHandler):
             self.abort()
         else:
             super().data_received(data)
-
-
-def _handler(loop: asyncio.AbstractEventLoop) -> ResponseHandler:
-    return _RestingAware(loop)
