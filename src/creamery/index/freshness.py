@@ -140,7 +140,8 @@ class Freshness:
             if not done:
                 refresh.given_up = True
                 self._upstreams.silent(name)
-                return self._stale(entry, f"gave no whole answer within {patience:.1f} s")
+                waited = f"within {patience:.1f} s" if patience else "yet"  # others have waited for this answer
+                return self._stale(entry, f"gave no whole answer {waited}")
         try:
             found = await asyncio.shield(refresh.task)
         except UpstreamDown as error:
