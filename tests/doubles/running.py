@@ -175,7 +175,7 @@ class RunningHub:
             proxy_headers=False,
             server_header=False,
             date_header=False,
-            timeout_graceful_shutdown=3,
+            timeout_graceful_shutdown=1,
         )
         self._server = uvicorn.Server(config)
         serving = asyncio.create_task(self._server.serve())
