@@ -230,11 +230,13 @@ class Loopback:
             servers.append(server)
         ready.set()
         await self._stop.wait()
-        for server in servers:
-            server.close()
+        for listening in (each for server in servers for each in server.sockets):
+            self._loop.remove_reader(listening.fileno())  # a server that is closed loses whom it has just accepted
         for _ in range(TURNS):
             self._cut()
             await asyncio.sleep(0)
+        for server in servers:
+            server.close()
 
     async def _connection(self, place: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1

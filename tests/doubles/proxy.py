@@ -85,8 +85,10 @@ class ForwardProxy:
         kept = {name: value for name, value in seen.headers.items() if not name.startswith("proxy-")}
         head = [f"{seen.method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in kept.items())]
         writer.write(("\r\n".join([*head, "connection: close"]) + "\r\n\r\n").encode("latin-1"))
-        await _copy(reader, exchange.writer)
-        writer.close()
+        try:
+            await _copy(reader, exchange.writer)
+        finally:
+            writer.close()
         raise HangUp
 
     async def _connect(self, place: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakSet
 
 import aiohttp
@@ -59,16 +59,24 @@ class ConnectionPool(aiohttp.TCPConnector):
 class _RestingAware(ResponseHandler):
     resting = False
     ended = False
+    wire: asyncio.Transport | None = None  # the library forgets it when it begins to close
 
     def end(self) -> None:
         """Cut the connection, now or when it is made."""
         self.ended = True
         self.abort()
+        if self.wire is not None:
+            self.wire.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        self.wire = cast("asyncio.Transport", transport)
         if self.ended:
-            self.abort()
+            self.end()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self.wire = None
+        super().connection_lost(exc)
 
     def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 - the library's signature
         """Go on reading; a connection that has come to rest by that waits for nothing.
