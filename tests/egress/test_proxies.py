@@ -164,3 +164,8 @@ def test_no_proxy_names_hosts_and_networks(entry: str, url: str, *, direct: bool
 def test_a_proxy_that_cannot_be_used_is_refused_at_the_start(text: str) -> None:
     with pytest.raises(ValueError, match=r"egress\.https_proxy"):
         Proxies(text, None, ())
+
+
+def test_a_proxy_without_a_host_is_refused() -> None:
+    with pytest.raises(ValueError, match="host is empty"):
+        Proxies("http://[]@", None, ())

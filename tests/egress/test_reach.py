@@ -21,7 +21,8 @@ from creamery.egress import (
     addresses,
 )
 from tests.doubles.certificates import PEM, server_tls
-from tests.doubles.upstream import Upstream, redirect_to, status
+from tests.doubles.loopback import Answerer
+from tests.doubles.upstream import Upstream, close_at, redirect_to, refuse, status
 from tests.egress.conftest import Out, names
 
 pytestmark = pytest.mark.anyio
@@ -306,3 +307,17 @@ async def test_a_name_is_looked_up_once_for_many_requests(other: Upstream, out: 
             await ask(egress, url, Origin.parse(url))
 
     assert asked == ["upstream.test"]
+
+
+@pytest.mark.parametrize(("misbehaviour", "answered"), [(close_at(0.5), True), (refuse(), False)])
+async def test_an_error_knows_whether_an_answer_had_begun(
+    upstream: Upstream, out: Out, misbehaviour: Answerer, answered: bool
+) -> None:
+    upstream.add("six", "1.0")
+    upstream.misbehave("/simple/six/", misbehaviour)
+    async with out() as egress:
+        with pytest.raises(Unreachable) as caught:
+            async with egress.request("GET", upstream.url + "six/", origin=Origin.parse(upstream.url)) as answer:
+                await answer.body(1 << 20, 5)
+
+    assert caught.value.answered is answered

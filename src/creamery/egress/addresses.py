@@ -64,7 +64,7 @@ class Origin:
     _places: frozenset[tuple[str, int]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        own = _place(URL(self.url))
+        own = _place(parse_url(self.url))
         places = {own[1:]}
         for host in self.hosts:
             places |= _places_of(host)
@@ -78,7 +78,7 @@ class Origin:
         Raises:
             ValueError: the address is no http or https address, or a host cannot be read.
         """
-        address = URL(url)
+        address = parse_url(url)
         if address.scheme not in {"http", "https"} or not address.raw_host:
             raise ValueError("an origin's address begins with http:// or https:// and names a host")
         authorization = None
@@ -97,6 +97,18 @@ class Origin:
 
 
 @lru_cache(maxsize=1_024)
+def parse_url(text: str, *, encoded: bool = False) -> URL:
+    """The library's URL.
+
+    Raises:
+        ValueError: it is none; the library itself raises IndexError for `http://[]@`.
+    """
+    try:
+        return URL(text, encoded=encoded)
+    except IndexError as error:
+        raise ValueError("its host is empty") from error
+
+
 def read_address(url: str) -> URL:
     """Read an address that may come from anywhere. User and password in it are dropped.
 
@@ -108,12 +120,12 @@ def read_address(url: str) -> URL:
     if len(url) > MAX_URL_LENGTH:
         raise ForbiddenAddress(url, "", f"it is longer than {MAX_URL_LENGTH:,} characters")
     try:
-        address = URL(url, encoded=not _UNSAFE.search(url))
+        address = parse_url(url, encoded=not _UNSAFE.search(url))
         host = address.raw_host or ""
         if address.scheme not in {"http", "https"} or not _HOST.fullmatch(host) or not address.port:
             raise ForbiddenAddress(url, "", "it is no http or https address of a host")
         return address.with_user(None).with_fragment(None)
-    except (ValueError, IndexError) as error:  # IndexError: yarl, on `http://[]@`
+    except ValueError as error:
         raise ForbiddenAddress(url, "", f"it is no address ({error})") from error
 
 
@@ -126,8 +138,8 @@ def redirected(address: URL, location: str) -> URL:
     if len(location) > MAX_URL_LENGTH:
         raise ForbiddenAddress(str(address), "", f"its redirect is longer than {MAX_URL_LENGTH:,} characters")
     try:
-        joined = str(address.join(URL(location, encoded=not _UNSAFE.search(location))))
-    except (ValueError, IndexError) as error:
+        joined = str(address.join(parse_url(location, encoded=not _UNSAFE.search(location))))
+    except ValueError as error:
         raise ForbiddenAddress(str(address), "", f"its redirect leads to no address ({error})") from error
     target = read_address(joined)
     if address.scheme == "https" and target.scheme == "http":
@@ -254,7 +266,7 @@ def _place(address: URL) -> tuple[str, str, int]:
 
 def _places_of(host: str) -> set[tuple[str, int]]:
     """`host:port`, or `host` at the ports of http and https."""
-    address = URL(host if "://" in host else f"//{host}")
+    address = parse_url(host if "://" in host else f"//{host}")
     name = address.raw_host
     if not name:
         raise ValueError(f"{host!r} names no host")

@@ -228,6 +228,9 @@ class Egress:
         self._open.add(response)
         try:
             yield Answer(response, self, kind, silent)
+        except EgressError as error:
+            error.answered = True
+            raise
         finally:
             self._open.discard(response)
             response.release()  # a connection whose body was not read to its end is closed, not reused

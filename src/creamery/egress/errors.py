@@ -35,7 +35,10 @@ class EgressError(Exception):
 
     Attributes:
         url: the address that was asked last, as it may be shown.
+        answered: an answer had begun, so whoever was asked is there.
     """
+
+    answered = False
 
     def __init__(self, url: str, text: str) -> None:
         self.url = shown(url)

@@ -9,6 +9,8 @@ from ipaddress import ip_address, ip_network
 
 from yarl import URL
 
+from creamery.egress.addresses import parse_url
+
 
 @dataclass(frozen=True)
 class Proxy:
@@ -37,7 +39,7 @@ class Proxies:
 def _parse(name: str, text: str | None) -> Proxy | None:
     if not text:
         return None
-    url = URL(text if "://" in text else f"http://{text}")
+    url = parse_url(text if "://" in text else f"http://{text}")
     if url.scheme not in {"http", "https"} or not url.raw_host:
         raise ValueError(f"egress.{name}: a proxy's address begins with http:// or https:// and names a host")
     headers = {}

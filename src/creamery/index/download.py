@@ -191,11 +191,11 @@ class Downloads:
             except (Unreachable, TooSlow, BadAnswer) as error:
                 attempts = 1 if transfer.received - before >= PROGRESS_BYTES else attempts + 1
                 if attempts >= self._attempts(flight, error):
-                    raise self._unavailable(file, error, has_begun=flight.part.done()) from error
+                    raise self._unavailable(file, error) from error
                 log.warning("index.resumed", file=file.filename, at=transfer.received, reason=str(error))
                 await self._clock.pause(min(0.1 * 2**attempts, 5.0))
             except EgressError as error:
-                raise self._unavailable(file, error, has_begun=flight.part.done()) from error
+                raise self._unavailable(file, error) from error
             else:
                 return transfer
 
@@ -209,11 +209,11 @@ class Downloads:
         stumbled = isinstance(error, BadAnswer) or (isinstance(error, Unreachable) and error.stage == "broken off")
         return 2 if stumbled else 1
 
-    def _unavailable(self, file: KeptFile, error: EgressError, *, has_begun: bool) -> Exception:
+    def _unavailable(self, file: KeptFile, error: EgressError) -> Exception:
         url = file.listed_file.url
         if isinstance(error, (Unreachable, TooSlow)):
             breaker, origin = self._upstreams.breaker(url), self._upstreams.origin_for(file.upstream)
-            return self._upstreams.failed(breaker, origin, url, error, has_begun=has_begun)
+            return self._upstreams.failed(breaker, origin, url, error)
         log.warning("index.fetch_refused", url=url, reason=str(error))
         return UpstreamDown(url, public_reason(error))
 

@@ -160,10 +160,8 @@ class Upstreams:
         if known is not None and known.last_modified:
             headers["If-Modified-Since"] = known.last_modified
         started = self._clock.monotonic()
-        has_begun = False
         try:
             async with self._egress.request("GET", url, origin=origin, headers=headers) as answer:
-                has_begun = True
                 self._unanswered.pop(name, None)
                 seconds = self._clock.monotonic() - started
                 self._seconds.labels("page").observe(seconds)
@@ -179,7 +177,7 @@ class Upstreams:
                     self.heard(breaker, url, seconds)
                     raise UpstreamDown(origin.url, f"answered {answer.status} for {name}")
         except EgressError as error:
-            raise self.failed(breaker, origin, url, error, has_begun=has_begun) from error
+            raise self.failed(breaker, origin, url, error) from error
         self.heard(breaker, url, seconds)
         return fetched
 
@@ -214,24 +212,20 @@ class Upstreams:
             log.warning("upstream.back", host=breaker.host)
             self._open.labels(breaker.host).set(0)
 
-    def failed(
-        self, breaker: Breaker, origin: Origin | None, url: str, error: EgressError, *, has_begun: bool = False
-    ) -> UpstreamDown:
+    def failed(self, breaker: Breaker, origin: Origin | None, url: str, error: EgressError) -> UpstreamDown:
         """An upstream's host did not answer, or not sensibly; begins to look for its return where it counts as down.
 
-        Args:
-            has_begun: an answer had begun, so the host is there; what went wrong may be about this address only.
+        What went wrong once an answer had begun may be about this address only.
         """
         reason = public_reason(error)
         self._failures.labels(breaker.host).inc()
-        if isinstance(error, (Unreachable, TooSlow)) and not has_begun:
+        if isinstance(error, (Unreachable, TooSlow)) and not error.answered:
             opened = breaker.unreachable(url, reason, is_certain=_is_about_the_host(error))
         else:
             opened = breaker.refused(url, reason)
         log.warning("upstream.failed", url=url, reason=str(error), down=breaker.is_open)
         if opened:
-            self._open.labels(breaker.host).set(1)
-            self.look_for(breaker, origin, url)
+            self._look_for(breaker, origin, url)
         return UpstreamDown(url, reason)
 
     def silent(self, name: ProjectName) -> None:
@@ -245,11 +239,11 @@ class Upstreams:
         breaker, url = self.breaker(origin.url), f"{origin.url}{name}/"
         if breaker.unreachable(url, f"did not answer within {breaker.patience:.1f} s"):
             log.warning("upstream.silent", host=breaker.host, seconds=breaker.patience)
-            self._open.labels(breaker.host).set(1)
-            self.look_for(breaker, origin, url)
+            self._look_for(breaker, origin, url)
 
-    def look_for(self, breaker: Breaker, origin: Origin | None, url: str) -> None:
-        """Look in the background, at growing distances, until the host answers again."""
+    def _look_for(self, breaker: Breaker, origin: Origin | None, url: str) -> None:
+        """The host is down: look in the background, at growing distances, until it answers again."""
+        self._open.labels(breaker.host).set(1)
         probe = asyncio.get_running_loop().create_task(self._look_until_back(breaker, origin, url))
         self._probes.add(probe)
         probe.add_done_callback(self._probes.discard)
