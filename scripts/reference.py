@@ -20,7 +20,7 @@ from creamery.cli import main as creamery
 from creamery.door import Door
 from creamery.hub import build
 from creamery.limits import GIB, KIB, MIB, Limits
-from creamery.settings import Settings
+from creamery.settings import Settings, environment_name, sections
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
 NOTICE = "<!-- Written by `make docs`; edit what it is made from. -->"
@@ -41,9 +41,10 @@ def settings_page() -> str:
         "with a line that names it. The limits have [a page of their own](limits.md).",
         "",
     ]
-    tops = {name: field for name, field in Settings.model_fields.items() if not _is_section(field)}
+    grouped = dict(sections())
+    tops = {name: field for name, field in Settings.model_fields.items() if name not in grouped}
     lines += ["## The hub", "", *_table("", tops)]
-    for name, section in _sections():
+    for name, section in grouped.items():
         if section is not Limits:
             lines += [f"## {name}", "", _sentence(section), "", *_table(name, section.model_fields)]
     lines += [
@@ -128,35 +129,9 @@ def write() -> None:
         (REFERENCE / name).write_text(page(), encoding="utf-8")
 
 
-def setting_names() -> Iterator[str]:
-    """Every setting as creamery.toml spells it, limits included."""
-    for name, field in Settings.model_fields.items():
-        if not _is_section(field):
-            yield name
-    for name, section in _sections():
-        for inner in section.model_fields:
-            yield f"{name}.{inner}"
-
-
-def environment_name(setting: str) -> str:
-    """`index.max_age` as the environment spells it."""
-    return "CREAMERY_" + setting.upper().replace(".", "_")
-
-
-def _sections() -> Iterator[tuple[str, type[BaseModel]]]:
-    for name, field in Settings.model_fields.items():
-        if _is_section(field):
-            assert isinstance(field.annotation, type)  # noqa: S101 - for mypy; _is_section has looked
-            yield name, field.annotation
-
-
 def _doors() -> tuple[Door, ...]:
     with tempfile.TemporaryDirectory() as data:
         return build(Settings(data=Path(data))).doors
-
-
-def _is_section(field: FieldInfo) -> bool:
-    return isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
 
 
 def _upstream() -> type[BaseModel]:

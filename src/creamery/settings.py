@@ -11,6 +11,7 @@ import configparser
 import os
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -27,15 +28,15 @@ from pydantic_settings import (
 
 from creamery.limits import GIB, Limits
 
-NO_SUCH_SETTING = "there is no such setting; docs/reference/settings.md lists them all"
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "::1", "0.0.0.0", "::"})  # noqa: S104 - names to compare with
-
-
+NO_SUCH_SETTING = "there is no such setting; docs/reference/settings.md lists them all"
 PREFIX = "CREAMERY_"
 ENVIRONMENT_OF_OTHERS = re.compile(
     r"CREAMERY_(?:TEST_.*"  # what the tests are told
     r"|(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_\w+)?))"  # Kubernetes, for services of such a name
 )
+
+_PASSWORD = re.compile(r"//\S*@")  # with the user's name, and whatever else stands before the host
 
 
 class SettingsError(ValueError):
@@ -47,6 +48,11 @@ def _listed(value: object) -> object:
     if isinstance(value, str):
         return [piece.strip() for piece in value.split(",") if piece.strip()]
     return value
+
+
+def _names_a_host(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme in {"http", "https"} and bool(parts.hostname)
 
 
 Texts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
@@ -89,8 +95,7 @@ class Upstream(_Section):
     @field_validator("url")
     @classmethod
     def _is_an_address(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        if not _names_a_host(url):
             raise ValueError("an upstream's url begins with http:// or https:// and names a host")
         return url if url.endswith("/") else url + "/"
 
@@ -168,10 +173,8 @@ class Settings(BaseSettings):
     @field_validator("public_url")
     @classmethod
     def _is_an_address(cls, url: str | None) -> str | None:
-        if url is not None:
-            parts = urlsplit(url)
-            if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-                raise ValueError("begins with http:// or https://, names a host, and has no query")
+        if url is not None and (not _names_a_host(url) or urlsplit(url).query or urlsplit(url).fragment):
+            raise ValueError("begins with http:// or https://, names a host, and has no query")
         return url
 
     @classmethod
@@ -235,6 +238,26 @@ def load_settings(config: Path | None = None, **flags: Any) -> Settings:
         raise SettingsError(f"the settings' file cannot be read: {error}") from error
 
 
+def sections() -> Iterator[tuple[str, type[BaseModel]]]:
+    """The settings that come in groups, such as `index`, by name."""
+    for name, field in Settings.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield name, field.annotation
+
+
+def setting_names() -> Iterator[str]:
+    """Every setting as creamery.toml spells it, limits included."""
+    grouped = dict(sections())
+    yield from (name for name in Settings.model_fields if name not in grouped)
+    for name, section in grouped.items():
+        yield from (f"{name}.{inner}" for inner in section.model_fields)
+
+
+def environment_name(setting: str) -> str:
+    """`index.max_age` as the environment spells it."""
+    return PREFIX + setting.upper().replace(".", "_")
+
+
 def database_driver_url(url: str) -> str:
     """`postgres://`, `postgresql://`, `mysql://`, `mariadb://` with the driver that the hub brings."""
     scheme, separator, rest = url.partition("://")
@@ -245,9 +268,6 @@ def database_driver_url(url: str) -> str:
         "mariadb": "mysql+pymysql",
     }
     return drivers.get(scheme, scheme) + separator + rest
-
-
-_PASSWORD = re.compile(r"//\S*@")  # with the user's name, and whatever else stands before the host
 
 
 def _explain(error: ValidationError) -> list[str]:
@@ -264,11 +284,7 @@ def _explain(error: ValidationError) -> list[str]:
 
 def _unknown_in_environment() -> list[str]:
     """A misspelt name would otherwise leave the default in force without a word."""
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
-    for name, field in Settings.model_fields.items():
-        section = field.annotation
-        if isinstance(section, type) and issubclass(section, BaseModel):
-            known |= {f"{PREFIX}{name}_{inner}".upper() for inner in section.model_fields}
+    known = {environment_name(name) for name in (*Settings.model_fields, *setting_names())}
     named = (name for name in os.environ if name.upper().startswith(PREFIX))
     return sorted(name for name in named if name.upper() not in known and not ENVIRONMENT_OF_OTHERS.fullmatch(name))
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from creamery.limits import Limits
-from creamery.settings import Settings, SettingsError, load_settings
+from creamery.settings import Settings, SettingsError, environment_name, load_settings, setting_names
 from scripts import reference
 
 SPELT = {
@@ -55,12 +55,12 @@ def test_a_generated_page_is_current(page: str) -> None:
     assert written == reference.PAGES[page](), "run `make docs` and commit the result"
 
 
-@pytest.mark.parametrize("name", [name for name in reference.setting_names() if name not in {"config", "faults"}])
+@pytest.mark.parametrize("name", [name for name in setting_names() if name not in {"config", "faults"}])
 @pytest.mark.usefixtures("bare_environment")
 def test_a_setting_answers_to_its_name_in_the_environment(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     before = value_of(load_settings(), name)
 
-    monkeypatch.setenv(reference.environment_name(name), SPELT.get(name, "7"))
+    monkeypatch.setenv(environment_name(name), SPELT.get(name, "7"))
 
     assert value_of(load_settings(), name) != before
 
@@ -134,7 +134,7 @@ def test_a_settings_file_that_is_not_there_is_refused(monkeypatch: pytest.Monkey
     ],
 )
 def test_a_wrong_value_is_refused_with_its_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
-    monkeypatch.setenv(reference.environment_name(name), value)
+    monkeypatch.setenv(environment_name(name), value)
 
     with pytest.raises(SettingsError, match=f"^{name} = "):
         load_settings()
