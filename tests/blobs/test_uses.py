@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -20,17 +21,27 @@ def uses(cellar: Cellar, clock: HandClock) -> Uses:
     return Uses(cellar.committer, clock, 1e6)
 
 
+@contextmanager
+def broken(cellar: Cellar, trouble: Exception) -> Iterator[None]:
+    """Meanwhile nothing can be written."""
+
+    def write(_: object) -> None:
+        raise trouble
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(cellar.committer, "write", write)
+        yield
+
+
 @pytest.mark.parametrize("trouble", TROUBLES, ids=lambda trouble: type(trouble).__name__)
 def test_uses_that_could_not_be_written_are_written_later(
-    cellar: Cellar, uses: Uses, clock: HandClock, monkeypatch: pytest.MonkeyPatch, trouble: Exception
+    cellar: Cellar, uses: Uses, clock: HandClock, trouble: Exception
 ) -> None:
     digest = cellar.put(b"read", "a")
     clock.advance(1_000)
     uses.note(digest)
-    with monkeypatch.context() as broken:
-        broken.setattr(cellar.committer, "write", lambda _: (_ for _ in ()).throw(trouble))
-        with pytest.raises(type(trouble)):
-            uses.flush()
+    with broken(cellar, trouble), pytest.raises(type(trouble)):
+        uses.flush()
 
     uses.flush()
 
@@ -39,13 +50,10 @@ def test_uses_that_could_not_be_written_are_written_later(
 
 
 @pytest.mark.parametrize("trouble", TROUBLES, ids=lambda trouble: type(trouble).__name__)
-def test_uses_that_cannot_be_written_at_the_end_do_not_spoil_it(
-    cellar: Cellar, uses: Uses, monkeypatch: pytest.MonkeyPatch, trouble: Exception, tmp_path: Path
-) -> None:
+def test_uses_that_cannot_be_written_at_the_end_do_not_spoil_it(cellar: Cellar, uses: Uses, trouble: Exception) -> None:
     uses.start()
     uses.note(cellar.put(b"read", "a"))
-    with monkeypatch.context() as broken:
-        broken.setattr(cellar.committer, "write", lambda _: (_ for _ in ()).throw(trouble))
+    with broken(cellar, trouble):
         uses.close()
 
     uses.flush()

@@ -122,10 +122,8 @@ class Sweeper:
         self._limits = limits
         self._cache = cache
         self._clock = clock
-        self._sweep_watch, self._evict_watch = (
-            _Watch(clock),
-            _Watch(clock),
-        )  # each sees every jump since its own last look
+        self._sweep_watch = _Watch(clock)
+        self._evict_watch = _Watch(clock)  # one of its own: each sees every jump since its own last look
         self._slice = int(clock.now() // SECOND) % SLICES
         self._swept = telemetry.counter("blobs_swept", "Blobs and orphans that were deleted.")
         self._evicted = telemetry.counter("blobs_evicted", "Blobs that were evicted.")

@@ -266,7 +266,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse_head()
             return
         hosts = [value for name, value in self.headers if name == b"host"]
-        if hosts != self._hosts and not self._is_a_host(hosts, version):
+        if hosts != self._hosts and not self._accepts_host(hosts, version):
             return
         target = _target(self.url)
         if target is None or version not in {"1.0", "1.1"}:
@@ -327,7 +327,7 @@ class BoundedProtocol(HttpToolsProtocol):
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
 
-    def _is_a_host(self, hosts: list[bytes], version: str) -> bool:
+    def _accepts_host(self, hosts: list[bytes], version: str) -> bool:
         """RFC 9112 section 3.2; what was found good is not looked at again on this connection."""
         if len(hosts) != 1 and (version == "1.1" or hosts):
             self._refuse(400, "Bad request", "A request names its host exactly once.")
