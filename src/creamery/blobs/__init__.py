@@ -5,6 +5,7 @@ Only this room touches `blobs/`, `incoming/` and `quarantine/` of the data direc
 
 from creamery.blobs.audit import Audit, Depth, Finding, Kind, NotAStore, Summary
 from creamery.blobs.blobs import Blobs
+from creamery.blobs.claims import Claim
 from creamery.blobs.holders import Holder
 from creamery.blobs.incoming import Part
 from creamery.blobs.repair import Repair
@@ -31,6 +32,7 @@ __all__ = [
     "BlobMissing",
     "BlobStore",
     "Blobs",
+    "Claim",
     "Depth",
     "Evicted",
     "Extent",

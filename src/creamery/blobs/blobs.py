@@ -21,6 +21,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from creamery.blobs import tables
+from creamery.blobs.claims import Claim
 from creamery.blobs.holders import Holder
 from creamery.blobs.incoming import Incoming, Part, PartFile
 from creamery.blobs.local import LocalStore
@@ -141,6 +142,10 @@ class Blobs:
         """
         self._refuse_if_failed()
         return self._incoming.begin(size, owner)
+
+    def claim(self, key: str) -> Claim:
+        """The right to bring the bytes that all of the hub's processes know as `key`; take it before `begin`."""
+        return Claim(self.layout.incoming, key, self._pools.disk)
 
     async def keep(self, part: Part, reference: Reference[T]) -> T:
         """Make a finished part a blob and refer to it, all or nothing; on return both are durable.

@@ -102,19 +102,20 @@ def own(layout: Layout, database: Database, committer: Committer) -> Owner:
     Raises:
         StoreMismatch: they do not.
     """
-    on_disk = read_owner(layout)
     in_database = database.read(tables.owner)
-    if on_disk is None and in_database is not None and _has_blobs(layout, database):
+    on_disk = read_owner(layout)  # after the row: who begins writes this first
+    if on_disk is None and in_database is not None:
         raise StoreMismatch(
-            f"{layout.data} has no store.json, but the database {database.url} knows blobs: is the disk mounted, and is"
-            " `data` the right directory?"
+            f"{layout.data} has no store.json, but the database {database.url} belongs to a hub that has one: is the"
+            " disk mounted, and is `data` the directory that this database's other processes use? To begin anew, take"
+            " an empty database too"
         )
     if on_disk is not None and in_database is None and _has_blobs(layout, database):
         raise StoreMismatch(
             f"{layout.data} holds blobs, but the database {database.url} is new: is `database_url` the right one?"
         )
     if on_disk is None:
-        on_disk = _write_owner(layout, in_database[0] if in_database is not None else str(uuid.uuid4()))
+        on_disk = _write_owner(layout, str(uuid.uuid4()))
     wanted = on_disk
     in_database = committer.write(lambda connection: tables.set_owner(connection, wanted.instance, wanted.format))
     if in_database[0] != on_disk.instance:

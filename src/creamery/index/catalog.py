@@ -12,9 +12,9 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
-from creamery.contract import Digest, ProjectName
+from creamery.contract import ProjectName
 from creamery.database import Committer, Database, Generations
-from creamery.index.project import KeptFile, KnownProject
+from creamery.index.project import KeptFile, KnownProject, StoredFile
 from creamery.index.shelf import Shelf
 from creamery.index.simple import Encoding, Format, Listing, Page, render, render_projects
 from creamery.index.tables import FORGOTTEN, find_file, find_project, listed_files, project_names
@@ -40,15 +40,6 @@ class Entry:
     checked: float | None = None
     pages: dict[tuple[Format, Listing], Page] = field(default_factory=dict)
     answers: dict[object, object] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class StoredFile:
-    """A file (or its METADATA) that is here, ready to be sent."""
-
-    digest: Digest
-    size: int
-    pinned: bool = False
 
 
 class Catalog:

@@ -2,30 +2,27 @@
 
 A flight outlives the client that began it, resumes where its upstream broke off, and ends in the store; SHA-256 runs
 alongside, and the part file holds its last piece back until the hash matched, so a wrong file completes nowhere and
-is kept nowhere.
+is kept nowhere. Of the hub's processes one fetches a file, and the others' flights take it from that one's part file.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import re
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Literal
 
 from sqlalchemy import Connection
 
-from creamery.blobs import BlobError, Blobs, HashMismatch, LengthMismatch, Part
+from creamery.blobs import BlobCorrupt, BlobError, BlobMissing, Blobs, Claim, HashMismatch, LengthMismatch, Part
 from creamery.clock import Clock
 from creamery.contract import Digest, ProjectName
 from creamery.database import DatabaseUnavailable, DiskFull, WritesBusy
-from creamery.egress import Answer, BadAnswer, Egress, EgressError, TooSlow, Unreachable
-from creamery.index.catalog import Catalog, StoredFile
+from creamery.egress import BadAnswer, Egress, EgressError, TooSlow, Unreachable
+from creamery.index.catalog import Catalog
 from creamery.index.metadata import enqueue_metadata
-from creamery.index.project import KeptFile, KnownProject
+from creamery.index.project import KeptFile, KnownProject, StoredFile
 from creamery.index.tables import HashChanged, find_project, record_bytes
+from creamery.index.transfer import Transfer
 from creamery.index.upstream import UpstreamDown, Upstreams, public_reason
 from creamery.limits import Limits
 from creamery.telemetry import Telemetry, log
@@ -33,11 +30,12 @@ from creamery.telemetry import Telemetry, log
 FAILED_SECONDS = 5.0
 """How long a failed file is not asked for again: its next askers get the same answer at once."""
 
-PROGRESS_BYTES = 64 * 1024
-RATE_WINDOW_SECONDS = 60.0
-OTHER_ALGORITHMS = ("sha512", "sha384", "sha224", "sha1", "md5")  # the strongest first
+CLAIM_LOOK_SECONDS = 0.02
+"""How often a process looks what another one has of a file that both want."""
 
-_CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-\d{1,19}/(\d{1,19}|\*)", re.ASCII)
+PROGRESS_BYTES = 64 * 1024
+
+_Key = tuple[ProjectName, str]
 
 
 class FileGone(Exception):
@@ -48,10 +46,76 @@ class WrongBytes(Exception):
     """The upstream sent other bytes than its page announces."""
 
 
-@dataclass(slots=True)
 class _Flight:
-    part: asyncio.Future[Part]
-    task: asyncio.Task[None] | None = None
+    """One file on its way.
+
+    Attributes:
+        came: what its askers wait for: the part file, once the first answer is there; or the stored file, where
+            another process was quicker.
+    """
+
+    def __init__(self, file: KeptFile, claim: Claim, transfer: Transfer, blobs: Blobs) -> None:
+        self.file = file
+        self.url = file.listed_file.url
+        self.claim = claim
+        self.transfer = transfer
+        self.came: asyncio.Future[Part | StoredFile] = asyncio.get_running_loop().create_future()
+        self.task: asyncio.Task[None] | None = None
+        self._blobs = blobs
+
+    @property
+    def key(self) -> _Key:
+        """What its askers ask for."""
+        return self.file.project, self.file.filename
+
+    @property
+    def has_begun(self) -> bool:
+        """Do its askers have what they waited for, and read on?"""
+        return self.came.done()
+
+    @property
+    def is_complete(self) -> bool:
+        """Are all bytes in the part file, as far as can be told?"""
+        return self.has_begun and self.transfer.received == self.transfer.size
+
+    def part(self) -> Part:
+        """The part file, begun now where there is none.
+
+        Raises:
+            NoSpace, TooLong, ReadOnly: there is no room for it.
+        """
+        if not self.has_begun:
+            self.came.set_result(self._blobs.begin(self.transfer.size, "/".join(self.key)))
+        part = self.came.result()
+        assert isinstance(part, Part)  # noqa: S101 - a flight that ended with a stored file is over
+        return part
+
+    async def take(self, chunk: bytes) -> None:
+        """These bytes came next."""
+        self.transfer.took(chunk)
+        await self.part().write(chunk)
+
+    async def finish(self, expected: Digest | None) -> Digest:
+        """All bytes are here: let the last piece go, if they are the right ones.
+
+        Raises:
+            WrongBytes: they are not.
+        """
+        other = self.transfer.other_hash
+        if other.differs():
+            raise WrongBytes(f"{self.url} sent other bytes than its page announces: {other.algorithm} differs")
+        try:
+            return await self.part().finish(expected)
+        except (HashMismatch, LengthMismatch) as error:
+            raise WrongBytes(f"{self.url} sent other bytes than its page announces: {error}") from error
+
+    def fail(self, error: Exception) -> None:
+        """Tell all who wait and all who follow."""
+        if not self.has_begun:
+            self.came.set_exception(error)
+            self.came.exception()  # heard: all who waited may have gone
+        elif self.came.exception() is None and isinstance(part := self.came.result(), Part):
+            part.abort(error)
 
 
 class Downloads:
@@ -73,16 +137,18 @@ class Downloads:
         self._blobs = blobs
         self._clock = clock
         self._limits = limits
-        self._flights: dict[tuple[ProjectName, str], _Flight] = {}
-        self._failed: dict[tuple[ProjectName, str], tuple[float, Exception]] = {}
+        self._flights: dict[_Key, _Flight] = {}
+        self._failed: dict[_Key, tuple[float, Exception]] = {}
         self._slots = asyncio.Semaphore(limits.upstream_flights)
         self._bytes = telemetry.counter("index_fetched_bytes", "Bytes of files fetched from upstreams.")
         files = telemetry.counter("index_files", "Files and METADATA that were asked for.", ["outcome"])
         self._files = {"hit": files.labels("hit"), "miss": files.labels("miss")}
         self._ended = telemetry.counter("index_flights", "Transfers of files from upstreams.", ["outcome"])
 
-    async def follow(self, file: KeptFile) -> Part:
+    async def follow(self, file: KeptFile) -> Part | StoredFile:
         """The part file of this file's flight, begun now where there is none; returns when its first answer is there.
+
+        The stored file in its place, where another process has just ended its own flight.
 
         Raises:
             FileGone: the upstream answers 404.
@@ -94,9 +160,10 @@ class Downloads:
         flight = self._flights.get(key)
         if flight is None:
             self._raise_failure(key)
-            flight = self._flights[key] = _Flight(asyncio.get_running_loop().create_future())
-            flight.task = asyncio.get_running_loop().create_task(self._fly(key, file, flight))
-        return await asyncio.shield(flight.part)
+            transfer = Transfer(file, self._limits, self._clock)
+            flight = self._flights[key] = _Flight(file, self._blobs.claim("/".join(key)), transfer, self._blobs)
+            flight.task = asyncio.get_running_loop().create_task(self._fly(flight))
+        return await asyncio.shield(flight.came)
 
     def count(self, outcome: Literal["hit", "miss"]) -> None:
         """A file was asked for, and was here or was not."""
@@ -109,7 +176,7 @@ class Downloads:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _raise_failure(self, key: tuple[ProjectName, str]) -> None:
+    def _raise_failure(self, key: _Key) -> None:
         failed = self._failed.get(key)
         if failed is None:
             return
@@ -118,57 +185,155 @@ class Downloads:
             raise error.with_traceback(None)
         del self._failed[key]
 
-    async def _fly(self, key: tuple[ProjectName, str], file: KeptFile, flight: _Flight) -> None:
+    def _remember_failure(self, key: _Key, error: Exception) -> None:
+        now = self._clock.monotonic()
+        self._failed = {each: failed for each, failed in self._failed.items() if failed[0] > now}
+        self._failed[key] = (now + FAILED_SECONDS, error)
+
+    async def _fly(self, flight: _Flight) -> None:
+        file = flight.file
         try:
             async with self._slots:
-                await self._carry(file, flight)
-            self._ended.labels("kept").inc()
+                outcome = await self._carry(flight)
+            self._ended.labels(outcome).inc()
         except asyncio.CancelledError:
-            self._end(flight, UpstreamDown(file.listed_file.url, "is no longer asked: the hub is stopping"))
+            flight.fail(UpstreamDown(flight.url, "is no longer asked: the hub is stopping"))
             raise
         except (FileGone, UpstreamDown, WrongBytes, BlobError) as error:
             self._ended.labels(type(error).__name__).inc()
             log.warning("index.fetch_failed", project=file.project, file=file.filename, reason=str(error))
             if not isinstance(error, BlobError):  # room may come back at any moment; an upstream is left in peace
-                self._remember_failure(key, error)
-            self._end(flight, error)
+                self._remember_failure(flight.key, error)
+            flight.fail(error)
         except (DiskFull, WritesBusy, DatabaseUnavailable, HashChanged) as error:
             # Its clients have it whole; only the hub does not, and fetches it anew for the next.
             self._ended.labels("not kept").inc()
             log.error("index.not_kept", project=file.project, file=file.filename, reason=str(error))
+            flight.fail(error)
         finally:
-            self._flights.pop(key, None)
+            flight.claim.release()
+            self._flights.pop(flight.key, None)
 
-    def _end(self, flight: _Flight, error: Exception) -> None:
-        if not flight.part.done():
-            flight.part.set_exception(error)
-            flight.part.exception()  # heard: all who waited may have gone
-        elif flight.part.exception() is None:
-            flight.part.result().abort(error)
+    async def _carry(self, flight: _Flight) -> Literal["kept", "shared"]:
+        """Bring the file: transfer, verify, keep; or have it from the process that does."""
+        await self._borrow(flight)
+        if await self._is_stored(flight):
+            return "shared"
+        await self._transfer(flight)
+        await self._keep(flight)
+        return "kept"
 
-    def _remember_failure(self, key: tuple[ProjectName, str], error: Exception) -> None:
-        now = self._clock.monotonic()
-        self._failed = {each: failed for each, failed in self._failed.items() if failed[0] > now}
-        self._failed[key] = (now + FAILED_SECONDS, error)
+    # From another process
 
-    async def _carry(self, file: KeptFile, flight: _Flight) -> None:
-        """Bring the file: transfer, verify, keep."""
-        transfer = await self._transfer(file, flight)
-        part = flight.part.result()
-        if transfer.other_hash.differs():
-            differs = f"{transfer.other_hash.algorithm} differs"
-            raise WrongBytes(f"{file.listed_file.url} sent other bytes than its page announces: {differs}")
+    async def _borrow(self, flight: _Flight) -> None:
+        """Until the claim is ours, take what the process that has it writes; should that one die, we go on."""
+        heard = self._clock.monotonic()
+        while not await flight.claim.take():
+            if await self._take_lent(flight):
+                heard = self._clock.monotonic()
+            elif self._clock.monotonic() - heard > self._limits.upstream_silent_seconds:
+                log.warning("index.claim_silent", project=flight.file.project, file=flight.file.filename)
+                return
+            else:
+                await self._clock.pause(CLAIM_LOOK_SECONDS)
+        while await self._take_lent(flight):
+            pass
+
+    async def _take_lent(self, flight: _Flight) -> bool:
+        lent = await flight.claim.lent(flight.transfer.received)
+        if lent is None or not lent.data:
+            return False
+        if flight.transfer.size is None:
+            flight.transfer.size = lent.size
+        await flight.take(lent.data)
+        return True
+
+    async def _is_stored(self, flight: _Flight) -> bool:
+        """Has another process stored it meanwhile? Then whoever waits here has it too."""
+        file = await self._catalog.file(*flight.key)
+        stored = None if file is None else file.stored
+        if stored is None or (flight.has_begun and flight.transfer.received != stored.size):
+            return False
         try:
-            await part.finish(file.expected)
-        except (HashMismatch, LengthMismatch) as error:
-            raise WrongBytes(f"{file.listed_file.url} sent other bytes than its page announces: {error}") from error
+            self._blobs.locate(stored.digest, stored.size)
+        except (BlobMissing, BlobCorrupt):  # its row does not know yet: it comes anew
+            return False
+        if flight.has_begun:
+            await flight.finish(stored.digest)
+        else:
+            flight.came.set_result(stored)
+        return True
+
+    # From upstream
+
+    async def _transfer(self, flight: _Flight) -> None:
+        """All bytes into the part file, over as many connections as it takes."""
+        if flight.is_complete:  # lent by a process that could not keep it
+            return
+        if flight.has_begun:
+            await flight.claim.announce(flight.part())
+        attempts = 0
+        while True:
+            before = flight.transfer.received
+            try:
+                await self._one_connection(flight)
+            except (Unreachable, TooSlow, BadAnswer) as error:
+                attempts = 1 if flight.transfer.received - before >= PROGRESS_BYTES else attempts + 1
+                if attempts >= self._attempts(flight, error):
+                    raise self._unavailable(flight, error) from error
+                at = flight.transfer.received
+                log.warning("index.resumed", file=flight.file.filename, at=at, reason=str(error))
+                await self._clock.pause(min(0.1 * 2**attempts, 5.0))
+            except EgressError as error:
+                raise self._unavailable(flight, error) from error
+            else:
+                return
+
+    def _attempts(self, flight: _Flight, error: EgressError) -> int:
+        """How many tries a transfer has: once it has begun clients wait for it; before, they can be told at once.
+
+        An upstream that stumbles over one request is asked a second time; one that is away is not.
+        """
+        if flight.has_begun:
+            return self._limits.upstream_attempts
+        stumbled = isinstance(error, BadAnswer) or (isinstance(error, Unreachable) and error.stage == "broken off")
+        return 2 if stumbled else 1
+
+    def _unavailable(self, flight: _Flight, error: EgressError) -> Exception:
+        url = flight.url
+        if isinstance(error, (Unreachable, TooSlow)):
+            breaker, origin = self._upstreams.breaker(url), self._upstreams.origin_for(flight.file.upstream)
+            return self._upstreams.failed(breaker, origin, url, error)
+        log.warning("index.fetch_refused", url=url, reason=str(error))
+        return UpstreamDown(url, public_reason(error))
+
+    async def _one_connection(self, flight: _Flight) -> None:
+        url, transfer = flight.url, flight.transfer
+        breaker = self._upstreams.breaker(url)
+        if breaker.outage is not None and not flight.has_begun:
+            raise UpstreamDown(url, breaker.outage.reason)
+        origin = self._upstreams.origin_for(flight.file.upstream)
+        started = self._clock.monotonic()
+        async with self._egress.request("GET", url, origin=origin, headers=transfer.headers()) as answer:
+            if answer.status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE} and not flight.has_begun:
+                raise FileGone(f"{url} answered {answer.status}")
+            self._upstreams.heard(breaker, url, self._clock.monotonic() - started)
+            transfer.begin(answer)
+            if not flight.has_begun:
+                await flight.claim.announce(flight.part())
+            async for chunk in transfer.new_bytes(answer, flight.part()):
+                self._bytes.inc(len(chunk))
+                await flight.take(chunk)
+
+    async def _keep(self, flight: _Flight) -> None:
+        file, part = flight.file, flight.part()
+        digest = await flight.finish(file.expected)
         project = await self._blobs.keep(part, lambda connection, digest: self._record(connection, file, digest, part))
         self._catalog.remember(project)
-        assert part.digest is not None  # noqa: S101 - a finished part has one
         pinned = file.pinned or file.expected is None
-        self._catalog.remember_file(file.project, file.filename, StoredFile(part.digest, part.written, pinned))
+        self._catalog.remember_file(file.project, file.filename, StoredFile(digest, part.written, pinned))
         if pinned:
-            log.warning("index.unverified", project=file.project, file=file.filename, digest=part.digest)
+            log.warning("index.unverified", project=file.project, file=file.filename, digest=digest)
 
     def _record(self, connection: Connection, file: KeptFile, digest: Digest, part: Part) -> KnownProject:
         now = self._clock.now()
@@ -179,157 +344,3 @@ class Downloads:
         project = find_project(connection, file.project)
         assert project is not None  # noqa: S101 - its file was updated a line above
         return project
-
-    async def _transfer(self, file: KeptFile, flight: _Flight) -> _Transfer:
-        """All bytes into the part file, over as many connections as it takes."""
-        transfer = _Transfer(file, self._limits, self._clock)
-        attempts = 0
-        while True:
-            before = transfer.received
-            try:
-                await self._one_connection(file, flight, transfer)
-            except (Unreachable, TooSlow, BadAnswer) as error:
-                attempts = 1 if transfer.received - before >= PROGRESS_BYTES else attempts + 1
-                if attempts >= self._attempts(flight, error):
-                    raise self._unavailable(file, error) from error
-                log.warning("index.resumed", file=file.filename, at=transfer.received, reason=str(error))
-                await self._clock.pause(min(0.1 * 2**attempts, 5.0))
-            except EgressError as error:
-                raise self._unavailable(file, error) from error
-            else:
-                return transfer
-
-    def _attempts(self, flight: _Flight, error: EgressError) -> int:
-        """How many tries a transfer has: once it has begun clients wait for it; before, they can be told at once.
-
-        An upstream that stumbles over one request is asked a second time; one that is away is not.
-        """
-        if flight.part.done():
-            return self._limits.upstream_attempts
-        stumbled = isinstance(error, BadAnswer) or (isinstance(error, Unreachable) and error.stage == "broken off")
-        return 2 if stumbled else 1
-
-    def _unavailable(self, file: KeptFile, error: EgressError) -> Exception:
-        url = file.listed_file.url
-        if isinstance(error, (Unreachable, TooSlow)):
-            breaker, origin = self._upstreams.breaker(url), self._upstreams.origin_for(file.upstream)
-            return self._upstreams.failed(breaker, origin, url, error)
-        log.warning("index.fetch_refused", url=url, reason=str(error))
-        return UpstreamDown(url, public_reason(error))
-
-    async def _one_connection(self, file: KeptFile, flight: _Flight, transfer: _Transfer) -> None:
-        url = file.listed_file.url
-        breaker = self._upstreams.breaker(url)
-        if breaker.outage is not None and not flight.part.done():
-            raise UpstreamDown(url, breaker.outage.reason)
-        origin = self._upstreams.origin_for(file.upstream)
-        started = self._clock.monotonic()
-        async with self._egress.request("GET", url, origin=origin, headers=transfer.headers()) as answer:
-            if answer.status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE} and not flight.part.done():
-                raise FileGone(f"{url} answered {answer.status}")
-            self._upstreams.heard(breaker, url, self._clock.monotonic() - started)
-            transfer.begin(answer)
-            if not flight.part.done():
-                part = self._blobs.begin(transfer.size, f"{file.project}/{file.filename}")
-                flight.part.set_result(part)
-            part = flight.part.result()
-            async for chunk in transfer.new_bytes(answer, part):
-                self._bytes.inc(len(chunk))
-                await part.write(chunk)
-
-
-class _OtherHash:
-    """What an old index names in place of SHA-256: the bytes must match it, though only SHA-256 vouches for them."""
-
-    def __init__(self, hashes: Mapping[str, str]) -> None:
-        self.algorithm = next((name for name in OTHER_ALGORITHMS if name in hashes), None)
-        self._expected = hashes[self.algorithm].lower() if self.algorithm else ""
-        self._running = hashlib.new(self.algorithm, usedforsecurity=False) if self.algorithm else None
-
-    def update(self, data: bytes | memoryview) -> None:
-        if self._running is not None:
-            self._running.update(data)
-
-    def differs(self) -> bool:
-        return self._running is not None and self._running.hexdigest() != self._expected
-
-
-class _Transfer:
-    """How far one file's bytes have come, over several connections."""
-
-    def __init__(self, file: KeptFile, limits: Limits, clock: Clock) -> None:
-        self.size = file.listed_file.size
-        self.other_hash = _OtherHash({} if file.expected is not None else file.listed_file.hashes)
-        self.received = 0
-        self._etag: str | None = None
-        self._skip = 0
-        self._limits = limits
-        self._clock = clock
-
-    def headers(self) -> dict[str, str]:
-        """What to ask the next connection for."""
-        headers = {"Accept-Encoding": "identity"}
-        if self.received:
-            headers["Range"] = f"bytes={self.received}-"
-            if self._etag is not None:
-                headers["If-Range"] = self._etag
-        return headers
-
-    def begin(self, answer: Answer) -> None:
-        """Understand what an answer brings.
-
-        Raises:
-            BadAnswer: an error, another part than the one asked for, or an encoding that was not.
-        """
-        if answer.headers.get("Content-Encoding", "identity") != "identity":
-            raise BadAnswer(answer.url, "sent a compressed file, which was not asked for")
-        self._skip = 0
-        if answer.status == HTTPStatus.PARTIAL_CONTENT and self.received:
-            match = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
-            if match is None or int(match[1]) != self.received or match[2] not in {"*", str(self.size)}:
-                raise BadAnswer(
-                    answer.url, f"answered byte {self.received} with {answer.headers.get('Content-Range')!r}"
-                )
-        elif answer.status == HTTPStatus.OK:
-            self._skip = self.received
-            length = answer.headers.get("Content-Length", "")
-            if self.size is None and length.isascii() and length.isdigit():
-                self.size = int(length)
-            etag = answer.headers.get("ETag", "")
-            self._etag = etag if etag.startswith('"') else None
-        else:
-            raise BadAnswer(answer.url, f"answered {answer.status}")
-
-    async def new_bytes(self, answer: Answer, part: Part) -> AsyncIterator[bytes]:
-        """The bytes that are not in the part file yet.
-
-        An upstream that cannot resume sends all from the start: what is there already must be the same again.
-
-        Raises:
-            BadAnswer: it is not.
-            TooSlow: less than the minimum rate came over a minute.
-        """
-        again = hashlib.sha256()
-        skip = self._skip
-        if skip:
-            await part.flush()
-        window_start, window_bytes = self._clock.monotonic(), 0
-        async for piece in answer.chunks():
-            chunk = piece
-            if skip:
-                again.update(chunk[:skip])
-                taken = min(skip, len(chunk))
-                skip -= taken
-                chunk = chunk[taken:]
-                if not skip and again.hexdigest() != part.running_digest():
-                    raise BadAnswer(answer.url, "sent other bytes than at the first time")
-            if chunk:
-                self.received += len(chunk)
-                self.other_hash.update(chunk)
-                yield chunk
-            window_bytes += len(piece)
-            elapsed = self._clock.monotonic() - window_start
-            if elapsed > RATE_WINDOW_SECONDS:
-                if window_bytes < self._limits.upstream_minimum_rate * elapsed:
-                    raise TooSlow(answer.url, f"only {window_bytes} bytes came", elapsed)
-                window_start, window_bytes = self._clock.monotonic(), 0

@@ -24,8 +24,8 @@ from creamery.clock import Micros
 from creamery.contract import Digest, InvalidName, ProjectName, digest_of, normalize, parse_filename
 from creamery.door import Hub
 from creamery.egress import BadAnswer, Egress, EgressError, Origin, TooSlow, Unreachable
-from creamery.index.catalog import Catalog, StoredFile
-from creamery.index.project import KeptFile, KnownProject
+from creamery.index.catalog import Catalog
+from creamery.index.project import KeptFile, KnownProject, StoredFile
 from creamery.index.tables import (
     find_project,
     listed_files,

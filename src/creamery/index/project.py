@@ -64,6 +64,15 @@ class ProjectPage:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file (or its METADATA) that is here, ready to be sent."""
+
+    digest: Digest
+    size: int
+    pinned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class KeptFile:
     """A file as the hub knows it: what was listed, and what of it is here.
 
@@ -96,6 +105,12 @@ class KeptFile:
     def expected(self) -> Digest | None:
         """What its bytes must hash to."""
         return self.listed_file.sha256
+
+    @property
+    def stored(self) -> StoredFile | None:
+        """Its bytes, where its row says that they are here."""
+        size = self.listed_file.size
+        return None if self.digest is None or size is None else StoredFile(self.digest, size, self.pinned)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,11 +37,11 @@ from creamery.http import (
     quoted,
 )
 from creamery.index.answers import Answer, remember, remembered
-from creamery.index.catalog import Catalog, StoredFile
+from creamery.index.catalog import Catalog
 from creamery.index.download import Downloads, FileGone, WrongBytes
 from creamery.index.freshness import Freshness, UnknownProject, View
 from creamery.index.metadata import MetadataFiles, NoMetadata
-from creamery.index.project import KeptFile
+from creamery.index.project import KeptFile, StoredFile
 from creamery.index.shelf import Held
 from creamery.index.simple import CONTENT_TYPES, Encoding, Format, Page, advertised_metadata
 from creamery.index.upstream import UpstreamDown
@@ -168,7 +168,7 @@ class Routes:
             return _moved(request, f"../{name}/{_filename(filename)}")
         file = await self._find(name, _filename(filename))
         if stored is None:  # else it was just found missing, whatever its row says
-            stored = self._catalog.stored(name, filename) or _stored(file)
+            stored = self._catalog.stored(name, filename) or file.stored
             if stored is not None:
                 response = await self._send_stored(request, name, filename, stored, FILE_TYPE)
                 if response is not None:
@@ -260,16 +260,15 @@ class Routes:
             return BytesResponse(b"", [*headers, (b"etag", etag.encode())], status=304)
         if request.method == "HEAD" and size is not None:
             return _head(size, etag, headers)
-        part = await self._downloads.follow(file)
+        came = await self._downloads.follow(file)
+        if isinstance(came, StoredFile):
+            response = await self._send_stored(request, file.project, file.filename, came, FILE_TYPE)
+            if response is None:
+                raise BlobMissing(came.digest)
+            return response
         note(request.scope, cache="miss")
         self._downloads.count("miss")
-        return FollowResponse(part, etag=etag, media_type=FILE_TYPE, headers=headers)
-
-
-def _stored(file: KeptFile) -> StoredFile | None:
-    """The file's bytes, where its row says that they are here."""
-    size = file.listed_file.size
-    return None if file.digest is None or size is None else StoredFile(file.digest, size, file.pinned)
+        return FollowResponse(came, etag=etag, media_type=FILE_TYPE, headers=headers)
 
 
 def refusals() -> dict[type[Exception], Callable[[Any], Problem]]:
@@ -291,13 +290,8 @@ def refusals() -> dict[type[Exception], Callable[[Any], Problem]]:
         HashMismatch: _wrong_bytes,
         LengthMismatch: _wrong_bytes,
         TooLong: _wrong_bytes,
-        BlobCorrupt: lambda _: Problem(
-            503,
-            "Damaged",
-            "What was kept of this turned out to be damaged, and was put aside.",
-            remedy="Ask again: it is fetched anew.",
-            headers={"Retry-After": "1"},
-        ),
+        BlobCorrupt: _damaged,
+        BlobMissing: _damaged,
         NoMetadata: lambda _: _not_found("The METADATA cannot be had.", "Read it out of the file itself."),
     }
 
@@ -309,6 +303,16 @@ def _wrong_bytes(_: Exception) -> Problem:
         "The upstream sent other bytes than its page announces.",
         remedy="Nothing of it was kept. If this lasts, tell whoever runs the upstream.",
         headers={"Retry-After": RETRY_SECONDS},
+    )
+
+
+def _damaged(_: Exception) -> Problem:
+    return Problem(
+        503,
+        "Damaged",
+        "What was kept of this turned out to be damaged or lost.",
+        remedy="Ask again: it is fetched anew.",
+        headers={"Retry-After": "1"},
     )
 
 

@@ -1,0 +1,125 @@
+"""How far one file's bytes have come from an upstream, over several connections."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import AsyncIterator, Mapping
+from http import HTTPStatus
+
+from creamery.blobs import Part
+from creamery.clock import Clock
+from creamery.egress import Answer, BadAnswer, TooSlow
+from creamery.index.project import KeptFile
+from creamery.limits import Limits
+
+RATE_WINDOW_SECONDS = 60.0
+OTHER_ALGORITHMS = ("sha512", "sha384", "sha224", "sha1", "md5")  # the strongest first
+
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-\d{1,19}/(\d{1,19}|\*)", re.ASCII)
+
+
+class OtherHash:
+    """What an old index names in place of SHA-256: the bytes must match it, though only SHA-256 vouches for them."""
+
+    def __init__(self, hashes: Mapping[str, str]) -> None:
+        self.algorithm = next((name for name in OTHER_ALGORITHMS if name in hashes), None)
+        self._expected = hashes[self.algorithm].lower() if self.algorithm else ""
+        self._running = hashlib.new(self.algorithm, usedforsecurity=False) if self.algorithm else None
+
+    def update(self, data: bytes | memoryview) -> None:
+        if self._running is not None:
+            self._running.update(data)
+
+    def differs(self) -> bool:
+        return self._running is not None and self._running.hexdigest() != self._expected
+
+
+class Transfer:
+    """The state of one transfer.
+
+    Attributes:
+        size: how long the file is, where that is known.
+        received: how many bytes of it have come, in order.
+        other_hash: what an old index names in place of SHA-256.
+    """
+
+    def __init__(self, file: KeptFile, limits: Limits, clock: Clock) -> None:
+        self.size = file.listed_file.size
+        self.other_hash = OtherHash({} if file.expected is not None else file.listed_file.hashes)
+        self.received = 0
+        self._etag: str | None = None
+        self._skip = 0
+        self._limits = limits
+        self._clock = clock
+
+    def headers(self) -> dict[str, str]:
+        """What to ask the next connection for."""
+        headers = {"Accept-Encoding": "identity"}
+        if self.received:
+            headers["Range"] = f"bytes={self.received}-"
+            if self._etag is not None:
+                headers["If-Range"] = self._etag
+        return headers
+
+    def begin(self, answer: Answer) -> None:
+        """Understand what an answer brings.
+
+        Raises:
+            BadAnswer: an error, another part than the one asked for, or an encoding that was not.
+        """
+        if answer.headers.get("Content-Encoding", "identity") != "identity":
+            raise BadAnswer(answer.url, "sent a compressed file, which was not asked for")
+        self._skip = 0
+        if answer.status == HTTPStatus.PARTIAL_CONTENT and self.received:
+            match = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+            if match is None or int(match[1]) != self.received or match[2] not in {"*", str(self.size)}:
+                raise BadAnswer(
+                    answer.url, f"answered byte {self.received} with {answer.headers.get('Content-Range')!r}"
+                )
+        elif answer.status == HTTPStatus.OK:
+            self._skip = self.received
+            length = answer.headers.get("Content-Length", "")
+            if self.size is None and length.isascii() and length.isdigit():
+                self.size = int(length)
+            etag = answer.headers.get("ETag", "")
+            self._etag = etag if etag.startswith('"') else None
+        else:
+            raise BadAnswer(answer.url, f"answered {answer.status}")
+
+    def took(self, chunk: bytes) -> None:
+        """These bytes came next."""
+        self.received += len(chunk)
+        self.other_hash.update(chunk)
+
+    async def new_bytes(self, answer: Answer, part: Part) -> AsyncIterator[bytes]:
+        """The bytes that are not in the part file yet; tell `took` of each piece before the next is asked for.
+
+        An upstream that cannot resume sends all from the start: what is there already must be the same again.
+
+        Raises:
+            BadAnswer: it is not.
+            TooSlow: less than the minimum rate came over a minute.
+        """
+        again = hashlib.sha256()
+        skip = self._skip
+        if skip:
+            await part.flush()
+        window_start, window_bytes = self._clock.monotonic(), 0
+        async for piece in answer.chunks():
+            chunk = piece
+            if skip:
+                again.update(chunk[:skip])
+                taken = min(skip, len(chunk))
+                skip -= taken
+                chunk = chunk[taken:]
+                if not skip and again.hexdigest() != part.running_digest():
+                    raise BadAnswer(answer.url, "sent other bytes than at the first time")
+            if chunk:
+                yield chunk
+            window_bytes += len(piece)
+            elapsed = self._clock.monotonic() - window_start
+            if elapsed > RATE_WINDOW_SECONDS:
+                if window_bytes < self._limits.upstream_minimum_rate * elapsed:
+                    raise TooSlow(answer.url, f"only {window_bytes} bytes came", elapsed)
+                window_start, window_bytes = self._clock.monotonic(), 0
