@@ -23,6 +23,7 @@ from creamery.hub import BuiltHub, build
 from creamery.index.tables import index_file
 from creamery.settings import Settings, load_settings
 from tests.databases import create_tables
+from tests.doubles.upstream import Upstream
 from tests.doubles.wired import cut_all
 
 JSON = "application/vnd.pypi.simple.v1+json"
@@ -187,3 +188,8 @@ class RunningHub:
         await serving
         await cut_all(self._server)
         await self.built.stop(5)
+
+
+def hub_over(upstream: Upstream, data: Path, *, max_age: float = 1e6, **limits: float) -> RunningHub:
+    """A hub over one upstream, with limits of its own; it takes pages as fresh for ever unless told otherwise."""
+    return RunningHub(data, index={"upstreams": [upstream.url], "max_age": max_age}, limits=limits)

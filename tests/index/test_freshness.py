@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.doubles.running import JSON, RunningHub
+from tests.doubles.running import JSON, RunningHub, hub_over
 from tests.doubles.upstream import (
     Upstream,
     close_at,
@@ -249,13 +249,14 @@ def test_an_upstream_that_is_back_is_asked_again(hub: RunningHub, upstream: Upst
     hub.wait_until(lambda: "demo-3.0-py3-none-any.whl" in hub.files("demo"))
 
 
-def test_a_slow_upstream_earns_patience_and_its_pages_stay_whole(hub: RunningHub, upstream: Upstream) -> None:
-    hub.page("demo")
-    upstream.latency = 1.2
-    made = upstream.add("demo", "3.0")
+def test_a_slow_upstream_earns_patience_and_its_pages_stay_whole(upstream: Upstream, tmp_path: Path) -> None:
+    with hub_over(upstream, tmp_path, max_age=0, upstream_stale_seconds=0.3) as hub:
+        hub.page("demo")
+        upstream.latency = 0.4
+        made = upstream.add("demo", "3.0")
 
-    hub.wait_until(lambda: made.filename in hub.files("demo"), seconds=15)
-    assert len(hub.files("demo")) == 3
+        hub.wait_until(lambda: made.filename in hub.files("demo"), seconds=15)
+        assert len(hub.files("demo")) == 3
 
 
 def test_after_an_outage_of_the_second_upstream_the_first_still_decides(tmp_path: Path) -> None:

@@ -9,12 +9,8 @@ from pathlib import Path
 import pytest
 
 from creamery.index import transfer
-from tests.doubles.running import JSON, RunningHub
+from tests.doubles.running import JSON, hub_over
 from tests.doubles.upstream import Upstream, close_at, drip, hang, say
-
-
-def hub_over(upstream: Upstream, data: Path, *, max_age: float = 1e6, **limits: float) -> RunningHub:
-    return RunningHub(data, index={"upstreams": [upstream.url], "max_age": max_age}, limits=limits)
 
 
 @pytest.mark.parametrize(("files", "status"), [(3, 200), (4, 503)])
@@ -124,6 +120,8 @@ def test_so_many_transfers_run_at_once(upstream: Upstream, tmp_path: Path, fligh
                 hub.raw(f"/i/{project}/{hub.files(project)[0]}".encode(), seconds=0.3)
 
         assert [upstream.count(path) for path in paths] == [1, second_begins]
+        upstream.behave()
+        upstream.cut()
 
 
 @pytest.mark.parametrize(("rate", "is_whole"), [(20_000, True), (500_000, False)])

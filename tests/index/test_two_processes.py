@@ -17,7 +17,7 @@ from creamery.index.download import Downloads
 from creamery.index.project import KeptFile, StoredFile
 from tests.doubles.distributions import Distribution
 from tests.doubles.misbehaviour import drip, hang, wrong_bytes
-from tests.doubles.running import RunningHub
+from tests.doubles.running import RunningHub, hub_over
 from tests.doubles.upstream import Upstream
 
 SIZE = 400_000
@@ -34,14 +34,10 @@ def made(upstream: Upstream) -> Distribution:
 @pytest.fixture
 def hubs(upstream: Upstream, made: Distribution, tmp_path: Path) -> Iterator[list[RunningHub]]:
     """Both know the page; the second one does not wait long for a first one that brings nothing."""
-    with _hub(upstream, tmp_path) as first, _hub(upstream, tmp_path, upstream_silent_seconds=0.4) as second:
+    with hub_over(upstream, tmp_path) as first, hub_over(upstream, tmp_path, upstream_silent_seconds=0.4) as second:
         assert first.files("big") == second.files("big") == [made.filename]
         upstream.forget()
         yield [first, second]
-
-
-def _hub(upstream: Upstream, data: Path, **limits: float) -> RunningHub:
-    return RunningHub(data, index={"upstreams": [upstream.url], "max_age": 60}, limits=limits)
 
 
 def _both(hubs: list[RunningHub], made: Distribution, **headers: str) -> list[httpx2.Response]:
@@ -110,8 +106,8 @@ def test_when_the_one_that_fetches_ends_the_other_goes_on_from_there(
 ) -> None:
     path, address = upstream.path_of(made.filename), f"/i/big/{made.filename}"
     upstream.misbehave(path, hang(0.5), times=1)
-    with ThreadPoolExecutor(1) as client, _hub(upstream, tmp_path) as second:
-        with _hub(upstream, tmp_path) as first:
+    with ThreadPoolExecutor(1) as client, hub_over(upstream, tmp_path) as second:
+        with hub_over(upstream, tmp_path) as first:
             first.page("big")
             with contextlib.suppress(TimeoutError):
                 first.raw(address.encode(), seconds=0.1)  # a flight outlives its client, but not its hub
@@ -133,6 +129,7 @@ def test_one_that_brings_nothing_is_not_waited_for(
 
     assert second.download("big", made.filename) == made.content
     assert upstream.count(upstream.path_of(made.filename)) == 2
+    upstream.cut()
 
 
 def test_wrong_bytes_complete_at_neither(hubs: list[RunningHub], upstream: Upstream, made: Distribution) -> None:
