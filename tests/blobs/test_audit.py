@@ -101,6 +101,16 @@ def test_a_reference_that_went_meanwhile_does_not_dangle(cellar: Cellar, monkeyp
     assert audited(cellar) == []
 
 
+def test_a_file_whose_row_came_meanwhile_is_no_orphan(
+    cellar: Cellar, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cellar.put(b"just kept", "a")
+    clock.advance(2 * 86_400 + 1)
+    monkeypatch.setattr(Audit, "_rows", lambda _: iter(()))
+
+    assert audited(cellar) == []
+
+
 def test_old_leftovers_are_found_and_young_ones_left_to_sweep(cellar: Cellar, clock: HandClock) -> None:
     [orphan] = cellar.scatter([b"orphan"], rows=False)
     (cellar.blobs.layout.incoming / "left").write_bytes(b"half")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,7 @@ from creamery.index.breaker import BLAMED_SECONDS, FIRST_PAUSE, REFUSALS, Breake
 from creamery.limits import Limits
 from tests.doubles.hand_clock import HandClock
 from tests.doubles.loopback import Exchange
-from tests.doubles.running import JSON, RunningHub
+from tests.doubles.running import JSON, RunningHub, hub_over
 from tests.doubles.upstream import Upstream, hang, redirect_to, status
 
 
@@ -118,3 +119,20 @@ def test_an_upstream_that_knows_no_head_comes_back(hub: RunningHub, upstream: Up
     upstream.start()
 
     hub.wait_until(lambda: "fwd=stale" not in hub.get("/simple/demo/", accept=JSON).headers.get("cache-status", ""))
+
+
+def test_an_upstream_that_is_gone_when_a_transfer_goes_on_counts_as_down(upstream: Upstream, tmp_path: Path) -> None:
+    made = upstream.add("big", "1.0", size=300_000)
+    upstream.misbehave(upstream.path_of(made.filename), hang(0.5))
+
+    with hub_over(upstream, tmp_path, upstream_attempts=2) as hub:
+        hub.page("big")
+        with contextlib.suppress(TimeoutError):
+            hub.raw(f"/i/big/{made.filename}".encode(), seconds=0.3)
+        upstream.stop()
+
+        def counts_as_down() -> bool:
+            checks = {check["name"]: check["ok"] for check in hub.get("/readyz").json()["checks"]}
+            return checks["index.upstreams"] is False
+
+        hub.wait_until(counts_as_down)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -17,7 +19,7 @@ from typing import Any
 import pytest
 
 from tests.doubles.served import Served
-from tests.doubles.upstream import Upstream, drip
+from tests.doubles.upstream import Upstream, after, drip
 
 FAILING_STARTS = """
 import json, sys
@@ -129,6 +131,21 @@ def test_running_requests_are_finished_after_sigterm(tmp_path: Path, upstream: U
     assert found == [made.content]
     assert code == 0
     assert '"event":"server.stopped"' in served.output
+
+
+def test_a_running_job_is_finished_after_sigterm(tmp_path: Path) -> None:
+    with Upstream(metadata=False) as upstream:
+        made = upstream.add("tail", "1.0", size=300_000)
+        upstream.misbehave(f"*{made.filename}", after(0.5))
+        with Served(tmp_path / "var", upstream.url) as served:
+            served.get("/simple/tail/")  # has a job read METADATA from the wheel's tail
+            wait_until_asked(upstream, made.filename)
+            served.process.send_signal(signal.SIGTERM)
+            code = served.wait()
+
+    with contextlib.closing(sqlite3.connect(tmp_path / "var" / "creamery.sqlite3")) as database:
+        states = database.execute("SELECT state FROM job WHERE kind = 'index.metadata'").fetchall()
+    assert (code, states) == (0, [("done",)])
 
 
 @pytest.mark.parametrize(("patience", "signals", "code"), [("0.5", 1, 0), ("60", 2, 1)])
