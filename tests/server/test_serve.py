@@ -139,7 +139,8 @@ def test_a_running_job_is_finished_after_sigterm(tmp_path: Path) -> None:
         upstream.misbehave(f"*{made.filename}", after(0.5))
         with Served(tmp_path / "var", upstream.url) as served:
             served.get("/simple/tail/")  # has a job read METADATA from the wheel's tail
-            wait_until_asked(upstream, made.filename)
+            while not upstream.count(upstream.path_of(made.filename)):
+                time.sleep(0.01)
             served.process.send_signal(signal.SIGTERM)
             code = served.wait()
 
