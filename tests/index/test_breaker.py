@@ -53,7 +53,7 @@ def test_looks_grow_apart_up_to_the_limit(breaker: Breaker) -> None:
         pauses.append(breaker.pause)
         breaker.looked_in_vain()
 
-    assert pauses == [FIRST_PAUSE, 1, 2, 4, 4, 4]
+    assert pauses == [0, FIRST_PAUSE, 1, 2, 4, 4]
 
 
 def test_who_is_blamed_alone_takes_nothing_down_for_a_while(breaker: Breaker, clock: HandClock) -> None:

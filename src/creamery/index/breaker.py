@@ -20,6 +20,7 @@ BLAMED_SECONDS = 600.0
 MOST_BLAMED = 1_000
 
 FIRST_PAUSE = 0.5
+"""Seconds between the first look, which comes at once, and the second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Breaker:
     def __init__(self, host: str, limits: Limits, clock: Clock) -> None:
         self.host = host
         self.outage: Outage | None = None
-        self.pause = FIRST_PAUSE
+        self.pause = 0.0
         self._limits = limits
         self._clock = clock
         self._refused: set[str] = set()
@@ -62,11 +63,10 @@ class Breaker:
             reason: as anybody may read it.
             is_certain: it is the host that is away, whatever it was asked for.
         """
-        is_blamed = not is_certain and self._blamed.get(url, 0.0) > self._clock.monotonic()
-        if self.outage is not None or is_blamed:
+        if self.outage is not None or (not is_certain and self.blames(url)):
             return False
         self.outage = Outage(self._clock.monotonic(), reason)
-        self.pause = FIRST_PAUSE
+        self.pause = 0.0
         return True
 
     def refused(self, url: str, reason: str) -> bool:
@@ -86,9 +86,13 @@ class Breaker:
         if len(self._blamed) < MOST_BLAMED:
             self._blamed[url] = now + BLAMED_SECONDS
 
+    def blames(self, url: str) -> bool:
+        """Was this address found to fail alone, not long ago?"""
+        return self._blamed.get(url, 0.0) > self._clock.monotonic()
+
     def looked_in_vain(self) -> None:
         """The next look comes later."""
-        self.pause = min(self.pause * 2, self._limits.breaker_seconds)
+        self.pause = min(max(self.pause * 2, FIRST_PAUSE), self._limits.breaker_seconds)
 
     def answered(self, url: str, seconds: float) -> bool:
         """It answered after `seconds`. True when it was taken for dead before."""

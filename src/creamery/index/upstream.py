@@ -259,10 +259,11 @@ class Upstreams:
                 asked.append(asyncio.create_task(self._look(breaker, origin, elsewhere)))
             try:
                 if await self._first_answer(asked):
-                    done, _ = await asyncio.wait(asked[:1], timeout=breaker.patience)
-                    if not done or not asked[0].result():
+                    if not (asked[0].done() and asked[0].result()):
+                        breaker.blame(url)  # at once, or its next silence takes the host down again
+                        await asyncio.wait(asked[:1], timeout=breaker.patience)
+                    if breaker.blames(url):
                         log.warning("upstream.one_address_fails", url=url)
-                        breaker.blame(url)
                     return
             finally:
                 for task in asked:
