@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx2
@@ -68,3 +70,33 @@ def test_one_of_them_fetches_a_file_and_when_it_is_killed_another_goes_on(tmp_pa
             resumed = upstream.requests(path)[1:]
             assert [seen.headers["range"].startswith("bytes=0-") for seen in resumed] == [False]
             assert fetching.wait() == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
+def test_a_page_that_is_new_or_changed_may_be_asked_of_all_at_once(tmp_path: Path, kind: str) -> None:
+    data, names = tmp_path / "var", [f"p{number}" for number in range(12)]
+    with empty_database(kind, tmp_path) as url, Upstream() as upstream, ExitStack() as running:
+        for name in names:
+            upstream.add(name, "1.0")
+        hubs = [running.enter_context(Served(data, upstream.url, database_url=url)) for _ in range(3)]
+        clients = running.enter_context(ThreadPoolExecutor(len(hubs) * len(names)))
+
+        def ask_all() -> set[int]:
+            asked = [clients.submit(hub.get, f"/simple/{name}/") for name in names for hub in hubs]
+            return {answer.result().status_code for answer in asked}
+
+        found = [ask_all()]
+        for version in ("2.0", "3.0", "4.0"):
+            for name in names:
+                upstream.add(name, version)
+            found.append(ask_all())
+
+        assert found == [{200}] * 4
+        assert all("-4.0-" in hub.get(f"/simple/{name}/").text for name in names for hub in hubs)
+        assert [_retries(hub) for hub in hubs] == [0, 0, 0]  # no deadlocks: each costs a second on PostgreSQL
+
+
+def _retries(hub: Served) -> float:
+    found = re.search(r"^creamery_commit_retries_total\S* (\S+)$", hub.get("/metrics").text, re.MULTILINE)
+    assert found is not None
+    return float(found[1])

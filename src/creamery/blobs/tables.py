@@ -24,7 +24,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Index,
-    Insert,
     Integer,
     LargeBinary,
     String,
@@ -33,17 +32,15 @@ from sqlalchemy import (
     bindparam,
     delete,
     func,
-    insert,
     literal,
     or_,
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from creamery.clock import Micros
 from creamery.contract import Digest
-from creamery.database import TABLE_OPTIONS, DigestColumn, metadata
+from creamery.database import TABLE_OPTIONS, DigestColumn, insert_unless_there, metadata
 
 OK = "ok"
 DELETING = "deleting"
@@ -125,7 +122,7 @@ def add(connection: Connection, fresh: Fresh, now: Micros, state: str = OK) -> b
         "changed": now,
         "due": now if state == GONE else None,
     }
-    return connection.execute(_insert_unless_there(connection, blob).values(**values)).rowcount == 1
+    return connection.execute(insert_unless_there(connection, blob).values(**values)).rowcount == 1
 
 
 def state_of(connection: Connection, digest: Digest) -> str | None:
@@ -141,15 +138,6 @@ def remove_gone(connection: Connection, digests: Sequence[Digest]) -> int:
         )
     )
     return connection.execute(delete(blob).where(blob.c.digest.in_(digests), blob.c.state == GONE)).rowcount
-
-
-def _insert_unless_there(connection: Connection, table: Table) -> Insert:
-    """An INSERT that does nothing where the key is taken: a refused one would spoil the whole transaction."""
-    if connection.dialect.name == "sqlite":
-        return sqlite.insert(table).on_conflict_do_nothing()
-    if connection.dialect.name == "postgresql":
-        return postgresql.insert(table).on_conflict_do_nothing()
-    return insert(table).prefix_with("IGNORE")
 
 
 # Uses and verification
@@ -351,7 +339,7 @@ def owner(connection: Connection) -> tuple[str, int] | None:
 
 def set_owner(connection: Connection, instance: str, format_number: int) -> tuple[str, int]:
     """Name the owner where none is named; returns the one that is."""
-    connection.execute(_insert_unless_there(connection, store).values(id=1, instance=instance, format=format_number))
+    connection.execute(insert_unless_there(connection, store).values(id=1, instance=instance, format=format_number))
     row = connection.execute(select(store.c.instance, store.c.format).where(store.c.id == 1)).one()
     return row[0], row[1]
 

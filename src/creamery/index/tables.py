@@ -29,7 +29,17 @@ from sqlalchemy.sql.expression import false
 from creamery.blobs import Holder
 from creamery.clock import Micros
 from creamery.contract import Digest, ProjectName
-from creamery.database import TABLE_OPTIONS, BigId, DigestColumn, LongText, announce, bump, metadata
+from creamery.database import (
+    TABLE_OPTIONS,
+    BigId,
+    DigestColumn,
+    LongText,
+    announce,
+    bump,
+    hold,
+    insert_unless_there,
+    metadata,
+)
 from creamery.index.project import KeptFile, KnownProject, ListedFile, ProjectPage
 from creamery.journal import record
 
@@ -114,6 +124,21 @@ def find_project(connection: Connection, name: ProjectName) -> KnownProject | No
     return None if row is None else _project(row)
 
 
+def _locked_project(connection: Connection, name: ProjectName) -> KnownProject | None:
+    """`find_project`; nobody else changes it, or one of its files' lines, before this transaction ends."""
+    row = connection.execute(select(index_project).where(index_project.c.name == name).with_for_update()).first()
+    return None if row is None else _project(row)
+
+
+def _new_project(connection: Connection, name: ProjectName, now: Micros) -> KnownProject:
+    """A row without a page, locked; another process may have made it, and its page, this moment."""
+    blank = {"name": name, "status": "active", "listed": False, "revision": 0, "here_revision": 0}
+    connection.execute(insert_unless_there(connection, index_project).values(**blank, created=now, changed=now))
+    known = _locked_project(connection, name)
+    assert known is not None  # noqa: S101 - projects are never deleted
+    return known
+
+
 def project_names(connection: Connection) -> list[str]:
     """Every project that has a page, in order."""
     query = select(index_project.c.name).where(index_project.c.listed).order_by(index_project.c.name)
@@ -150,7 +175,10 @@ def save_page(
     now: Micros,
 ) -> Saved:
     """Bring the rows to what an upstream's page says: a set difference, nothing is written that stays as it was."""
-    known = find_project(connection, page.name)
+    hold(connection)
+    known = _locked_project(connection, page.name) or _new_project(connection, page.name, now)
+    rows = connection.execute(select(index_file).where(index_file.c.project_id == known.id))
+    changes = _save_files(connection, known.id, page.files, {row.filename: row for row in rows}, now)
     values: dict[str, Any] = {
         "status": page.status,
         "status_reason": page.status_reason,
@@ -163,21 +191,11 @@ def save_page(
         "page_digest": page_digest,
         "listed": True,
     }
-    if known is None:
-        new = {"name": page.name, **values, "revision": 1, "here_revision": 1, "created": now, "changed": now}
-        key = connection.execute(insert(index_project).values(new)).inserted_primary_key
-        assert key is not None  # noqa: S101 - a single row was inserted
-        changes = _save_files(connection, int(key[0]), page.files, {}, now)
-        page_changes = True
-    else:
-        rows = connection.execute(select(index_file).where(index_file.c.project_id == known.id))
-        old = {row.filename: row for row in rows}
-        changes = _save_files(connection, known.id, page.files, old, now)
-        same_place = known.listed and known.upstream == upstream
-        page_changes = changes.any or not same_place or _head(known) != _head(page)
-        if page_changes:
-            values |= {"revision": known.revision + 1, "here_revision": known.here_revision + 1, "changed": now}
-        connection.execute(update(index_project).where(index_project.c.id == known.id).values(values))
+    same_place = known.listed and known.upstream == upstream
+    page_changes = changes.any or not same_place or _head(known) != _head(page)
+    if page_changes:
+        values |= {"revision": known.revision + 1, "here_revision": known.here_revision + 1, "changed": now}
+    connection.execute(update(index_project).where(index_project.c.id == known.id).values(values))
     if page_changes:
         bump(connection, "index")
         detail = {"upstream": upstream, "status": page.status, **changes.counts()}
@@ -191,7 +209,8 @@ def save_page(
 
 def unlist_project(connection: Connection, name: ProjectName, now: Micros) -> KnownProject | None:
     """The upstream has no such project any more: its page goes; what is here keeps its address."""
-    known = find_project(connection, name)
+    hold(connection)
+    known = _locked_project(connection, name)
     if known is None or not known.listed:
         return known
     connection.execute(
@@ -210,6 +229,7 @@ def record_bytes(connection: Connection, file: KeptFile, digest: Digest, size: i
     Raises:
         HashChanged: meanwhile the upstream names another hash; these bytes are nobody's.
     """
+    hold(connection)
     pinned = file.pinned or file.expected is None
     changed = connection.execute(
         update(index_file)
@@ -230,6 +250,7 @@ def record_bytes(connection: Connection, file: KeptFile, digest: Digest, size: i
 
 def record_metadata(connection: Connection, file: KeptFile, digest: Digest, size: int, now: Micros) -> None:
     """The file's METADATA is here. Where the upstream does not serve it, the page now advertises ours."""
+    hold(connection)
     connection.execute(
         update(index_file)
         .where(index_file.c.id == file.id)
@@ -241,12 +262,14 @@ def record_metadata(connection: Connection, file: KeptFile, digest: Digest, size
 
 def record_metadata_failed(connection: Connection, file: KeptFile, now: Micros) -> None:
     """The file's METADATA cannot be had: the page stops advertising it."""
+    hold(connection)
     connection.execute(update(index_file).where(index_file.c.id == file.id).values(metadata_failed=True, changed=now))
     _touch_project(connection, file.project_id, page_changes=file.listed_file.has_metadata)
 
 
 def forget(connection: Connection, digests: Sequence[Digest]) -> None:
     """These bytes are evicted: files become "known, not here"; METADATA likewise."""
+    hold(connection)
     touched: set[int] = set()
     for column in (index_file.c.digest, index_file.c.metadata_digest):
         rows = connection.execute(select(index_file.c.project_id).where(column.in_(digests)).distinct())
