@@ -82,8 +82,8 @@ def lie_about_length(difference: int) -> Answerer:
     return answer
 
 
-def without_length() -> Answerer:
-    """The right body, in chunks, its length unknown."""
+def without_length(*, ends_at: float | None = None) -> Answerer:
+    """The right body, in chunks, its length unknown; `ends_at` that share of it the connection breaks off."""
 
     async def answer(exchange: Exchange) -> None:
         exchange.reply.headers["Transfer-Encoding"] = "chunked"
@@ -91,8 +91,12 @@ def without_length() -> Answerer:
         await exchange.head()
         if exchange.request.method == "HEAD":
             return
-        for start in range(0, len(exchange.reply.body), 64 << 10):
-            await exchange.chunk(exchange.reply.body[start : start + (64 << 10)])
+        body = exchange.reply.body if ends_at is None else _share(exchange, ends_at)
+        for start in range(0, len(body), 64 << 10):
+            await exchange.chunk(body[start : start + (64 << 10)])
+        if ends_at is not None:
+            await asyncio.sleep(0.05)  # a client may throw away what it has not read when the connection ends
+            raise HangUp
         await exchange.chunk(b"")
 
     return answer

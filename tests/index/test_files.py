@@ -16,11 +16,13 @@ from tests.doubles.running import JSON, RunningHub, hub_over
 from tests.doubles.upstream import (
     Upstream,
     close_at,
+    gzip_bomb,
     lie_about_length,
     no_range,
     redirect_to,
     say,
     status,
+    without_length,
     wrong_bytes,
     wrong_range,
 )
@@ -183,6 +185,21 @@ def test_an_upstream_that_cannot_resume_is_read_from_the_start_once_more(
     upstream.misbehave(path, close_at(0.5), once=True)
 
     assert hub.download("big", made.filename) == made.content
+
+
+@pytest.mark.parametrize("hashes", [True, False])
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_a_transfer_of_unknown_length_resumes_too(tmp_path: Path, hashes: bool, share: float) -> None:
+    with Upstream(sizes=False, hashes=hashes) as upstream:
+        made = upstream.add("big", "1.0", size=300_000)
+        path = upstream.path_of(made.filename)
+        upstream.misbehave(path, without_length(ends_at=share), once=True)
+        with RunningHub(tmp_path, index={"upstreams": [upstream.url]}) as hub:
+            hub.page("big")
+
+            assert hub.download("big", made.filename) == made.content
+    asked = upstream.requests(path)
+    assert [seen.headers.get("range") is None for seen in asked] == [True, False][: 1 if hashes and share == 1 else 2]
 
 
 def test_wrong_bytes_complete_nowhere_and_are_kept_nowhere(
@@ -379,6 +396,29 @@ def test_metadata_that_upstream_advertises_and_lacks_is_read_out_of_the_wheel(
     hub.page("big")
 
     assert hub.get(f"/i/big/{made.filename}.metadata").content == made.metadata
+
+
+@pytest.mark.parametrize("trouble", [status(500), gzip_bomb(), redirect_to("http://127.0.0.2:1/secret"), close_at(0.5)])
+def test_metadata_that_upstream_cannot_give_is_read_out_of_the_wheel(
+    hub: RunningHub, upstream: Upstream, trouble: object
+) -> None:
+    made = upstream.add("broken", "1.0")
+    upstream.misbehave(upstream.path_of(made.filename) + ".metadata", trouble)  # type: ignore[arg-type]
+    advertised = hub.page("broken")["files"][0]["core-metadata"]
+
+    answer = hub.get(f"/i/broken/{made.filename}.metadata")
+
+    assert answer.content == made.metadata
+    assert advertised == {"sha256": sha256(answer.content).hexdigest()}
+
+
+def test_metadata_that_is_not_here_is_read_out_of_a_wheel_that_is(hub: RunningHub, upstream: Upstream) -> None:
+    made = upstream.add("half", "1.0")
+    hub.page("half")
+    hub.download("half", made.filename)
+    upstream.stop()
+
+    assert hub.get(f"/i/half/{made.filename}.metadata").content == made.metadata
 
 
 def test_metadata_that_cannot_be_had_is_advertised_no_more(hub: RunningHub, upstream: Upstream) -> None:

@@ -109,6 +109,13 @@ class _Flight:
         except (HashMismatch, LengthMismatch) as error:
             raise WrongBytes(f"{self.url} sent other bytes than its page announces: {error}") from error
 
+    async def is_vouched_for(self) -> bool:
+        """Nobody knew its length, and its answer broke off: is what came what the page announces all the same?"""
+        if not self.has_begun or self.transfer.size is not None or self.file.expected is None:
+            return False
+        await self.part().flush()
+        return self.part().running_digest() == self.file.expected
+
     def fail(self, error: Exception) -> None:
         """Tell all who wait and all who follow."""
         if not self.has_begun:
@@ -278,6 +285,8 @@ class Downloads:
             try:
                 await self._one_connection(flight)
             except (Unreachable, TooSlow, BadAnswer) as error:
+                if await flight.is_vouched_for():
+                    return
                 attempts = 1 if flight.transfer.received - before >= PROGRESS_BYTES else attempts + 1
                 if attempts >= self._attempts(flight, error):
                     raise self._unavailable(flight, error) from error
@@ -318,7 +327,8 @@ class Downloads:
             if answer.status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE} and not flight.has_begun:
                 raise FileGone(f"{url} answered {answer.status}")
             self._upstreams.heard(breaker, url, self._clock.monotonic() - started)
-            transfer.begin(answer)
+            if not transfer.begin(answer):
+                return
             if not flight.has_begun:
                 await flight.claim.announce(flight.part())
             async for chunk in transfer.new_bytes(answer, flight.part()):

@@ -32,7 +32,7 @@ from creamery.index.tables import (
     record_metadata,
     record_metadata_failed,
 )
-from creamery.index.upstream import UpstreamDown, Upstreams, is_no_answer, public_reason
+from creamery.index.upstream import UpstreamDown, Upstreams, is_about_the_host, is_no_answer, public_reason
 from creamery.jobs import Job, Postpone, enqueue
 from creamery.limits import KIB, Limits
 from creamery.telemetry import log
@@ -104,8 +104,24 @@ class MetadataFiles:
                 raise Postpone(UPSTREAM_DOWN_SECONDS) from error
 
     async def _fetch(self, file: KeptFile) -> StoredFile:
+        try:
+            body, status = await self._from_upstream(file)
+        except UpstreamDown as error:
+            if file.digest is None and self._is_host_down(file, error.__cause__):
+                raise
+            return await self._pools.disk.run(self._read_out_instead, file, error)
+        if status == HTTPStatus.OK and file.listed_file.metadata_sha256 in {None, digest_of(body)}:
+            return await self._pools.disk.run(self._keep, file, body, "upstream")
+        log.error("index.metadata_missing", project=file.project, file=file.filename, status=status)
+        return await self._pools.disk.run(self._read_out_or_give_up, file)
+
+    def _is_host_down(self, file: KeptFile, cause: BaseException | None) -> bool:
+        if isinstance(cause, EgressError):
+            return is_about_the_host(cause)
+        return self._upstreams.breaker(file.listed_file.url).is_open
+
+    async def _from_upstream(self, file: KeptFile) -> tuple[bytes, int]:
         url = f"{file.listed_file.url}.metadata"
-        expected = file.listed_file.metadata_sha256
         origin = self._upstreams.origin_for(file.upstream)
         breaker = self._upstreams.breaker(url)
         if breaker.outage is not None:
@@ -117,17 +133,24 @@ class MetadataFiles:
                 self._upstreams.heard(breaker, url, self._clock.monotonic() - started)
                 if is_no_answer(answer.status):
                     raise UpstreamDown(url, f"answered {answer.status}")
-                body = await answer.body(self._limits.metadata_bytes, self._limits.upstream_page_seconds)
-                found = answer.status == HTTPStatus.OK
+                return await answer.body(self._limits.metadata_bytes, self._limits.upstream_page_seconds), answer.status
         except (Unreachable, TooSlow) as error:
             raise self._upstreams.failed(breaker, origin, url, error) from error
         except EgressError as error:
             log.warning("index.metadata_refused", url=url, reason=str(error))
             raise UpstreamDown(url, public_reason(error)) from error
-        if found and expected in {None, digest_of(body)}:
-            return await self._pools.disk.run(self._keep, file, body, "upstream")
-        log.error("index.metadata_missing", project=file.project, file=file.filename, status=answer.status)
-        return await self._pools.disk.run(self._read_out_or_give_up, file)
+
+    def _read_out_instead(self, file: KeptFile, error: UpstreamDown) -> StoredFile:
+        """The upstream cannot be asked for METADATA: the wheel has it too. It may pass, so nobody gives up.
+
+        Raises:
+            UpstreamDown: the wheel cannot be read either.
+        """
+        try:
+            return self._read_out(file)
+        except (NoMetadata, Unreachable, TooSlow) as second:
+            log.warning("index.no_metadata", project=file.project, file=file.filename, reason=str(second))
+            raise error from second
 
     def _read_out_or_give_up(self, file: KeptFile) -> StoredFile:
         try:

@@ -62,8 +62,8 @@ class Transfer:
                 headers["If-Range"] = self._etag
         return headers
 
-    def begin(self, answer: Answer) -> None:
-        """Understand what an answer brings.
+    def begin(self, answer: Answer) -> bool:
+        """Understand what an answer brings; False: nothing, for all bytes are here already.
 
         Raises:
             BadAnswer: an error, another part than the one asked for, or an encoding that was not.
@@ -72,11 +72,12 @@ class Transfer:
             raise BadAnswer(answer.url, "sent a compressed file, which was not asked for")
         self._skip = 0
         if answer.status == HTTPStatus.PARTIAL_CONTENT and self.received:
-            match = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
-            if match is None or int(match[1]) != self.received or match[2] not in {"*", str(self.size)}:
-                raise BadAnswer(
-                    answer.url, f"answered byte {self.received} with {answer.headers.get('Content-Range')!r}"
-                )
+            said = answer.headers.get("Content-Range", "")
+            match = _CONTENT_RANGE.fullmatch(said)
+            if match is None or int(match[1]) != self.received or not self._may_be_size(match[2]):
+                raise BadAnswer(answer.url, f"answered byte {self.received} with {said!r}")
+            if match[2] != "*":
+                self.size = int(match[2])
         elif answer.status == HTTPStatus.OK:
             self._skip = self.received
             length = answer.headers.get("Content-Length", "")
@@ -84,8 +85,18 @@ class Transfer:
                 self.size = int(length)
             etag = answer.headers.get("ETag", "")
             self._etag = etag if etag.startswith('"') else None
+        elif answer.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and self._ends_here(answer):
+            return False
         else:
             raise BadAnswer(answer.url, f"answered {answer.status}")
+        return True
+
+    def _ends_here(self, answer: Answer) -> bool:
+        """Where the length was unknown and only the end of the answer is missing (RFC 9110 section 15.5.17)."""
+        return self.size is None and answer.headers.get("Content-Range") == f"bytes */{self.received}"
+
+    def _may_be_size(self, said: str) -> bool:
+        return said == "*" or self.size is None or int(said) == self.size
 
     def took(self, chunk: bytes) -> None:
         """These bytes came next."""

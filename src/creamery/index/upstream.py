@@ -220,7 +220,7 @@ class Upstreams:
         reason = public_reason(error)
         self._failures.labels(breaker.host).inc()
         if isinstance(error, (Unreachable, TooSlow)) and not error.answered:
-            opened = breaker.unreachable(url, reason, is_certain=_is_about_the_host(error))
+            opened = breaker.unreachable(url, reason, is_certain=is_about_the_host(error))
         else:
             opened = breaker.refused(url, reason)
         log.warning("upstream.failed", url=url, reason=str(error), down=breaker.is_open)
@@ -313,7 +313,8 @@ def is_no_answer(status: int) -> bool:
     return status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS
 
 
-def _is_about_the_host(error: EgressError) -> bool:
+def is_about_the_host(error: EgressError) -> bool:
+    """Does this say that the host is away, whatever it was asked for?"""
     return isinstance(error, Unreachable) and error.stage in {"dns", "connect", "tls"}
 
 
