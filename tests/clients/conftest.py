@@ -15,11 +15,13 @@ from tests.doubles.running import RunningHub
 from tests.doubles.upstream import Upstream
 
 PAYLOAD = 300_000
+ELSEWHERE = "windows-only; sys_platform == 'win32'"
+"""uv's projects and poetry resolve it too, and never fetch it."""
 
 
 @pytest.fixture
 def upstream() -> Iterator[Upstream]:
-    """Two releases of `app`, of which the newer needs an older `lib`."""
+    """Two releases of `app`, of which the newer needs an older `lib`, and something more on Windows."""
     with Upstream() as started:
         fill(started)
         yield started
@@ -28,10 +30,11 @@ def upstream() -> Iterator[Upstream]:
 def fill(upstream: Upstream) -> None:
     """Offer what these tests install."""
     upstream.add("app", "1.0", requires=["lib>=1"])
-    upstream.add("app", "1.1", requires=["lib<2", "plug-in"], size=PAYLOAD)
+    upstream.add("app", "1.1", requires=["lib<2", "plug-in", ELSEWHERE], size=PAYLOAD)
     for version in ("1.0", "1.5", "2.0"):
         upstream.add("lib", version)
     upstream.add("plug-in", "0.3", "sdist")
+    upstream.add("windows-only", "1.0")
 
 
 INSTALLED = {"app": "1.1", "lib": "1.5", "plug-in": "0.3"}

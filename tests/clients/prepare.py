@@ -16,8 +16,8 @@ from pathlib import Path
 
 REQUIREMENTS = Path(__file__).parents[2] / "requirements"
 
-NAMES = ("pip", "pip-2023", "uv", "poetry")
-"""What `requirements/clients-NAME.txt` pins; `pip-2023` is three years old."""
+NAMES = ("pip", "pip-2023", "pip-debian", "uv", "poetry")
+"""What `requirements/clients-NAME.txt` pins; `pip-2023` is three years old, `pip-debian` what Debian 12 has."""
 
 
 def prepared(name: str) -> Path:

@@ -83,6 +83,21 @@ def test_a_lock_file_of_uv_installs_with_the_upstream_gone(uv: Uv, upstream: Ups
     assert synced(folder) == INSTALLED
 
 
+def test_uv_resolves_a_project_again_with_the_upstream_gone(uv: Uv, upstream: Upstream, tmp_path: Path) -> None:
+    """For every platform: what only another one needs must be listed, though its bytes never came."""
+    with hub_over(upstream, tmp_path) as hub:
+        folder = uv_project(uv, f"{hub.base}/i/")
+        uv.succeed("sync", folder=folder)
+        upstream.stop()
+        uv.machine.forget()
+        uv.succeed("venv", "--clear", folder=folder)
+        (folder / "uv.lock").unlink()
+        uv.succeed("sync", folder=folder)
+
+    assert synced(folder) == INSTALLED
+    assert "windows-only" in (folder / "uv.lock").read_text()
+
+
 def test_a_lock_file_of_uv_follows_the_hub_to_another_address(uv: Uv, upstream: Upstream, tmp_path: Path) -> None:
     """uv writes whole addresses, whatever the page has; it puts in the new ones, and keeps versions and hashes."""
     with hub_over(upstream, tmp_path) as hub:
