@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import threading
 from pathlib import Path
 
 import pytest
 
+from creamery.index import breaker as breaker_room
 from creamery.index.breaker import BLAMED_SECONDS, FIRST_PAUSE, REFUSALS, Breaker
 from creamery.limits import Limits
 from tests.doubles.hand_clock import HandClock
@@ -54,6 +56,21 @@ def test_looks_grow_apart_up_to_the_limit(breaker: Breaker) -> None:
         breaker.looked_in_vain()
 
     assert pauses == [0, FIRST_PAUSE, 1, 2, 4, 4]
+
+
+@pytest.mark.anyio
+async def test_a_look_comes_sooner_where_somebody_asks(breaker: Breaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(breaker_room, "WANTED_PAUSE", 0.01)
+    breaker.unreachable("a", "is away")
+    for _ in range(5):
+        breaker.looked_in_vain()
+
+    waiting = asyncio.create_task(breaker.pass_pause())
+    unasked, _ = await asyncio.wait({waiting}, timeout=0.05)
+    breaker.wanted.set()
+    await asyncio.wait_for(waiting, 5)
+
+    assert not unasked
 
 
 def test_who_is_blamed_alone_takes_nothing_down_for_a_while(breaker: Breaker, clock: HandClock) -> None:

@@ -229,6 +229,25 @@ def test_a_dead_upstream_slows_nothing_and_its_stale_pages_list_what_is_here(
     assert seconds < WITHIN
 
 
+def test_offline_a_project_without_a_file_here_lists_those_whose_metadata_is(
+    hub: RunningHub, upstream: Upstream
+) -> None:
+    upstream.add("elsewhere", "1.0")
+    upstream.add("elsewhere", "1.1")
+    older, newer = hub.files("elsewhere")
+    hub.get(f"/i/elsewhere/{newer}.metadata")
+    hub.get("/simple/elsewhere/")
+    upstream.stop()
+    with_metadata = hub.files("elsewhere")
+    upstream.start()
+    hub.wait_until(lambda: len(hub.files("elsewhere")) == 2)
+    hub.download("elsewhere", older)
+    upstream.stop()
+
+    assert with_metadata == [newer]
+    assert hub.files("elsewhere") == [older]
+
+
 def test_offline_pages_can_list_all(tmp_path: Path, upstream: Upstream) -> None:
     with RunningHub(tmp_path, index={"upstreams": [upstream.url], "offline_pages": "all"}) as hub:
         before = hub.files("demo")

@@ -60,6 +60,8 @@ def test_a_page_in_html_stays_at_1_4_and_escapes_what_upstream_says(hub: Running
         (f"{JSON}, */*;q=0.1", "", JSON),
         (f"{JSON}, application/vnd.pypi.simple.v1+html; q=0.1, text/html; q=0.01", "", JSON),
         (f"{JSON};q=0.1, text/html", "", "text/html; charset=utf-8"),
+        (f"{JSON};q=0, */*;q=0.1", "", CONTENT_TYPES["html"]),
+        ("application/vnd.pypi.simple.latest+html, */*;q=0.1", "", CONTENT_TYPES["html"]),
         ("text/html", f"?format={JSON.replace('+', '%2B')}", JSON),
         ("text/html", f"?format={JSON}", JSON),
         ("text/html", f"?a=b&format={JSON}", JSON),
@@ -147,6 +149,24 @@ def test_a_quarantined_project_lists_nothing_and_says_so(hub: RunningHub, upstre
     assert page["project-status"] == {"status": "quarantined", "reason": "malware"}
     assert '<meta name="pypi:project-status" content="quarantined">' in html
     assert '<meta name="pypi:project-status-reason" content="malware">' in html
+
+
+def test_of_a_quarantined_project_nothing_more_is_fetched(hub: RunningHub, upstream: Upstream) -> None:
+    here, other = hub.files("demo")
+    content = hub.download("demo", here)
+    upstream.set_status("demo", "quarantined", "malware")
+    hub.page("demo")
+
+    assert hub.get(f"/i/demo/{here}").content == content
+    assert hub.get(f"/i/demo/{other}").status_code == 404
+    assert hub.get(f"/i/demo/{other}.metadata").status_code == 404
+    assert upstream.count(upstream.path_of(other)) == 0
+
+
+def test_the_hubs_address_leads_to_what_it_has(shared_hub: RunningHub) -> None:
+    response = shared_hub.get("/")
+
+    assert (response.status_code, response.headers["location"]) == (302, "simple/")
 
 
 @pytest.mark.parametrize("encoding", ["identity", "gzip", "zstd"])

@@ -8,6 +8,7 @@ another address too, and what alone fails is blamed alone.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 from creamery.clock import Clock
@@ -21,6 +22,9 @@ MOST_BLAMED = 1_000
 
 FIRST_PAUSE = 0.5
 """Seconds between the first look, which comes at once, and the second."""
+
+WANTED_PAUSE = 2.0
+"""Seconds between two looks at most, while somebody asks for what is not here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,7 @@ class Breaker:
         self.host = host
         self.outage: Outage | None = None
         self.pause = 0.0
+        self.wanted = asyncio.Event()
         self._limits = limits
         self._clock = clock
         self._refused: set[str] = set()
@@ -49,6 +54,23 @@ class Breaker:
     def is_open(self) -> bool:
         """Is the upstream taken for dead?"""
         return self.outage is not None
+
+    async def pass_pause(self) -> None:
+        """Wait for the time of the next look, which comes sooner where somebody sets `wanted` meanwhile."""
+        self.wanted.clear()
+        await self._clock.pause(min(self.pause, WANTED_PAUSE))
+        if self.pause <= WANTED_PAUSE:
+            return
+        waits = [
+            asyncio.create_task(self._clock.pause(self.pause - WANTED_PAUSE)),
+            asyncio.create_task(self.wanted.wait()),
+        ]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waits:
+                each.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
 
     @property
     def patience(self) -> float:

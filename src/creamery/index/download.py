@@ -319,8 +319,8 @@ class Downloads:
     async def _one_connection(self, flight: _Flight) -> None:
         url, transfer = flight.url, flight.transfer
         breaker = self._upstreams.breaker(url)
-        if breaker.outage is not None and not flight.has_begun:
-            raise UpstreamDown(url, breaker.outage.reason)
+        if not flight.has_begun:
+            self._upstreams.refuse_if_down(breaker, url)
         origin = self._upstreams.origin_for(flight.file.upstream)
         started = self._clock.monotonic()
         async with self._egress.request("GET", url, origin=origin, headers=transfer.headers()) as answer:

@@ -123,6 +123,7 @@ class Freshness:
             raise UnknownProject(name)
         down = self._upstreams.first_down(None if entry is None else entry.project.upstream)
         if down is not None and down.outage is not None:
+            down.wanted.set()
             if entry is None:
                 raise UpstreamDown(down.host, down.outage.reason)
             return self._stale(entry, down.outage.reason)

@@ -90,7 +90,7 @@ class MetadataFiles:
         """The handler of `JOB_KIND`: the METADATA of the newest wheels that lack it, and of all that are here."""
         name = ProjectName(job.payload["project"])
         project = self._database.read(lambda connection: find_project(connection, name))
-        if project is None:
+        if project is None or project.status == "quarantined":
             return
         files = self._database.read(lambda connection: listed_files(connection, project.id))
         for file in _newest_lacking(files):
@@ -124,8 +124,7 @@ class MetadataFiles:
         url = f"{file.listed_file.url}.metadata"
         origin = self._upstreams.origin_for(file.upstream)
         breaker = self._upstreams.breaker(url)
-        if breaker.outage is not None:
-            raise UpstreamDown(url, breaker.outage.reason)
+        self._upstreams.refuse_if_down(breaker, url)
         started = self._clock.monotonic()
         try:
             headers = {"Accept-Encoding": "gzip, zstd"}

@@ -82,6 +82,7 @@ class KeptFile:
         pinned: the upstream named no hash; that of the bytes that came first counts, unverified.
         listed: the upstream still lists it.
         metadata_failed: its METADATA could not be had; nobody tries again until the upstream's page changes.
+        quarantined: the project is (PEP 792): nothing of it is fetched.
     """
 
     id: int
@@ -95,6 +96,7 @@ class KeptFile:
     listed: bool
     metadata_failed: bool
     upstream: str | None
+    quarantined: bool
 
     @property
     def filename(self) -> str:

@@ -67,8 +67,8 @@ _OFFERS: dict[str, tuple[Format, str]] = {
     f"{_LATEST}html": ("html", CONTENT_TYPES["html"]),
     "text/html": ("html", "text/html; charset=utf-8"),
 }
-_CLIENTS_LIKE = tuple(_OFFERS)
-_BROWSERS_LIKE = ("text/html", *(offer for offer in _OFFERS if offer != "text/html"))
+_CLIENTS_LIKE = (CONTENT_TYPES["json"], CONTENT_TYPES["html"], "text/html")
+_BROWSERS_LIKE = ("text/html", CONTENT_TYPES["json"], CONTENT_TYPES["html"])
 _ENCODINGS = ("zstd", "gzip", "identity")
 
 RETRY_SECONDS = "5"
@@ -100,10 +100,15 @@ class Routes:
             )
         ]
         return (
+            Route(("GET",), "/", self.front, anyone),
             Route(("GET",), "/i/{project}/{file}", self.file, anyone),
             Route(("GET",), "/i/{project}/{file}.metadata", self.metadata, anyone),
             *views,
         )
+
+    async def front(self, _: Request) -> Response:
+        """Whoever opens the hub's address in a browser sees what it has."""
+        return BytesResponse(b"", [(b"location", b"simple/"), (b"cache-control", b"no-cache")], status=302)
 
     async def projects(self, request: Request) -> Response:
         """The list of projects."""
@@ -193,6 +198,7 @@ class Routes:
             if file.metadata_digest is not None and file.metadata_size is not None:
                 stored = StoredFile(file.metadata_digest, file.metadata_size)
             elif advertised_metadata(file, "all"):
+                _refuse_quarantined(file)
                 stored = await self._metadata.fetch(file)
             else:
                 raise _not_found(f"There is no METADATA of {filename} beside it.", "Read it out of the file itself.")
@@ -253,6 +259,7 @@ class Routes:
 
     async def _fetch(self, request: Request, file: KeptFile) -> Response:
         """The response for bytes that are at the upstream."""
+        _refuse_quarantined(file)
         etag = None if file.expected is None else quoted(file.expected)
         headers: RawHeaders = _FILE_HEADERS if etag is not None else _UNSETTLED_HEADERS
         size = file.listed_file.size
@@ -330,6 +337,12 @@ def _filename(written: str) -> str:
         raise _not_found(f"{error}.", "Take the address from the project's page.") from error
 
 
+def _refuse_quarantined(file: KeptFile) -> None:
+    """Before anything of it is fetched; what is here already stays, for those who have it locked."""
+    if file.quarantined:
+        raise _not_found(f"{file.project} is quarantined by its index.", "Its page says why, where the index does.")
+
+
 def _not_found(detail: str, remedy: str) -> Problem:
     return Problem(404, "Not found", detail, remedy=remedy)
 
@@ -345,10 +358,16 @@ def _format_of(request: Request) -> tuple[Format, str]:
                 raise _not_acceptable(f"?format={asked}")
             return _OFFERS[asked]
     accept = header_of(request.scope, b"accept")
-    chosen = negotiate(accept, _CLIENTS_LIKE if accept and "vnd.pypi.simple" in accept else _BROWSERS_LIKE)
+    chosen = negotiate(accept, _offers_for((accept or "").lower()))
     if chosen is None:
         raise _not_acceptable(f"Accept: {accept}")
     return _OFFERS[chosen]
+
+
+def _offers_for(accept: str) -> tuple[str, ...]:
+    if _LATEST in accept:  # a wildcard means the versions that are written out
+        return tuple(_OFFERS)
+    return _CLIENTS_LIKE if "vnd.pypi.simple" in accept else _BROWSERS_LIKE
 
 
 def _not_acceptable(asked: str) -> Problem:

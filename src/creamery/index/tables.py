@@ -297,9 +297,9 @@ def holder() -> Holder:
     return Holder(name="index", kept=lambda _: false(), cached=cached, forget=forget, audit=audit)
 
 
-_FILES = select(index_file, index_project.c.name.label("project"), index_project.c.upstream).join_from(
-    index_file, index_project
-)
+_FILES = select(
+    index_file, index_project.c.name.label("project"), index_project.c.upstream, index_project.c.status
+).join_from(index_file, index_project)
 
 _IDS_AT_ONCE = 500
 
@@ -471,4 +471,5 @@ def _file(row: Row[Any]) -> KeptFile:
         listed=row.listed,
         metadata_failed=row.metadata_failed,
         upstream=row.upstream,
+        quarantined=row.status == "quarantined",
     )

@@ -151,8 +151,7 @@ class Upstreams:
 
     async def _fetch_from(self, origin: Origin, name: ProjectName, known: Validators | None) -> Fetched | None:
         breaker = self.breaker(origin.url)
-        if breaker.outage is not None:
-            raise UpstreamDown(origin.url, breaker.outage.reason)
+        self.refuse_if_down(breaker, origin.url)
         url = f"{origin.url}{name}/"
         headers = {"Accept": ACCEPT, "Accept-Encoding": "gzip, zstd"}
         if known is not None and known.etag:
@@ -206,6 +205,16 @@ class Upstreams:
         etag, last_modified = _validator(answer, "ETag", 1024), _validator(answer, "Last-Modified", 64)
         return Fetched(origin.url, page, digest, etag, last_modified)
 
+    def refuse_if_down(self, breaker: Breaker, url: str) -> None:
+        """Nobody waits for a host that counts as down; but now somebody wants it, so it is looked at soon.
+
+        Raises:
+            UpstreamDown: it does.
+        """
+        if breaker.outage is not None:
+            breaker.wanted.set()
+            raise UpstreamDown(url, breaker.outage.reason)
+
     def heard(self, breaker: Breaker, url: str, seconds: float) -> None:
         """An upstream's host answered."""
         if breaker.answered(url, seconds):
@@ -250,7 +259,7 @@ class Upstreams:
 
     async def _look_until_back(self, breaker: Breaker, origin: Origin | None, url: str) -> None:
         while breaker.is_open:
-            await self._clock.pause(breaker.pause)
+            await breaker.pass_pause()
             asked = [asyncio.create_task(self._look(breaker, origin, url))]
             elsewhere = breaker.other_than(url)
             if elsewhere is None and origin is not None and url.startswith(origin.url):
