@@ -8,6 +8,7 @@ import errno
 import gc
 import hashlib
 import os
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -340,6 +341,49 @@ async def test_a_part_that_nobody_knows_any_more_leaves_nothing(incoming: Incomi
     assert reservations.outstanding == 0
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(descriptor)
+
+
+async def test_an_aborted_part_gives_its_bytes_back_at_once(incoming: Incoming) -> None:
+    part = incoming.begin(len(BODY), "test")
+    await part.write(BODY[:1000])
+    part.abort(TooLong(1))
+    while part.descriptor >= 0:
+        await asyncio.sleep(0)
+
+    with pytest.raises(TooLong):
+        await part.read(0, 100)
+
+
+async def test_an_aborted_part_that_is_being_read_stays_open_as_long(
+    incoming: Incoming, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = incoming.begin(len(BODY), "test")
+    await feed(part, BODY[:-1])
+    await part.flush()
+
+    def not_cached(*_: Any) -> int:
+        raise OSError(errno.EAGAIN, "not in the page cache")
+
+    begun, go_on, pread = threading.Event(), threading.Event(), os.pread
+
+    def slow(*arguments: Any) -> bytes:
+        begun.set()
+        go_on.wait(5)
+        return pread(*arguments)
+
+    monkeypatch.setattr(os, "preadv", not_cached)
+    monkeypatch.setattr(os, "pread", slow)
+    reading = asyncio.create_task(part.read(0, 100))
+    await asyncio.to_thread(begun.wait, 5)
+    part.abort(TooLong(1))
+    open_while_read = part.descriptor >= 0
+    go_on.set()
+    read = await reading
+    while part.descriptor >= 0:
+        await asyncio.sleep(0)
+
+    assert open_while_read
+    assert read == BODY[:100]
 
 
 async def test_a_part_that_is_written_is_nobodys_leftover(incoming: Incoming) -> None:

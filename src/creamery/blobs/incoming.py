@@ -38,8 +38,8 @@ _NOT_NOW = frozenset({errno.EAGAIN, errno.EOPNOTSUPP})
 class Part:
     """One file that is being written.
 
-    Every coroutine belongs to the hub's event loop. The file goes away with the last reference to the part, however
-    that comes about; `Blobs.keep` gives its bytes a second name before.
+    Every coroutine belongs to the hub's event loop. The file goes away when the part is aborted, else with the last
+    reference to the part, however that comes about; `Blobs.keep` gives its bytes a second name before.
 
     Attributes:
         size: the expected number of bytes, where it is known.
@@ -67,6 +67,7 @@ class Part:
         self._news = asyncio.Event()
         self._failure: Exception | None = None
         self._shared: dict[tuple[int, int], bytes] = {}
+        self._reads: set[asyncio.Task[bytes]] = set()
         weakref.finalize(self, file.close)
 
     @property
@@ -168,6 +169,7 @@ class Part:
         self._gathered.clear()
         self._gathered_bytes = 0
         self._file.discard()
+        self._close_when_idle()
         self._tell()
 
     def kept_digest(self) -> Digest:
@@ -208,7 +210,12 @@ class Part:
         On the loop where the page cache has them, as it nearly always has; else in a thread. Who asks for at most
         64 KiB gets no more than up to the next multiple of that, so that followers fall into step and share the last
         few pieces: what a crowd waits to send is in memory once, not once for each.
+
+        Raises:
+            Exception: what the part was aborted with.
         """
+        if not self.done:
+            self._raise_failure()
         is_step = length <= SHARED_STEP
         length = min(length, self.readable - offset)
         if length <= 0:
@@ -232,8 +239,20 @@ class Part:
         except OSError as error:
             if error.errno not in _NOT_NOW:
                 raise
-            return await self._disk.run(os.pread, self._file.descriptor, length, offset)
+            read = asyncio.create_task(self._disk.run(os.pread, self._file.descriptor, length, offset))
+            self._reads.add(read)
+            read.add_done_callback(self._read_ended)
+            return await asyncio.shield(read)
         return bytes(buffer) if count == length else bytes(memoryview(buffer)[:count])
+
+    def _read_ended(self, read: asyncio.Task[bytes]) -> None:
+        self._reads.discard(read)
+        self._close_when_idle()
+
+    def _close_when_idle(self) -> None:
+        """Give the disk an aborted part's bytes back: nobody reads them any more, unless a thread is at it just now."""
+        if self._failure is not None and not self.done and self._pump is None and not self._reads:
+            self._file.close()
 
     async def _write_gathered(self) -> None:
         try:
@@ -250,6 +269,7 @@ class Part:
             self.abort(error)
         finally:
             self._pump = None
+            self._close_when_idle()
 
     def _releasable(self) -> int:
         """What followers may have before the digest matched: enough is missing that nobody takes it for the whole."""

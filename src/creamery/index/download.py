@@ -8,6 +8,7 @@ is kept nowhere. Of the hub's processes one fetches a file, and the others' flig
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Literal
 
@@ -117,12 +118,21 @@ class _Flight:
         return self.part().running_digest() == self.file.expected
 
     def fail(self, error: Exception) -> None:
-        """Tell all who wait and all who follow."""
+        """Tell all who wait and all who follow. The error forgets its frames, which would keep the part file open."""
+        for each in _chain(error):
+            each.__traceback__ = None
         if not self.has_begun:
             self.came.set_exception(error)
             self.came.exception()  # heard: all who waited may have gone
         elif self.came.exception() is None and isinstance(part := self.came.result(), Part):
             part.abort(error)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, and those that led to it."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 class Downloads:
