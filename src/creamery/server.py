@@ -292,8 +292,9 @@ def _upgrade_schema(settings: Settings) -> None:
 def _greet(settings: Settings, sockets: list[socket.socket]) -> None:
     """Say where the hub listens, what to paste, where data lies."""
     database = "SQLite" if _is_sqlite(settings) else "a database server"
-    address = _public_address(settings, sockets)
-    lines = [f"Creamery {__version__} listens on {address or f'unix:{settings.listen.uds}'}"]
+    own = _own_address(settings, sockets)
+    lines = [f"Creamery {__version__} listens on {own or f'unix:{settings.listen.uds}'}"]
+    address = settings.public_url.rstrip("/") if settings.public_url is not None else own
     if address is not None:
         lines.append(f"  install through it:  pip install --index-url {address}/simple/{_trust(address)} PACKAGE")
     lines.append(f"  data:                {settings.data.resolve()} ({database})")
@@ -308,9 +309,7 @@ def _greet(settings: Settings, sockets: list[socket.socket]) -> None:
         )
 
 
-def _public_address(settings: Settings, sockets: list[socket.socket]) -> str | None:
-    if settings.public_url is not None:
-        return settings.public_url.rstrip("/")
+def _own_address(settings: Settings, sockets: list[socket.socket]) -> str | None:
     if settings.listen.uds is not None:
         return None
     host, port = settings.listen.host, sockets[0].getsockname()[1]

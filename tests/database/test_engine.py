@@ -273,3 +273,18 @@ def test_a_large_log_is_cut_back(path: Path) -> None:
     database.close()
 
     assert limit == 64 * MIB
+
+
+def test_a_file_that_cannot_be_looked_at_is_a_database_that_does_not_answer(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/a.sqlite3", Limits(), Telemetry())
+    watch = database.open_watch()
+    raw = watch.connection.driver_connection
+    assert raw is not None
+    raw.close()
+
+    with pytest.raises(DatabaseUnavailable, match="cannot be read"):
+        database.data_version(watch)
+
+    watch.invalidate()
+    watch.close()
+    database.close()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import Connection, text
@@ -153,18 +153,18 @@ def test_no_number_of_jobs_is_told_while_the_database_is_away(hub: RunningHub, m
     assert "creamery_job_rows{" not in meanwhile.text
 
 
-def test_a_disk_that_became_read_only_hinders(hub: RunningHub, monkeypatch: pytest.MonkeyPatch) -> None:
-    statvfs = os.statvfs
+@pytest.mark.parametrize(("number", "is_ready"), [(errno.EROFS, False), (errno.EIO, False), (errno.ENOSPC, True)])
+def test_a_disk_that_cannot_be_written_hinders_and_a_full_one_does_not(
+    hub: RunningHub, monkeypatch: pytest.MonkeyPatch, number: int, is_ready: bool
+) -> None:
+    def fails(_: int) -> None:
+        raise OSError(number, os.strerror(number))
 
-    def read_only(path: Path) -> SimpleNamespace:
-        state = statvfs(path)
-        kept = {name: getattr(state, name) for name in dir(state) if name.startswith("f_")}
-        return SimpleNamespace(**{**kept, "f_flag": state.f_flag | os.ST_RDONLY})
-
-    monkeypatch.setattr(os, "statvfs", read_only)
-
+    monkeypatch.setattr(os, "fsync", fails)
     answer = hub.get("/readyz")
+    monkeypatch.undo()
 
     checks = {check["name"]: check for check in answer.json()["checks"]}
-    assert answer.status_code == 503
-    assert (checks["data"]["ok"], checks["data"]["detail"]) == (False, "read-only")
+    assert checks["data"]["ok"] is is_ready
+    assert (os.strerror(number) in checks["data"]["detail"]) is not is_ready
+    assert list(hub.settings.data.glob("tmp*")) == []

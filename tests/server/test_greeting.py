@@ -25,3 +25,18 @@ def test_listening_for_everybody_without_tls_in_front_is_warned_of(
         server._greet(settings, [bound])
 
     assert ("server.unprotected" in {line["event"] for line in logs}) is warns
+
+
+def test_where_the_hub_listens_is_said_beside_where_its_users_find_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = load_settings(data=tmp_path, public_url="https://packages.example.org/")
+
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        server._greet(settings, [bound])
+        port = bound.getsockname()[1]
+
+    first, second, _ = capsys.readouterr().out.splitlines()
+    assert first.endswith(f" listens on http://127.0.0.1:{port}")
+    assert second.endswith("pip install --index-url https://packages.example.org/simple/ PACKAGE")

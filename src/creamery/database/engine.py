@@ -104,11 +104,18 @@ class Database:
         return meaning if isinstance(meaning, DatabaseUnavailable) else DatabaseUnavailable(str(meaning))
 
     def data_version(self, connection: Connection) -> int | None:
-        """SQLite's counter of commits by other connections, seen by this one; None elsewhere. No statement counts."""
+        """SQLite's counter of commits by other connections, seen by this one; None elsewhere. No statement counts.
+
+        Raises:
+            DatabaseUnavailable: the file cannot be read.
+        """
         if not self.is_sqlite:
             return None
         raw: Any = connection.connection.driver_connection
-        return int(raw.execute("PRAGMA data_version").fetchone()[0])
+        try:
+            return int(raw.execute("PRAGMA data_version").fetchone()[0])
+        except sqlite3.Error as error:
+            raise DatabaseUnavailable(f"the database {self.url} cannot be read: {error}") from error
 
     def open_watch(self) -> Connection:
         """A connection outside every transaction, for `data_version` alone; the caller closes it."""
