@@ -9,10 +9,41 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import threading
 import time
 from dataclasses import dataclass, field
+
+POINTS = frozenset(
+    {
+        "blobs.after_dir_sync",
+        "blobs.after_file_sync",
+        "blobs.after_link",
+        "blobs.before_dir_sync",
+        "blobs.before_file_sync",
+        "blobs.before_link",
+        "blobs.created",
+        "blobs.mid_body",
+        "blobs.reserved",
+        "database.after_commit",
+        "database.before_commit",
+        "database.migration_step",
+        "egress.read",
+        "egress.request",
+        "jobs.claimed",
+        "jobs.done_not_recorded",
+        "quarantine.moved",
+        "sweep.deleting",
+        "sweep.gone",
+        "sweep.marked",
+        "sweep.unlinked",
+    }
+)
+"""Every point that the code passes; tests/house/test_reference.py holds the list to that."""
+
+_ACTION = re.compile(rf"kill|sleep:[0-9]+(\.[0-9]+)?|{'|'.join(sorted(errno.errorcode.values()))}")
+_NUMBER = re.compile("[0-9]+")
 
 
 @dataclass
@@ -47,21 +78,39 @@ def reach(point: str) -> None:
 def arm(specification: str) -> None:
     """Arm points from `name[@N]=action`, separated by commas; `@0` strikes at every visit.
 
+    A test may arm points of its own making; the setting `faults` goes through `check` first.
+
     Raises:
         ValueError: the text does not read so, or the action is unknown.
     """
-    for part in filter(None, (piece.strip() for piece in specification.split(","))):
-        name, separator, action = part.partition("=")
-        point, _, at = name.partition("@")
-        known = action == "kill" or action.startswith("sleep:") or action in errno.errorcode.values()
-        if not separator or not point or not known:
-            raise ValueError(f"{part!r} arms no fault: write NAME[@N]=kill, =ENOSPC (an errno) or =sleep:SECONDS")
-        _armed[point] = _Armed(action, int(at or "1"))
+    _armed.update(_read(specification))
+
+
+def check(specification: str) -> None:
+    """See that `arm` could read it and that its points exist: one that nobody passes would look like a crash survived.
+
+    Raises:
+        ValueError: it could not, or one does not.
+    """
+    unknown = sorted(_read(specification).keys() - POINTS)
+    if unknown:
+        raise ValueError(f"there is no fault point {', '.join(unknown)}; there are {', '.join(sorted(POINTS))}")
 
 
 def disarm() -> None:
     """Disarm every point."""
     _armed.clear()
+
+
+def _read(specification: str) -> dict[str, _Armed]:
+    read = {}
+    for part in filter(None, (piece.strip() for piece in specification.split(","))):
+        name, _, action = part.partition("=")
+        point, counts, at = name.partition("@")
+        if not point or not _ACTION.fullmatch(action) or (counts and not _NUMBER.fullmatch(at)):
+            raise ValueError(f"{part!r} arms no fault: write NAME[@N]=kill, =ENOSPC (an errno) or =sleep:SECONDS")
+        read[point] = _Armed(action, int(at or "1"))
+    return read
 
 
 def _strike(point: str, action: str) -> None:

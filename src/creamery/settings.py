@@ -26,6 +26,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from creamery import faults
 from creamery.limits import GIB, Limits
 
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "::1", "0.0.0.0", "::"})  # noqa: S104 - names to compare with
@@ -176,6 +177,12 @@ class Settings(BaseSettings):
         if url is not None and (not _names_a_host(url) or urlsplit(url).query or urlsplit(url).fragment):
             raise ValueError("begins with http:// or https://, names a host, and has no query")
         return url
+
+    @field_validator("faults")
+    @classmethod
+    def _arms_what_exists(cls, specification: str) -> str:
+        faults.check(specification)
+        return specification
 
     @classmethod
     def settings_customise_sources(

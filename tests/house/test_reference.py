@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from creamery import faults
 from creamery.limits import Limits
 from creamery.settings import Settings, SettingsError, environment_name, load_settings, setting_names
 from scripts import reference
@@ -131,6 +133,9 @@ def test_a_settings_file_that_is_not_there_is_refused(monkeypatch: pytest.Monkey
         ("index.max_age", "nan"),
         ("cache.max_age", "-1"),
         ("listen.port", "65536"),
+        ("faults", "blobs.created=explode"),
+        ("faults", "blobs.created@x=kill"),
+        ("faults", "blobs.created=sleep:long"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -169,6 +174,31 @@ def test_without_upstreams_the_one_that_pip_would_ask_is_asked(monkeypatch: pyte
     assert "8000" not in ourselves  # a hub that asks itself would never answer
     monkeypatch.setenv("PIP_INDEX_URL", "http://first.example/simple/")
     assert asked("http://mirror.example/simple") == "http://first.example/simple/"
+
+
+@pytest.mark.usefixtures("bare_environment")
+def test_a_fault_point_that_nobody_passes_is_refused_and_those_that_there_are_are_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It was armed without a word, and a crash that never came looked like one survived."""
+    monkeypatch.setenv("CREAMERY_FAULTS", "blobs.created@3=kill, nowhere.point=kill")
+
+    with pytest.raises(
+        SettingsError, match=r"^faults = .*no fault point nowhere\.point; there are blobs\.after_dir_sync,"
+    ):
+        load_settings()
+
+    monkeypatch.setenv("CREAMERY_FAULTS", "blobs.created@3=kill, sweep.gone=ENOSPC, egress.read@0=sleep:0.5")
+    assert load_settings().faults
+
+
+def test_the_list_of_fault_points_is_that_of_the_code() -> None:
+    source = Path(faults.__file__).parent
+    passed = re.compile(r'\breach\("([^"]+)"\)')
+
+    found = {point for path in source.rglob("*.py") for point in passed.findall(path.read_text(encoding="utf-8"))}
+
+    assert found == faults.POINTS
 
 
 def test_every_limit_is_named_in_a_test() -> None:
