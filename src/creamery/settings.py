@@ -17,7 +17,16 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from urllib.request import getproxies_environment
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeFloat, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    ValidationError,
+    field_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -25,6 +34,7 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+from yarl import URL
 
 from creamery import faults
 from creamery.limits import GIB, Limits
@@ -37,7 +47,9 @@ ENVIRONMENT_OF_OTHERS = re.compile(
     r"|(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_\w+)?))"  # Kubernetes, for services of such a name
 )
 
-_PASSWORD = re.compile(r"//\S*@")  # with the user's name, and whatever else stands before the host
+_WEB_ADDRESS = "should begin with http:// or https:// and name a host; ports go from 1 to 65535"
+_BLANK = re.compile(r"\s")
+_PASSWORD = re.compile(r"//.*@")  # with the user's name, and whatever else stands before the host
 
 
 class SettingsError(ValueError):
@@ -51,12 +63,30 @@ def _listed(value: object) -> object:
     return value
 
 
-def _names_a_host(url: str) -> bool:
-    parts = urlsplit(url)
-    return parts.scheme in {"http", "https"} and bool(parts.hostname)
+def _address(text: str) -> URL | None:
+    """An address as `egress` will read it; None where it names no host, or a port that cannot be."""
+    try:
+        address = URL(text)
+    except (ValueError, IndexError):  # IndexError: `http://[]@`
+        return None
+    host = address.raw_host
+    is_whole = host and not _BLANK.search(host) and address.explicit_port != 0 and text == text.strip()
+    return address if is_whole else None
+
+
+def _is_web_address(text: str) -> bool:
+    address = _address(text)
+    return address is not None and address.scheme in {"http", "https"}
+
+
+def _names_a_host(text: str) -> str:
+    if _address(text if "://" in text else f"//{text}") is None:
+        raise ValueError("should be a host, such as `files.example` or `files.example:8443` (ports go from 1 to 65535)")
+    return text
 
 
 Texts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
+Hosts = Annotated[tuple[Annotated[str, AfterValidator(_names_a_host)], ...], NoDecode, BeforeValidator(_listed)]
 
 
 class _Section(BaseModel):
@@ -86,7 +116,7 @@ class Upstream(_Section):
     url: str = Field(
         description="Address of its simple API, such as `https://HOST/simple/`; may hold `user:password@`."
     )
-    files: Texts = Field(
+    files: Hosts = Field(
         default=(), description="Further hosts that its pages may name for files, wherever those hosts are."
     )
     max_age: NonNegativeFloat | None = Field(
@@ -96,8 +126,8 @@ class Upstream(_Section):
     @field_validator("url")
     @classmethod
     def _is_an_address(cls, url: str) -> str:
-        if not _names_a_host(url):
-            raise ValueError("an upstream's url begins with http:// or https:// and names a host")
+        if not _is_web_address(url):
+            raise ValueError(_WEB_ADDRESS)
         return url if url.endswith("/") else url + "/"
 
 
@@ -174,8 +204,8 @@ class Settings(BaseSettings):
     @field_validator("public_url")
     @classmethod
     def _is_an_address(cls, url: str | None) -> str | None:
-        if url is not None and (not _names_a_host(url) or urlsplit(url).query or urlsplit(url).fragment):
-            raise ValueError("begins with http:// or https://, names a host, and has no query")
+        if url is not None and (not _is_web_address(url) or urlsplit(url).query or urlsplit(url).fragment):
+            raise ValueError(f"{_WEB_ADDRESS}; it has no query")
         return url
 
     @field_validator("faults")

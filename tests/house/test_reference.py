@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,7 @@ def test_a_settings_file_that_is_not_there_is_refused(monkeypatch: pytest.Monkey
     [
         ("public_url", "nonsense"),
         ("public_url", "https://hub.example/?a=b"),
+        ("public_url", "https://packages.example.org:bad/"),
         ("limits.header_seconds", "inf"),
         ("index.max_age", "nan"),
         ("cache.max_age", "-1"),
@@ -146,7 +148,41 @@ def test_a_wrong_value_is_refused_with_its_name(monkeypatch: pytest.MonkeyPatch,
 
 
 @pytest.mark.usefixtures("bare_environment")
-@pytest.mark.parametrize("url", ["http://u:p@ss@/simple", "ftp://u:p@ss@hub/"])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("url", "http://a:99999/simple/"),
+        ("url", "http://a:b/simple/"),
+        ("url", "http://a:0/simple/"),
+        ("url", "http://a b/simple/"),
+        ("url", "http://[::1/simple/"),
+        ("url", "http://[]@"),
+        ("files.0", "h:abc"),
+        ("files.0", "h:0"),
+        ("files.0", ""),
+        ("files.0", "a, b"),
+    ],
+)
+def test_an_upstream_whose_host_or_port_cannot_be_is_refused_with_its_name(
+    tmp_path: Path, field: str, value: str
+) -> None:
+    """They ended the start with `'' names no host`, of whatever setting."""
+    given = {"url": "http://a/simple/", "files": ["a", "b:8443", "http://c:80"]}
+    config = tmp_path / "hub.toml"
+
+    def load(**changed: object) -> Settings:
+        lines = (f"{name} = {json.dumps(text)}\n" for name, text in {**given, **changed}.items())
+        config.write_text("[[index.upstreams]]\n" + "".join(lines))
+        return load_settings(config)
+
+    load()
+    name = field.partition(".")[0]
+    with pytest.raises(SettingsError, match=rf"^index\.upstreams\.0\.{field} = .*: should "):
+        load(**{name: value if name == "url" else [value]})
+
+
+@pytest.mark.usefixtures("bare_environment")
+@pytest.mark.parametrize("url", ["http://u:p@ss@/simple", "ftp://u:p@ss@hub/", "ftp://u:p ss@hub/"])
 def test_no_password_is_shown_of_a_wrong_address(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("CREAMERY_INDEX_UPSTREAMS", f"http://ok/simple, {url}")
 
