@@ -47,9 +47,11 @@ ENVIRONMENT_OF_OTHERS = re.compile(
     r"|(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_\w+)?))"  # Kubernetes, for services of such a name
 )
 
+_OTHER_PROXY = "Unset {} for the hub, or set egress.https_proxy and egress.http_proxy: they win"
 _WEB_ADDRESS = "should begin with http:// or https:// and name a host; ports go from 1 to 65535"
 _BLANK = re.compile(r"\s")
-_PASSWORD = re.compile(r"//.*@")  # with the user's name, and whatever else stands before the host
+_PROXY_PASSWORD = re.compile(r"((?<=//)|(?<=^.)(?!\w+://)).*@")  # behind the quote: `user:password@HOST:PORT` will do
+_PASSWORD = re.compile(r"(?<=//).*@")  # with the user's name, and whatever else stands before the host
 
 
 class SettingsError(ValueError):
@@ -165,11 +167,20 @@ class Log(_Section):
 
 
 class Egress(_Section):
-    """The way out. Unset values are taken from HTTPS_PROXY, HTTP_PROXY and NO_PROXY."""
+    """The way out. Unset values are taken from HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY."""
 
-    https_proxy: str | None = Field(None, description="Proxy for https addresses.")
-    http_proxy: str | None = Field(None, description="Proxy for http addresses.")
+    https_proxy: str | None = Field(
+        None, description="Proxy for https addresses: `http://HOST:PORT`, or `HOST:PORT`; empty in creamery.toml: none."
+    )
+    http_proxy: str | None = Field(None, description="Proxy for http addresses, in the same way.")
     no_proxy: Texts = Field(default=(), description="Hosts (and their subdomains) that are reached without a proxy.")
+
+    @field_validator("https_proxy", "http_proxy")
+    @classmethod
+    def _is_a_proxy(cls, proxy: str | None) -> str | None:
+        if proxy and not _is_web_address(proxy if "://" in proxy else f"http://{proxy}"):
+            raise ValueError(f"a proxy {_WEB_ADDRESS} (`HOST:PORT` alone is an http proxy); no other kind can be used")
+        return proxy
 
 
 class Settings(BaseSettings):
@@ -311,12 +322,20 @@ def _explain(error: ValidationError) -> list[str]:
     lines = []
     for problem in error.errors():
         name = ".".join(str(part) for part in problem["loc"])
+        wrong = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
             lines.append(f"{name}: {NO_SUCH_SETTING}")
+        elif variable := _proxy_variable(name, problem["input"]):
+            lines.append(f"{_as_given(variable, problem['input'])}: {wrong}. {_OTHER_PROXY.format(variable)}")
         else:
-            given = _PASSWORD.sub("//***@", repr(problem["input"]))
-            lines.append(f"{name} = {given}: {problem['msg'].removeprefix('Value error, ')}")
-    return lines
+            lines.append(f"{_as_given(name, problem['input'])}: {wrong}")
+    return list(dict.fromkeys(lines))  # ALL_PROXY is wrong for both schemes, and is one variable
+
+
+def _as_given(name: str, value: object) -> str:
+    """A setting or a variable as it was written, but for user and password."""
+    password = _PROXY_PASSWORD if name.lower().endswith("_proxy") else _PASSWORD
+    return f"{name} = {password.sub('***@', repr(value))}"
 
 
 def _unknown_in_environment() -> list[str]:
@@ -365,6 +384,14 @@ class _Proxies(PydanticBaseSettingsSource):
             "no_proxy": proxies.get("no"),
         }
         return {"egress": {key: value for key, value in found.items() if value}}
+
+
+def _proxy_variable(setting: str, value: object) -> str | None:
+    """The variable that a wrong proxy was read from, where it was: nobody knows a setting that he did not write."""
+    if setting not in {"egress.https_proxy", "egress.http_proxy"}:
+        return None
+    names = {setting.removeprefix("egress."), "all_proxy"}
+    return next((name for name, found in os.environ.items() if name.lower() in names and found == value), None)
 
 
 def _pypi() -> Upstream:

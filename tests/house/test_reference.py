@@ -182,14 +182,52 @@ def test_an_upstream_whose_host_or_port_cannot_be_is_refused_with_its_name(
 
 
 @pytest.mark.usefixtures("bare_environment")
-@pytest.mark.parametrize("url", ["http://u:p@ss@/simple", "ftp://u:p@ss@hub/", "ftp://u:p ss@hub/"])
+@pytest.mark.parametrize("url", ["http://u:p@ss@/simple", "ftp://u:p@ss@hub/", "ftp://u:p //ss@hub/"])
 def test_no_password_is_shown_of_a_wrong_address(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("CREAMERY_INDEX_UPSTREAMS", f"http://ok/simple, {url}")
+    monkeypatch.setenv("HTTPS_PROXY", url.replace("http", "socks5"))
+    monkeypatch.setenv("HTTP_PROXY", "u:p'@ss@hub:bad")
 
-    with pytest.raises(SettingsError, match=r"^index\.upstreams\.1\.url = ") as caught:
+    with pytest.raises(
+        SettingsError, match=r"^index\.upstreams\.1\.url = .*\nHTTPS_PROXY = .*\nHTTP_PROXY = "
+    ) as caught:
         load_settings()
 
     assert "u:p" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("bare_environment")
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1080", "proxy.example:bad", "http://", "http://[]@"])
+def test_a_proxy_that_cannot_be_used_is_refused_by_the_name_that_it_was_given(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, proxy: str
+) -> None:
+    """The desktop's ALL_PROXY was refused as egress.https_proxy, which nobody had set."""
+    config = tmp_path / "hub.toml"
+    config.write_text(f"[egress]\nhttp_proxy = {json.dumps(proxy)}\n")
+    with pytest.raises(SettingsError, match=r"^egress\.http_proxy = .*: a proxy should begin with http"):
+        load_settings(config)
+
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(SettingsError, match=r"^ALL_PROXY = .*\. Unset ALL_PROXY .* or set egress\.https_proxy") as said:
+        load_settings()
+    assert "\n" not in str(said.value)
+
+    monkeypatch.setenv("https_proxy", f"x{proxy}")
+    with pytest.raises(SettingsError, match=r"^https_proxy = .*\nALL_PROXY = "):
+        load_settings()
+
+
+@pytest.mark.usefixtures("bare_environment")
+def test_the_settings_of_a_proxy_win_over_a_variable_that_cannot_be_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config = tmp_path / "hub.toml"
+    config.write_text('[egress]\nhttps_proxy = "proxy.example:3128"\nhttp_proxy = ""\n')
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1080")
+
+    egress = load_settings(config).egress
+
+    assert (egress.https_proxy, egress.http_proxy) == ("proxy.example:3128", "")
 
 
 @pytest.mark.usefixtures("bare_environment")
