@@ -41,6 +41,7 @@ from creamery.telemetry import configure_logging, log
 BACKLOG = 2_048
 HIGHEST_PORT = 65_535
 YOUNG_OBJECTS = 20_000  # before a garbage collection looks at them: requests leave none that it would have to find
+COLLECTED_SECONDS = 60.0  # between looks at all objects, 10 ms each: with so little garbage they would never come
 
 _M_ARENA_MAX = -8  # malloc.h
 
@@ -102,11 +103,18 @@ class _Serving:
             self._begin,
         )
         await self._hub.start()
+        collecting = asyncio.create_task(self._collect_garbage())
         await server.serve(self._sockets)
+        collecting.cancel()
         left = limits.drain_seconds - (self._clock.monotonic() - self._told_to_stop_at)
         await self._hub.stop(max(left, 0.1))
         log.info("server.stopped", seconds=round(self._clock.monotonic() - self._told_to_stop_at, 3))
         return 0
+
+    async def _collect_garbage(self) -> None:
+        while True:
+            await self._clock.pause(COLLECTED_SECONDS)
+            gc.collect()
 
     def _begin(self) -> None:
         _settle_memory()

@@ -167,6 +167,7 @@ def test_what_does_not_end_is_cut_at_the_deadline_or_at_a_second_signal(
         client.close()
 
     assert ended == code
+    assert ('"aborted":"hub"' in served.output and '"event":"http.cut_off"' in served.output) is (code == 0)
     assert time.monotonic() - began < 20
     assert "Traceback" not in served.output
 

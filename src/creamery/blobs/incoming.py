@@ -26,6 +26,7 @@ from creamery.blobs.store import BlobError, HashMismatch, LengthMismatch, TooLon
 from creamery.contract import Digest
 from creamery.faults import reach
 from creamery.limits import Limits
+from creamery.sharing import another
 from creamery.threads import Pool
 
 HELD_BACK = 64 * 1024
@@ -285,7 +286,7 @@ class Part:
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
-            raise self._failure.with_traceback(None)  # else it grows by a frame for every follower
+            raise another(self._failure)  # each follower its own: the one that is kept would keep them
 
 
 class PartFile:

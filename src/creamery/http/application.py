@@ -5,6 +5,7 @@ One plain ASGI callable; a stack of middlewares would cost more than what it doe
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import itertools
 import re
@@ -99,6 +100,10 @@ class Application:
                 await self._router(scope, receive, exchange.send)
         except (ClientGone, ClientDisconnect):
             note(scope, aborted="client")
+        except asyncio.CancelledError:
+            note(scope, aborted="hub")
+            log.warning("http.cut_off", id=exchange.id, path=_path(scope), reason="the hub ends, its patience did")
+            raise
         except Exception as error:  # noqa: BLE001 - here every error becomes an answer
             await self._answer_error(error, exchange, scope, receive)
         finally:
@@ -124,9 +129,7 @@ class Application:
             log.error("http.failed", id=exchange.id, path=_path(scope), exc_info=error)
         if exchange.status:
             note(scope, aborted="hub")
-            if isinstance(error, TransferBroken):
-                raise error
-            raise TransferBroken(str(error)) from error
+            raise TransferBroken(str(error)) from None  # a new one: raised here again, the first would know itself
         response = render_problem(problem or _INTERNAL, header_of(scope, b"accept"), exchange.id)
         try:
             await response(scope, receive, exchange.send)
@@ -201,6 +204,7 @@ def _no_space(_: Exception) -> Problem:
         "Insufficient storage",
         "The hub has no room left to keep this.",
         remedy="What is already here can still be read; ask again when space has been freed.",
+        headers={"Retry-After": "120"},  # room that the cache can make is there by then
     )
 
 

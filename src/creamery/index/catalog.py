@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
@@ -19,6 +18,7 @@ from creamery.index.shelf import Shelf
 from creamery.index.simple import Encoding, Format, Listing, Page, render, render_projects
 from creamery.index.tables import FORGOTTEN, find_file, find_project, listed_files, project_names
 from creamery.limits import Limits
+from creamery.sharing import Sharing
 from creamery.telemetry import Telemetry
 from creamery.threads import Pools
 
@@ -62,7 +62,7 @@ class Catalog:
         self._entries: OrderedDict[ProjectName, Entry] = OrderedDict()
         self._files: OrderedDict[tuple[str, str], StoredFile] = OrderedDict()
         self.shelf = Shelf(limits, telemetry)
-        self._making: dict[object, asyncio.Task[Any]] = {}
+        self._making: Sharing[Any] = Sharing()
         self._looking = asyncio.Lock()
         self._has_looked = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -155,10 +155,10 @@ class Catalog:
         page = entry.pages.get((page_format, listing))
         if page is None:
             key = (entry.project.name, entry.project.revision, entry.project.here_revision, page_format, listing)
-            page = await self._once(key, lambda: self._render(entry, page_format, listing))
+            page = await self._making.once(key, lambda: self._render(entry, page_format, listing))
         body = page.body(encoding)
         if body is None:
-            body = await self._once((id(page), encoding), lambda: self._encode(page, encoding))
+            body = await self._making.once((id(page), encoding), lambda: self._encode(page, encoding))
             self._make_room(entry)
         return page, body
 
@@ -210,15 +210,6 @@ class Catalog:
         body = await self._pools.cpu.run(page.encode, encoding)
         self._account(page.size - before)
         return body
-
-    async def _once(self, key: object, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """What `make` makes; who asks for the same thing meanwhile waits for the same making."""
-        task = self._making.get(key)
-        if task is None:
-            task = asyncio.get_running_loop().create_task(make())
-            self._making[key] = task
-            task.add_done_callback(lambda _: self._making.pop(key, None))
-        return cast("T", await asyncio.shield(task))
 
     def _drop_pages(self, entry: Entry, listings: tuple[Listing, ...]) -> None:
         entry.answers.clear()

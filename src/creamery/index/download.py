@@ -8,7 +8,6 @@ is kept nowhere. Of the hub's processes one fetches a file, and the others' flig
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Literal
 
@@ -26,6 +25,7 @@ from creamery.index.tables import HashChanged, find_project, record_bytes
 from creamery.index.transfer import Transfer
 from creamery.index.upstream import UpstreamDown, Upstreams, public_reason
 from creamery.limits import Limits
+from creamery.sharing import another, forget_frames
 from creamery.telemetry import Telemetry, log
 
 FAILED_SECONDS = 5.0
@@ -119,20 +119,12 @@ class _Flight:
 
     def fail(self, error: Exception) -> None:
         """Tell all who wait and all who follow. The error forgets its frames, which would keep the part file open."""
-        for each in _chain(error):
-            each.__traceback__ = None
+        forget_frames(error)
         if not self.has_begun:
             self.came.set_exception(error)
             self.came.exception()  # heard: all who waited may have gone
         elif self.came.exception() is None and isinstance(part := self.came.result(), Part):
             part.abort(error)
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An error, and those that led to it."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 class Downloads:
@@ -180,7 +172,10 @@ class Downloads:
             transfer = Transfer(file, self._limits, self._clock)
             flight = self._flights[key] = _Flight(file, self._blobs.claim("/".join(key)), transfer, self._blobs)
             flight.task = asyncio.get_running_loop().create_task(self._fly(flight))
-        return await asyncio.shield(flight.came)
+        try:
+            return await asyncio.shield(flight.came)
+        finally:
+            del flight  # the error that it may have ended with knows this frame
 
     def count(self, outcome: Literal["hit", "miss"]) -> None:
         """A file was asked for, and was here or was not."""
@@ -199,7 +194,7 @@ class Downloads:
             return
         until, error = failed
         if self._clock.monotonic() < until:
-            raise error.with_traceback(None)
+            raise another(error)
         del self._failed[key]
 
     def _remember_failure(self, key: _Key, error: Exception) -> None:

@@ -22,6 +22,7 @@ from creamery.index.simple import Listing
 from creamery.index.tables import Saved, save_page, unlist_project
 from creamery.index.upstream import Fetched, UpstreamDown, Upstreams, Validators
 from creamery.limits import Limits
+from creamery.sharing import hear
 from creamery.telemetry import Telemetry, log
 
 Outcome = Literal["hit", "revalidated", "changed", "stale"]
@@ -134,7 +135,7 @@ class Freshness:
         if refresh is None:
             refresh = self._refreshes[name] = _Refresh(asyncio.get_running_loop().create_task(self._refresh(name)))
             refresh.task.add_done_callback(lambda _: self._refreshes.pop(name, None))
-            refresh.task.add_done_callback(_hear)
+            refresh.task.add_done_callback(hear)
         if entry is not None:
             patience = 0.0 if refresh.given_up else self._upstreams.patience()
             done, _ = await asyncio.wait({refresh.task}, timeout=patience)
@@ -154,6 +155,8 @@ class Freshness:
                 raise
             log.error("index.not_saved", project=name, reason=str(error))
             return self._stale(entry, "its news could not be written down")
+        finally:
+            del refresh  # the error that it may have ended with knows this frame
         if found is None:
             raise UnknownProject(name)
         return View(found[0], found[1], fresh_for=self._upstreams.max_age(found[0].project.upstream))
@@ -230,9 +233,3 @@ def _validators(project: KnownProject) -> Validators | None:
 
 def _lacks_metadata(page: ProjectPage) -> bool:
     return any(file.filename.endswith(".whl") and not file.has_metadata for file in page.files)
-
-
-def _hear(task: asyncio.Task[tuple[Entry, Outcome] | None]) -> None:
-    """Perhaps nobody waits for this task any more; its failure was logged where it happened."""
-    if not task.cancelled():
-        task.exception()

@@ -7,7 +7,6 @@ compares. A zip is hostile: nothing is extracted, one member is read, bounded, a
 
 from __future__ import annotations
 
-import asyncio
 import io
 import struct
 import zipfile
@@ -35,6 +34,7 @@ from creamery.index.tables import (
 from creamery.index.upstream import UpstreamDown, Upstreams, is_about_the_host, is_no_answer, public_reason
 from creamery.jobs import Job, Postpone, enqueue
 from creamery.limits import KIB, Limits
+from creamery.sharing import Sharing
 from creamery.telemetry import log
 
 JOB_KIND = "index.metadata"
@@ -70,7 +70,7 @@ class MetadataFiles:
         self._pools = hub.pools
         self._clock = hub.clock
         self._limits = hub.settings.limits
-        self._fetches: dict[int, asyncio.Task[StoredFile]] = {}
+        self._fetches: Sharing[StoredFile] = Sharing()
         self._brought = hub.telemetry.counter("index_metadata", "METADATA files brought into the store.", ["origin"])
 
     async def fetch(self, file: KeptFile) -> StoredFile:
@@ -80,11 +80,7 @@ class MetadataFiles:
             NoMetadata: the upstream advertises it and does not have it, nor can it be read out of the file.
             UpstreamDown: the upstream cannot be asked.
         """
-        task = self._fetches.get(file.id)
-        if task is None:
-            task = self._fetches[file.id] = asyncio.get_running_loop().create_task(self._fetch(file))
-            task.add_done_callback(lambda _: self._fetches.pop(file.id, None))
-        return await asyncio.shield(task)
+        return await self._fetches.once(file.id, lambda: self._fetch(file))
 
     def read_newest(self, job: Job) -> None:
         """The handler of `JOB_KIND`: the METADATA of the newest wheels that lack it, and of all that are here."""
