@@ -60,6 +60,10 @@ def settings_page() -> str:
         "",
         "`DATABASE_URL` is read as `database_url`, `FALLBACK` (Havarti's) as the one upstream, and `HTTPS_PROXY`,",
         "`HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` as the settings of `egress`. The setting's own name wins.",
+        "",
+        "Without `index.upstreams` the hub asks what `pip install` on its machine would ask: `PIP_INDEX_URL`, else",
+        "`index-url` under `[install]`, else under `[global]`, in the files that pip reads. Where that is no http or",
+        "https address (`file:///...`), the hub does not start until `index.upstreams` is set.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -246,22 +246,31 @@ class Settings(BaseSettings):
         return database_driver_url(self.database_url)
 
     def resolved_upstreams(self) -> tuple[Upstream, ...]:
-        """The upstreams in order; where none are set, the one that pip would ask."""
+        """The upstreams in order; where none are set, the one that pip would ask.
+
+        Raises:
+            SettingsError: pip's is none that can be asked over http.
+        """
         if self.index.upstreams is not None:
             return self.index.upstreams
         configured = _pip_index_url()
-        if configured is not None and not self._is_this_hub(configured):
-            return (_with_known_files(Upstream.model_validate({"url": configured})),)
-        return (_pypi(),)
+        if configured is None:
+            return (_pypi(),)
+        url, place = configured
+        if not _is_web_address(url):
+            given = _as_given("index-url", url)
+            raise SettingsError(
+                f"pip's configuration ({place}): {given}: the hub cannot ask that. Set index.upstreams"
+                f" (CREAMERY_INDEX_UPSTREAMS) to what it should ask instead: its address {_WEB_ADDRESS}"
+            )
+        return (_pypi(),) if self._is_this_hub(URL(url)) else (_with_known_files(Upstream(url=url)),)
 
-    def _is_this_hub(self, url: str) -> bool:
+    def _is_this_hub(self, url: URL) -> bool:
         """pip on this machine may already point at this hub; a hub that asks itself would never answer."""
-        parts = urlsplit(url)
-        if self.public_url and parts.netloc == urlsplit(self.public_url).netloc:
+        public = _address(self.public_url or "")
+        if public is not None and (public.host, public.explicit_port) == (url.host, url.explicit_port):
             return True
-        host = parts.hostname or ""
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        return port == self.listen.port and (host in LOOPBACK_NAMES or host == self.listen.host)
+        return url.port == self.listen.port and (url.host in LOOPBACK_NAMES or url.host == self.listen.host)
 
 
 def load_settings(config: Path | None = None, **flags: Any) -> Settings:
@@ -279,11 +288,15 @@ def load_settings(config: Path | None = None, **flags: Any) -> Settings:
     if unknown := _unknown_in_environment():
         raise SettingsError("\n".join(f"{name}: {NO_SUCH_SETTING}" for name in unknown))
     try:
-        return Settings(**given)
+        settings = Settings(**given)
+        settings.resolved_upstreams()  # pip's configuration counts as a setting, and may be as wrong
+    except SettingsError:
+        raise
     except ValidationError as error:
         raise SettingsError("\n".join(_explain(error))) from error
     except ValueError as error:  # tomllib: the file is no TOML
         raise SettingsError(f"the settings' file cannot be read: {error}") from error
+    return settings
 
 
 def sections() -> Iterator[tuple[str, type[BaseModel]]]:
@@ -408,27 +421,44 @@ def _with_known_files(upstream: Upstream) -> Upstream:
     return upstream
 
 
-def _pip_index_url() -> str | None:
-    """`index-url` of pip's own configuration: PIP_INDEX_URL, then its files, the nearest last written winning."""
+class _PipConfiguration(configparser.RawConfigParser):
+    """One of pip's files; `index_url` and `--index-url` are `index-url` there."""
+
+    def optionxform(self, optionstr: str) -> str:
+        return optionstr.lower().replace("_", "-").removeprefix("--")
+
+
+def _pip_index_url() -> tuple[str, str] | None:
+    """The index that `pip install` asks, and where it is written: PIP_INDEX_URL, or a file's path.
+
+    As pip reads it (pip._internal.configuration): of several files the later wins, section by section; then [install]
+    wins over [global], wherever they stand, and the environment over both. What is empty is not set.
+    """
     if url := os.environ.get("PIP_INDEX_URL"):
-        return url
-    named = os.environ.get("PIP_CONFIG_FILE")
-    if named == os.devnull:
-        return None
-    home = Path("~").expanduser()
-    config_home = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
-    shared = [Path(folder) for folder in (os.environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":") if folder]
-    files = [folder / "pip" / "pip.conf" for folder in shared]
-    files += [Path("/etc/pip.conf"), home / ".pip" / "pip.conf", config_home / "pip" / "pip.conf"]
-    files += [Path(sys.prefix) / "pip.conf"]
-    if named:
-        files.append(Path(named))
-    found = None
-    for path in files:
-        parser = configparser.RawConfigParser()
+        return url, "PIP_INDEX_URL"
+    found: dict[str, tuple[str, str]] = {}
+    for path in _pip_files():
+        parser = _PipConfiguration()
         try:
             parser.read(path, encoding="utf-8")
         except (OSError, UnicodeDecodeError, configparser.Error):
             continue  # pip's own business; it says so itself, and the hub has a default
-        found = parser.get("global", "index-url", fallback=found)
-    return found
+        for section in ("install", "global"):
+            if parser.has_option(section, "index-url"):
+                found[section] = parser.get(section, "index-url"), str(path)
+    return next((found[section] for section in ("install", "global") if found.get(section, ("", ""))[0]), None)
+
+
+def _pip_files() -> list[Path]:
+    """pip's files in the order in which it reads them."""
+    named = os.environ.get("PIP_CONFIG_FILE")
+    if named == os.devnull:
+        return []
+    home = Path("~").expanduser()
+    config_home = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
+    shared = [Path(folder) for folder in (os.environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":") if folder]
+    files = [*(folder / "pip" / "pip.conf" for folder in shared), Path("/etc/pip.conf")]
+    if not (named and Path(named).exists()):  # it stands in for the user's own
+        files += [home / ".pip" / "pip.conf", config_home / "pip" / "pip.conf"]
+    files.append(Path(sys.prefix) / "pip.conf")
+    return [*files, Path(named)] if named else files

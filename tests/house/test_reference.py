@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -37,10 +38,11 @@ SPELT = {
 
 @pytest.fixture
 def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No creamery.toml and none of the variables that the settings read."""
-    for name in ("DATABASE_URL", "FALLBACK", "HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"):
+    """No creamery.toml, none of the variables that the settings read, and nothing of pip's."""
+    for name in ("DATABASE_URL", "FALLBACK", "PIP_INDEX_URL", "HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.chdir(tmp_path)
 
 
@@ -233,7 +235,6 @@ def test_the_settings_of_a_proxy_win_over_a_variable_that_cannot_be_used(
 @pytest.mark.usefixtures("bare_environment")
 def test_without_upstreams_the_one_that_pip_would_ask_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("CREAMERY_INDEX_UPSTREAMS", raising=False)
-    monkeypatch.delenv("PIP_INDEX_URL", raising=False)
     configuration = tmp_path / "pip.conf"
     monkeypatch.setenv("PIP_CONFIG_FILE", str(configuration))
 
@@ -248,6 +249,59 @@ def test_without_upstreams_the_one_that_pip_would_ask_is_asked(monkeypatch: pyte
     assert "8000" not in ourselves  # a hub that asks itself would never answer
     monkeypatch.setenv("PIP_INDEX_URL", "http://first.example/simple/")
     assert asked("http://mirror.example/simple") == "http://first.example/simple/"
+
+
+@pytest.mark.usefixtures("bare_environment")
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("[global]\nindex_url = http://a/", "http://a/"),
+        ("[global]\n--Index-URL = http://a/", "http://a/"),
+        ("[install]\nindex-url = http://a/", "http://a/"),
+        ("[install]\nindex-url = http://a/\n[global]\nindex-url = http://b/", "http://a/"),
+        ("[install]\nindex-url =\n[global]\nindex-url = http://b/", "http://b/"),
+        ("[download]\nindex-url = http://a/", "http://venv/"),
+    ],
+)
+def test_pips_files_are_read_as_pip_reads_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, url: str
+) -> None:
+    """Only `[global] index-url` was read, and a PIP_CONFIG_FILE did not stand in for the user's own file."""
+    (tmp_path / "venv").mkdir()
+    (tmp_path / "venv" / "pip.conf").write_text("[global]\nindex-url = http://venv/\n")
+    (tmp_path / "home" / "pip").mkdir(parents=True)
+    (tmp_path / "home" / "pip" / "pip.conf").write_text("[install]\nindex-url = http://nobody/\n")
+    (tmp_path / "pip.conf").write_text(text)
+    monkeypatch.setattr("sys.prefix", str(tmp_path / "venv"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
+
+    assert load_settings().resolved_upstreams()[0].url == url
+
+
+@pytest.mark.usefixtures("bare_environment")
+@pytest.mark.parametrize("url", ["nonsense", "file:///opt/x/simple", "http://u:p@mirror:bad/simple"])
+def test_an_index_of_pips_that_the_hub_cannot_ask_is_refused_with_its_place(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str
+) -> None:
+    """It ended the start in pydantic's words, after the database had been upgraded."""
+    configuration = tmp_path / "pip.conf"
+    configuration.write_text(f"[global]\nindex-url = {url}\n")
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(configuration))
+    with pytest.raises(
+        SettingsError, match=rf"^pip's configuration \({configuration}\): index-url = .* Set index\.upstreams"
+    ):
+        load_settings()
+
+    monkeypatch.setenv("PIP_INDEX_URL", url)
+    with pytest.raises(
+        SettingsError, match=r"^pip's configuration \(PIP_INDEX_URL\): index-url = .* Set index\.upstreams"
+    ) as caught:
+        load_settings()
+
+    assert "u:p" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert load_settings(index={"upstreams": []}).resolved_upstreams() == ()
 
 
 @pytest.mark.usefixtures("bare_environment")
