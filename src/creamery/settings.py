@@ -234,7 +234,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        toml = TomlConfigSettingsSource(settings_cls, toml_file=_config_path(init_settings()))
+        toml = _File(settings_cls, toml_file=_config_path(init_settings()))
         return init_settings, env_settings, _OldNames(settings_cls), toml, _Proxies(settings_cls)
 
     config: Path | None = Field(None, description="The settings' file; unset: `creamery.toml` where there is one.")
@@ -366,6 +366,19 @@ def _named_config(given: dict[str, Any]) -> Path | None:
 def _config_path(given: dict[str, Any]) -> Path | None:
     here = Path("creamery.toml")
     return _named_config(given) or (here if here.is_file() else None)
+
+
+class _File(TomlConfigSettingsSource):
+    """creamery.toml."""
+
+    def __call__(self) -> dict[str, Any]:
+        found = super().__call__()
+        if "config" in found:  # it would be taken for the name of this file, and read by nobody
+            raise SettingsError(
+                f"{_as_given('config', found['config'])}: a settings' file cannot name another; --config and"
+                " CREAMERY_CONFIG name the one that is read"
+            )
+        return found
 
 
 class _OldNames(PydanticBaseSettingsSource):

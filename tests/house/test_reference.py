@@ -94,6 +94,14 @@ def test_a_setting_that_does_not_exist_is_refused_by_its_name(tmp_path: Path) ->
 
 
 @pytest.mark.usefixtures("bare_environment")
+def test_a_settings_file_that_names_another_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "creamery.toml").write_text('config = "other.toml"\n')
+
+    with pytest.raises(SettingsError, match=r"^config = 'other\.toml': .* --config and CREAMERY_CONFIG"):
+        load_settings()
+
+
+@pytest.mark.usefixtures("bare_environment")
 @pytest.mark.parametrize("name", ["CREAMERY_DATABSE_URL", "CREAMERY_INDEX_MAXAGE", "creamery_nope", "CREAMERY_LISTEN_"])
 def test_a_variable_that_sets_nothing_is_refused_by_its_name(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "1")
