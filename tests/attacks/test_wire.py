@@ -198,6 +198,20 @@ def test_a_client_that_does_not_read_is_dropped(strict: Wired) -> None:
         assert strict.connections() == 0
 
 
+def test_a_client_that_reads_a_little_at_a_time_is_not_dropped(strict: Wired) -> None:
+    """The kernel's send buffer holds far more than it takes while the limit lasts."""
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        connection.connect(("127.0.0.1", strict.port))
+        connection.sendall(b"GET /blob/whole HTTP/1.1\r\nHost: hub\r\n\r\n" * 10)
+        until = time.monotonic() + 4 * SOON
+        while time.monotonic() < until:
+            assert connection.recv(1_024)
+            time.sleep(0.02)
+
+        assert strict.connections() == 1
+
+
 def test_a_client_that_reads_slowly_is_served(strict: Wired) -> None:
     with strict.connected() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)

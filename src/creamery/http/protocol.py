@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import socket
 import struct
+import termios
 from collections import deque
 from email.utils import formatdate
 from typing import Any, cast
@@ -358,6 +360,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _client_does_not_read(self, now: float) -> bool:
         unsent = self.transport.get_write_buffer_size()
+        if unsent:  # it stands still for long while the kernel's own megabytes trickle to a slow client
+            unsent += _unsent_by_kernel(self.transport.get_extra_info("socket"))
         if not unsent or unsent != self._unsent:
             self._unsent, self._unsent_since = unsent, now
             return False
@@ -413,6 +417,16 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _peer(self) -> str:
         return self.client[0] if self.client else "unix"
+
+
+def _unsent_by_kernel(connection: Any) -> int:
+    """Bytes that were handed to the kernel and that the other side has not acknowledged (tcp(7), SIOCOUTQ)."""
+    answer = bytearray(struct.calcsize("i"))
+    try:
+        fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, answer)
+    except OSError:  # no socket that counts, or none any more
+        return 0
+    return int(struct.unpack("i", answer)[0])
 
 
 def _expects_100(headers: list[tuple[bytes, bytes]]) -> bool:
