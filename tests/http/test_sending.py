@@ -137,9 +137,9 @@ def test_what_breaks_after_its_beginning_has_no_clean_end(toy: Wired, path: str)
     assert toy.lines()[-1]["aborted"] == "hub"
 
 
-@pytest.mark.parametrize("path", ["/follow/stillborn", "/blob/missing"])
-def test_what_breaks_before_its_first_byte_is_an_error_like_others(toy: Wired, path: str) -> None:
+@pytest.mark.parametrize(("path", "status"), [("/follow/stillborn", 500), ("/blob/missing", 503)])
+def test_what_breaks_before_its_first_byte_is_an_error_like_others(toy: Wired, path: str, status: int) -> None:
     answer = toy.get(path)
 
-    assert answer.status == 500
+    assert answer.status == status
     assert b"upstream" not in answer.body

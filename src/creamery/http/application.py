@@ -144,6 +144,8 @@ class Application:
                 return self._refusals[kind](error)
         if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
             return _no_space(error)
+        if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}:
+            return _unreadable(error)
         return None
 
     def _account(self, exchange: Exchange, scope: Scope, seconds: float) -> None:
@@ -217,6 +219,17 @@ def _disk(_: Exception) -> Problem:
     )
 
 
+def _unreadable(_: Exception) -> Problem:
+    """Before anything was sent: a file that cannot be opened, for there are too many, or its disk fails."""
+    return Problem(
+        503,
+        "Cannot be read now",
+        "The hub has this and could not read it.",
+        remedy="Ask again; if it lasts, who runs the hub finds the reason in its log and at /readyz.",
+        headers={"Retry-After": "1"},
+    )
+
+
 _INTERNAL = Problem(
     500,
     "Internal error",
@@ -230,4 +243,5 @@ _REFUSALS: dict[type[Exception], Refusal] = {
     NoSpace: _no_space,
     NotDurable: _disk,
     ReadOnly: _disk,
+    TransferBroken: _unreadable,
 }
