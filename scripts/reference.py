@@ -64,6 +64,9 @@ def settings_page() -> str:
         "Without `index.upstreams` the hub asks what `pip install` on its machine would ask: `PIP_INDEX_URL`, else",
         "`index-url` under `[install]`, else under `[global]`, in the files that pip reads. Where that is no http or",
         "https address (`file:///...`), the hub does not start until `index.upstreams` is set.",
+        "",
+        "`SSL_CERT_FILE` and `SSL_CERT_DIR` name the certificates that upstreams' are checked against; see",
+        "[Certificates](../explanation/egress.md#certificates).",
     ]
     return "\n".join(lines) + "\n"
 

@@ -49,6 +49,7 @@ ENVIRONMENT_OF_OTHERS = re.compile(
 
 _OTHER_PROXY = "Unset {} for the hub, or set egress.https_proxy and egress.http_proxy: they win"
 _WEB_ADDRESS = "should begin with http:// or https:// and name a host; ports go from 1 to 65535"
+_CERTIFICATE = re.compile(rb"-----BEGIN (X509 |TRUSTED )?CERTIFICATE-----")  # as OpenSSL begins one
 _BLANK = re.compile(r"\s")
 _PROXY_PASSWORD = re.compile(r"((?<=//)|(?<=^.)(?!\w+://)).*@")  # behind the quote: `user:password@HOST:PORT` will do
 _PASSWORD = re.compile(r"(?<=//).*@")  # with the user's name, and whatever else stands before the host
@@ -287,6 +288,7 @@ def load_settings(config: Path | None = None, **flags: Any) -> Settings:
         raise SettingsError(f"{'--config ' if config else 'CREAMERY_CONFIG='}{named}: there is no such file")
     if unknown := _unknown_in_environment():
         raise SettingsError("\n".join(f"{name}: {NO_SUCH_SETTING}" for name in unknown))
+    _check_certificates()
     try:
         settings = Settings(**given)
         settings.resolved_upstreams()  # pip's configuration counts as a setting, and may be as wrong
@@ -356,6 +358,27 @@ def _unknown_in_environment() -> list[str]:
     known = {environment_name(name) for name in (*Settings.model_fields, *setting_names())}
     named = (name for name in os.environ if name.upper().startswith(PREFIX))
     return sorted(name for name in named if name.upper() not in known and not ENVIRONMENT_OF_OTHERS.fullmatch(name))
+
+
+def _check_certificates() -> None:
+    """SSL_CERT_FILE is OpenSSL's to read, and where it cannot it trusts nobody without a word.
+
+    Raises:
+        SettingsError: the file is missing, or nothing in it looks like a certificate.
+    """
+    path = os.environ.get("SSL_CERT_FILE")
+    if not path:
+        return
+    try:
+        if _CERTIFICATE.search(Path(path).read_bytes()):
+            return
+        wrong = "it holds no certificate"
+    except OSError as error:
+        wrong = f"it cannot be read ({error.strerror})"
+    raise SettingsError(
+        f"SSL_CERT_FILE = {path!r}: {wrong}; name a file with the certificates (PEM) of the authorities that upstreams"
+        " have theirs from, or unset it for the hub"
+    )
 
 
 def _named_config(given: dict[str, Any]) -> Path | None:

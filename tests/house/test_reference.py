@@ -14,6 +14,7 @@ from creamery import faults
 from creamery.limits import Limits
 from creamery.settings import Settings, SettingsError, environment_name, load_settings, setting_names
 from scripts import reference
+from tests.doubles.certificates import PEM
 
 SPELT = {
     "data": "elsewhere",
@@ -43,6 +44,7 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     monkeypatch.chdir(tmp_path)
 
 
@@ -238,6 +240,23 @@ def test_the_settings_of_a_proxy_win_over_a_variable_that_cannot_be_used(
     egress = load_settings(config).egress
 
     assert (egress.https_proxy, egress.http_proxy) == ("proxy.example:3128", "")
+
+
+@pytest.mark.usefixtures("bare_environment")
+def test_certificates_that_are_not_there_are_refused_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """They showed only as `unable to get local issuer certificate`, at each request."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "nope.pem"))
+    with pytest.raises(SettingsError, match=r"^SSL_CERT_FILE = '.*nope\.pem': it cannot be read \(No such file"):
+        load_settings()
+
+    (tmp_path / "nope.pem").write_text("-----BEGIN PRIVATE KEY-----\n")
+    with pytest.raises(SettingsError, match=r"^SSL_CERT_FILE = '.*nope\.pem': it holds no certificate"):
+        load_settings()
+
+    monkeypatch.setenv("SSL_CERT_FILE", str(PEM))
+    load_settings()
 
 
 @pytest.mark.usefixtures("bare_environment")

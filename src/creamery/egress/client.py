@@ -51,6 +51,7 @@ CHUNK = 256 << 10
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SECRET_HEADERS = ("Authorization", "Cookie", "Proxy-Authorization")
 _OUT_OF_REACH = (aiohttp.ClientSSLError, aiohttp.ClientHttpProxyError)  # though they are ValueErrors and answers too
+_UNKNOWN_AUTHORITY = {2, 18, 19, 20, 21}  # X509_V_ERR_...: no issuer, self-signed; openssl/x509_vfy.h
 _KEEP_ALIVE_SECONDS = 60.0  # between two installs; a connection that upstream has closed meanwhile is noticed
 _DNS_SECONDS = 10
 _PAGE_CONNECTIONS = 32  # to one host, beside those of `limits.upstream_flights`: pages never queue behind files
@@ -399,9 +400,17 @@ def _unreachable(error: Exception, url: str) -> Unreachable:
         case aiohttp.ClientConnectorDNSError():
             return Unreachable(url, "dns", str(error.os_error))
         case aiohttp.ClientSSLError() | ssl.SSLError():
-            return Unreachable(url, "tls", str(error))
+            return Unreachable(url, "tls", f"{error}{_remedy(error)}")
         case aiohttp.ClientConnectorError():
             return Unreachable(url, "connect", str(error.os_error))
         case aiohttp.ClientHttpProxyError():
             return Unreachable(url, "connect", f"the proxy answered {error.status} {error.message}")
     return Unreachable(url, "broken off", str(error))
+
+
+def _remedy(error: Exception) -> str:
+    """For a certificate whose authority nobody here knows; one that is too old or another's is its owner's to mend."""
+    cause = getattr(error, "certificate_error", error)
+    if not isinstance(cause, ssl.SSLCertVerificationError) or cause.verify_code not in _UNKNOWN_AUTHORITY:
+        return ""
+    return "; where its authority is your own, name a file with that authority's certificate in SSL_CERT_FILE"
