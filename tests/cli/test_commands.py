@@ -117,3 +117,22 @@ def test_serve_names_what_is_wrong_in_the_file(tmp_path: Path, monkeypatch: pyte
     assert refused.exit_code == 2
     assert "Error: listen.port = 'eighty': " in refused.output
     assert "listen.prot: there is no such setting" in refused.output
+
+
+@pytest.mark.parametrize(("command", "code"), [("upgrade", 1), ("check", 2)])
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_directory_that_cannot_be_is_told_in_one_line(
+    tmp_path: Path, command: str, code: int, *, as_json: bool
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    data = str(tmp_path / "file" / "var")
+
+    ended = CliRunner().invoke(main, ["db", command, "--data", data, *(["--json"] if as_json else [])])
+
+    assert ended.exit_code == code
+    if as_json:
+        assert data in json.loads(ended.stdout)["error"]
+    else:
+        assert ended.stdout == ""
+        assert ended.stderr.startswith("Error: ")
+        assert ended.stderr.count("\n") == 1

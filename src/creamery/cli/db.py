@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -36,8 +37,9 @@ def upgrade(data: Path | None, config: Path | None, *, as_json: bool) -> None:
         database = Database(settings.resolved_database_url(), settings.limits)
         before = upgrade_schema(database, settings.limits, SystemClock())
         database.close()
-    except DatabaseUnavailable as error:
-        raise click.ClickException(str(error)) from error
+    except (DatabaseUnavailable, OSError) as error:
+        _say({"error": _reason(error)}, f"Error: {_reason(error)}", as_json=as_json, is_error=True)
+        sys.exit(1)
     if as_json:
         click.echo(json.dumps({"database": database.url, "before": before.revision, "revision": before.head}))
     elif before.is_current:
@@ -62,8 +64,9 @@ def check(data: Path | None, config: Path | None, *, as_json: bool) -> None:
         database = Database(settings.resolved_database_url(), settings.limits)
         found = find_schema(database)
         database.close()
-    except DatabaseUnavailable as error:
-        _say({"state": "unknown", "error": str(error)}, f"Error: {error}", as_json=as_json)
+    except (DatabaseUnavailable, OSError) as error:
+        unknown = {"state": "unknown", "error": _reason(error)}
+        _say(unknown, f"Error: {_reason(error)}", as_json=as_json, is_error=True)
         sys.exit(2)
     state = "current" if found.is_current else "newer" if found.is_newer else "behind"
     sentence = {
@@ -78,5 +81,10 @@ def check(data: Path | None, config: Path | None, *, as_json: bool) -> None:
     sys.exit({"current": 0, "behind": 1, "newer": 2}[state])
 
 
-def _say(facts: dict[str, str | None], sentence: str, *, as_json: bool) -> None:
-    click.echo(json.dumps(facts) if as_json else sentence)
+def _reason(error: Exception) -> str:
+    return f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
+
+
+def _say(facts: Mapping[str, str | None], sentence: str, *, as_json: bool, is_error: bool = False) -> None:
+    """A program reads standard output, whatever it is told; people find what failed where errors are."""
+    click.echo(json.dumps(facts) if as_json else sentence, err=is_error and not as_json)
