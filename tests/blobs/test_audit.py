@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -13,6 +15,7 @@ from creamery.blobs import Audit, Depth, Finding, Kind, NotAStore, Repair, audit
 from creamery.contract import Digest, digest_of
 from tests.doubles.cellar import Cellar, make_tables
 from tests.doubles.hand_clock import HandClock
+from tests.doubles.obstacles import OBSTACLES, obstruct
 from tests.doubles.shelf import SHELF, shelve
 
 
@@ -141,6 +144,46 @@ def test_strangers_in_the_tree_are_found(cellar: Cellar) -> None:
     assert len(strangers) == 3
 
 
+@pytest.mark.parametrize("depth", list(Depth))
+@pytest.mark.parametrize("obstacle", OBSTACLES)
+def test_a_blob_that_is_no_plain_file_is_found_once(cellar: Cellar, depth: Depth, obstacle: str) -> None:
+    digest = cellar.put(b"x", "a")
+    obstruct(cellar.blobs.store.path(digest), obstacle)
+
+    findings = audited(cellar, depth)
+
+    assert findings == [
+        Finding(Kind.CORRUPT, digest, "what lies at its name is no plain file", names=("a",), kept=True)
+    ]
+
+
+def test_what_is_no_file_in_incoming_is_unknown_however_young(cellar: Cellar) -> None:
+    (cellar.blobs.layout.incoming / "folder").mkdir()
+    (cellar.blobs.layout.incoming / "link").symlink_to("nowhere")
+
+    findings = audited(cellar)
+
+    assert [(finding.kind, finding.subject) for finding in findings] == [
+        (Kind.STRANGER, "incoming/folder"),
+        (Kind.STRANGER, "incoming/link"),
+    ]
+
+
+def test_nothing_is_called_well_that_cannot_be_read(cellar: Cellar, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = cellar.put(b"x", "a")
+    closed, scandir = str(cellar.blobs.store.path(digest).parent), os.scandir
+
+    def refuse(path: str) -> object:
+        if path == closed:
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+
+    with pytest.raises(PermissionError):
+        audited(cellar)
+
+
 def test_what_a_sweep_is_at_is_no_finding(cellar: Cellar) -> None:
     digest = cellar.put(b"x", "a")
     cellar.take_away("a")
@@ -249,6 +292,49 @@ def test_unknown_files_move_to_quarantine_and_unfinished_ones_go(cellar: Cellar,
     moved = (cellar.blobs.layout.quarantine / "orphans").iterdir()
     assert {path.read_bytes() for path in moved} == {b"orphan", b"stranger"}
     assert list(cellar.blobs.layout.incoming.iterdir()) == []
+
+
+def test_what_is_no_plain_file_is_mended_in_one_run(cellar: Cellar) -> None:
+    store = cellar.blobs.store
+    for obstacle in OBSTACLES:
+        obstruct(store.path(cellar.put(obstacle.encode(), obstacle, kept=False)), obstacle)
+        obstruct(store.path(digest_of(f"nobody knows {obstacle}".encode())), obstacle)
+    (cellar.blobs.layout.incoming / "folder").mkdir()
+    (cellar.blobs.layout.incoming / "folder" / "inside").write_bytes(b"not ours")
+    store.path(cellar.put(b"under a file", "file", kept=False)).unlink()
+    in_the_way = store.root / digest_of(b"under a file")[:2]
+    in_the_way.rename(cellar.data / "blobs-before")
+    in_the_way.write_bytes(b"not ours")
+
+    done = mended(cellar, audited(cellar))
+
+    assert None not in done
+    assert len(done) == 2 * len(OBSTACLES) + 3
+    assert audited(cellar, Depth.DATA) == []
+    assert {path.read_bytes() for path in cellar.blobs.layout.quarantine.rglob("inside")} == {b"not ours"}
+
+
+def test_a_kept_blob_that_is_no_plain_file_comes_back_under_its_name(cellar: Cellar) -> None:
+    digest = cellar.put(b"x", "a")
+    obstruct(cellar.blobs.store.path(digest), "loop")
+
+    done = mended(cellar, audited(cellar))
+    again = [(finding.kind, finding.kept) for finding in audited(cellar)]
+    cellar.put(b"x", "from a backup")
+
+    assert done == [None]
+    assert again == [(Kind.CORRUPT, True)]
+    assert audited(cellar, Depth.DATA) == []
+
+
+def test_what_is_wrong_moves_to_quarantine_where_that_is_missing(cellar: Cellar) -> None:
+    spoil(cellar, cellar.put(b"good", "a", kept=False), b"bad")
+    cellar.blobs.layout.quarantine.rmdir()
+
+    done = mended(cellar, audited(cellar))
+
+    assert None not in done
+    assert [path.read_bytes() for path in cellar.blobs.layout.quarantine.iterdir()] == [b"bad"]
 
 
 def test_an_audit_beside_a_busy_hub_finds_nothing(open_cellar: Callable[..., Cellar], any_database_url: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -9,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from creamery import faults
-from creamery.blobs import NoSpace, NotDurable, local
+from creamery.blobs import BlobMissing, NoSpace, NotDurable, local
 from creamery.blobs.local import LocalStore
+from creamery.clock import Micros
 from creamery.contract import digest_of
+from tests.doubles.obstacles import OBSTACLES, obstruct
 from tests.doubles.steps import noted
 from tests.suites.blob_store import BODY, BlobStoreSuite
 
@@ -69,6 +72,86 @@ class TestLocalStore(BlobStoreSuite):
 
         assert b"".join(store.open(digest)) == BODY
         assert [path.read_bytes() for path in (tmp_path / "quarantine").iterdir()] == [b"torn"]
+
+    @pytest.mark.parametrize("obstacle", OBSTACLES)
+    def test_what_is_no_plain_file_is_missing_and_makes_room(
+        self, store: LocalStore, source: Path, tmp_path: Path, obstacle: str
+    ) -> None:
+        digest = digest_of(BODY)
+        store.keep(source, digest, len(BODY))
+        obstruct(store.path(digest), obstacle)
+
+        found = store.size(digest), store.locate(digest), list(store.list())
+        with pytest.raises(BlobMissing):
+            list(store.open(digest))
+        store.keep(source, digest, len(BODY))
+
+        assert found == (None, None, [])
+        assert b"".join(store.open(digest)) == BODY
+        assert len(list((tmp_path / "quarantine").iterdir())) == 1
+
+    @pytest.mark.parametrize("depth", [1, 2])
+    @pytest.mark.parametrize("what", ["file", "loop"])
+    def test_what_is_no_folder_and_should_be_one_makes_room(
+        self, store: LocalStore, source: Path, tmp_path: Path, depth: int, what: str
+    ) -> None:
+        digest = digest_of(BODY)
+        in_the_way = (store.root / digest[:2], store.path(digest).parent)[depth - 1]
+        in_the_way.parent.mkdir(exist_ok=True)
+        if what == "file":
+            in_the_way.write_bytes(b"not ours")
+        else:
+            in_the_way.symlink_to(in_the_way.name)
+
+        found = store.size(digest), store.linked(digest), store.is_obstructed(digest), list(store.list())
+        store.delete(digest)
+        moved = store.quarantine(digest, Micros(1))
+        with pytest.raises(BlobMissing):
+            list(store.open(digest))
+        store.keep(source, digest, len(BODY))
+
+        assert (found, moved) == ((None, 0, False, []), None)
+        assert b"".join(store.open(digest)) == BODY
+        assert len(list((tmp_path / "quarantine" / "orphans").iterdir())) == 1
+
+    def test_a_linked_folder_is_as_good_as_one(self, store: LocalStore, source: Path, tmp_path: Path) -> None:
+        digest = digest_of(BODY)
+        (tmp_path / "another disk").mkdir()
+        (store.root / digest[:2]).symlink_to(tmp_path / "another disk")
+
+        store.keep(source, digest, len(BODY))
+
+        assert store.size(digest) == len(BODY)
+        assert list(store.entries()) == []
+
+    def test_what_may_not_be_looked_at_is_not_called_missing(
+        self, store: LocalStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(path: object) -> os.stat_result:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+        monkeypatch.setattr(os, "lstat", refuse)
+
+        with pytest.raises(PermissionError):
+            store.size(digest_of(BODY))
+
+    def test_a_folder_at_a_blobs_name_is_moved_and_not_deleted(self, store: LocalStore, tmp_path: Path) -> None:
+        digest = digest_of(BODY)
+        obstruct(store.path(digest), "full folder")
+
+        store.delete(digest)
+
+        assert store.is_obstructed(digest) is False
+        assert [path.read_bytes() for path in (tmp_path / "quarantine").rglob("inside")] == [b"not ours"]
+
+    def test_nothing_in_quarantine_is_overwritten(self, store: LocalStore, source: Path, tmp_path: Path) -> None:
+        digest = digest_of(BODY)
+        for body in (b"first", b"second"):
+            store.path(digest).parent.mkdir(parents=True, exist_ok=True)
+            store.path(digest).write_bytes(body)
+            store.quarantine(digest, Micros(1))
+
+        assert {path.read_bytes() for path in (tmp_path / "quarantine").iterdir()} == {b"first", b"second"}
 
     def test_a_symbolic_link_is_not_followed(self, store: LocalStore, source: Path, tmp_path: Path) -> None:
         (tmp_path / "link").symlink_to(source)

@@ -19,6 +19,7 @@ from creamery.database import DatabaseUnavailable
 from creamery.settings import Cache
 from tests.doubles.cellar import Cellar
 from tests.doubles.hand_clock import HandClock
+from tests.doubles.obstacles import obstruct
 from tests.doubles.shelf import SHELF, shelve
 
 DAY = 86_401
@@ -302,6 +303,56 @@ def test_what_a_killed_process_was_writing_goes_after_a_while(
 
     assert (young.parts, old.parts) == (0, 1)
     assert not left.exists()
+
+
+def test_what_is_no_part_file_is_left_to_fsck_and_stops_nothing(cellar: Cellar, clock: HandClock) -> None:
+    incoming = cellar.blobs.layout.incoming
+    (incoming / "folder").mkdir()
+    (incoming / "link").symlink_to("nowhere")
+    (incoming / "part").write_bytes(b"half a file")
+    clock.advance(DAY)
+
+    would, done = cellar.blobs.sweep(dry_run=True), cellar.blobs.sweep()
+
+    assert (would.parts, done.parts) == (1, 1)
+    assert {path.name for path in incoming.iterdir()} == {"folder", "link"}
+
+
+def test_garbage_that_is_a_folder_by_now_stops_nothing(cellar: Cellar) -> None:
+    garbage(cellar)
+    obstruct(cellar.blobs.store.path(garbage(cellar, b"more")), "full folder")
+
+    cellar.sweep_all()
+
+    assert (cellar.stored(), cellar.states()) == (set(), {})
+    assert len(list(cellar.blobs.layout.quarantine.rglob("inside"))) == 1
+
+
+def test_a_folder_that_cannot_be_read_stops_its_own_slices_alone(
+    cellar: Cellar, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cellar.scatter([b"%d" % number for number in range(16)], rows=False)
+    (cellar.blobs.store.root / "00").mkdir(exist_ok=True)
+    clock.advance(DAY)
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if Path(path).name == "00":
+            raise PermissionError(path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+
+    failures = 0
+    for _ in range(3):
+        try:
+            cellar.blobs.sweep(slices=8)
+        except PermissionError:
+            failures += 1
+    monkeypatch.undo()
+
+    assert failures in {1, 2}
+    assert 0 < len(cellar.stored()) < 16
 
 
 # Eviction

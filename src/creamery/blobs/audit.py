@@ -7,8 +7,9 @@ twice its time.
 
 from __future__ import annotations
 
+import stat
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import islice
@@ -20,7 +21,7 @@ from sqlalchemy import Connection
 from creamery.blobs import tables
 from creamery.blobs.holders import Holder, held_by, kept_by
 from creamery.blobs.incoming import abandoned
-from creamery.blobs.local import LocalStore
+from creamery.blobs.local import LocalStore, look
 from creamery.blobs.ownership import Layout, read_owner
 from creamery.blobs.store import BlobMissing, StoreMismatch
 from creamery.blobs.verification import hash_of
@@ -154,7 +155,7 @@ class Audit:
             shown = tuple(names.get(digest, ())[:NAMES_SHOWN])
             kept = self._read(tables.holds, kept_by(self._holders, tables.this(digest)))
             yield self._count(replace(finding, names=shown, kept=kept))
-        for finding in (*self._strangers(), *self._stale_parts()):
+        for finding in (*self._strangers(bad), *self._parts()):
             yield self._count(finding)
 
     def _count(self, finding: Finding) -> Finding:
@@ -201,7 +202,11 @@ class Audit:
     def _judge_file(self, row: tables.Row, depth: Depth) -> Iterator[Finding]:
         size = self._store.size(row.digest)
         if size is None:
-            if self._read(tables.state_of, row.digest) in {tables.OK, tables.DELETING}:  # else: swept this moment
+            if self._read(tables.state_of, row.digest) not in {tables.OK, tables.DELETING}:
+                return  # swept this moment
+            if self._store.is_obstructed(row.digest):
+                yield Finding(Kind.CORRUPT, row.digest, "what lies at its name is no plain file")
+            else:
                 yield Finding(Kind.MISSING, row.digest, f"there is no file of {row.size} bytes")
         elif size != row.size:
             yield Finding(Kind.WRONG_SIZE, row.digest, f"the file has {size} bytes instead of {row.size}")
@@ -244,23 +249,32 @@ class Audit:
 
     # Files that are no blobs
 
-    def _stale_parts(self) -> Iterator[Finding]:
+    def _strangers(self, bad: Collection[Digest]) -> Iterator[Finding]:
+        """What lies in the tree and is no blob; what lies at the name of one that is bad is found already."""
+        for entry in self._store.entries():
+            digest = self._store.digest_at(entry)
+            if digest is None:
+                yield Finding(Kind.STRANGER, self._name(entry.path), "its name is not that of a blob at this place")
+            elif digest not in bad and not entry.is_file(follow_symlinks=False):
+                yield Finding(Kind.STRANGER, self._name(entry.path), "it is no plain file")
+
+    def _parts(self) -> Iterator[Finding]:
         before = self._clock.now() // SECOND - PATIENCE * self._limits.part_seconds
         for path, changed in abandoned(self._layout.incoming):
-            if changed < before:
+            found = look(path)
+            if found is None:
+                continue  # finished this moment
+            if not stat.S_ISREG(found.st_mode):
+                yield Finding(
+                    Kind.STRANGER, self._name(path), "it is no plain file, and no hub makes anything else there"
+                )
+            elif changed < before:
                 yield Finding(Kind.STALE_PART, self._name(path), "nobody writes it any more, and no sweep has taken it")
             else:
                 self.summary.young += 1
 
-    def _strangers(self) -> Iterator[Finding]:
-        for path in self._store.files():
-            if self._store.digest_at(path) is None:
-                yield Finding(Kind.STRANGER, self._name(path), "its name is not that of a blob at this place")
-            elif not path.is_file() or path.is_symlink():
-                yield Finding(Kind.STRANGER, self._name(path), "it is no plain file")
-
-    def _name(self, path: Path) -> str:
-        return str(path.relative_to(self._layout.data))
+    def _name(self, path: str | Path) -> str:
+        return str(Path(path).relative_to(self._layout.data))
 
     def _read(self, question: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         return self._database.read(lambda connection: question(connection, *args, **kwargs))

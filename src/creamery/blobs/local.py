@@ -6,12 +6,16 @@ that touch the directory.
 A finished file gets its name by `link`, not by `rename`. A writer that then learns from the database that the blob is
 `gone` (a sweep is about to unlink that very name, or has just done so and crashed) must still have its bytes to put
 them there anew; after a rename they would have gone with the name.
+
+What lies at a blob's name and is no plain file (a symbolic link, a folder, a fifo) is none of ours: to a reader it is
+as good as nothing, to a writer it is in the way and moves to quarantine.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import chain
@@ -24,7 +28,11 @@ from creamery.faults import reach
 
 CHUNK = 1024 * 1024
 REMEMBERED_PATHS = 1_024
+ORPHANS = "orphans"
+"""Inside the quarantine: what is no blob's."""
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NOTHING_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+"""The last two: what should be a folder above it is a file, or a link that leads in a circle."""
 
 
 class LocalStore:
@@ -43,7 +51,10 @@ class LocalStore:
         return self._remembered(digest)
 
     def _path(self, digest: Digest) -> Path:
-        return Path(f"{self._prefix}{digest[:2]}/{digest[2:4]}/{digest}")
+        return Path(self._address(digest))
+
+    def _address(self, digest: Digest) -> str:
+        return f"{self._prefix}{digest[:2]}/{digest[2:4]}/{digest}"
 
     def keep(self, source: Path, digest: Digest, size: int, *, descriptor: int | None = None) -> None:
         """As `BlobStore.keep`. The steps must stay in this order.
@@ -72,6 +83,8 @@ class LocalStore:
             raise explain(error, "while a file was made durable") from error
 
     def open(self, digest: Digest, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        if self.size(digest) is None:  # or it is a fifo, whose opening would wait for a writer
+            raise BlobMissing(digest)
         try:
             with self.path(digest).open("rb", buffering=0) as file:
                 file.seek(start)
@@ -87,25 +100,30 @@ class LocalStore:
             raise BlobMissing(digest) from None
 
     def size(self, digest: Digest) -> int | None:
-        """The size of the file; None where there is none."""
-        try:
-            return os.stat(f"{self._prefix}{digest[:2]}/{digest[2:4]}/{digest}").st_size  # noqa: PTH116 - 2 us, on the loop
-        except FileNotFoundError:
-            return None
+        """The size of the file; None where there is none. Takes 2 us, on the loop."""
+        found = look(self._address(digest))
+        return found.st_size if found is not None and stat.S_ISREG(found.st_mode) else None
+
+    def is_obstructed(self, digest: Digest) -> bool:
+        """Does something lie at its name that is no plain file?"""
+        found = look(self._address(digest))
+        return found is not None and not stat.S_ISREG(found.st_mode)
 
     def locate(self, digest: Digest) -> Extent | None:
         size = self.size(digest)
         return None if size is None else Extent(self.path(digest), 0, size)
 
     def delete(self, digest: Digest) -> None:
-        self.path(digest).unlink(missing_ok=True)
+        found = look(self._address(digest))
+        if found is not None and stat.S_ISDIR(found.st_mode):  # what is in there is not ours to delete
+            self.quarantine(digest, _changed(found))
+        elif found is not None:
+            self.path(digest).unlink(missing_ok=True)
 
     def linked(self, digest: Digest) -> Micros:
         """When the file got its name, or its mode; 0 where there is none. A copy's mtime may be of long ago."""
-        try:
-            return Micros(self.path(digest).stat().st_ctime_ns // 1000)
-        except FileNotFoundError:
-            return Micros(0)
+        found = look(self._address(digest))
+        return Micros(0 if found is None else found.st_ctime_ns // 1000)
 
     def list(self, beginning: Iterable[str] = ("",)) -> Iterator[tuple[Digest, int]]:
         """As `BlobStore.list`; `beginning` narrows it to digests that begin with one of these characters."""
@@ -115,52 +133,74 @@ class LocalStore:
                 yield digest, size
 
     def digests(self, beginning: Iterable[str] = ("",)) -> Iterator[Digest]:
-        """`list` without a look at each file."""
-        for path in chain.from_iterable(self.files(first) for first in beginning):
-            digest = self.digest_at(path)
-            if digest is not None:
+        """`list` without a look at each file.
+
+        Raises:
+            OSError: as `entries`.
+        """
+        for entry in chain.from_iterable(self.entries(first) for first in beginning):
+            digest = self.digest_at(entry)
+            if digest is not None and entry.is_file(follow_symlinks=False):
                 yield digest
 
-    def digest_at(self, path: Path) -> Digest | None:
-        """Which blob lies there; None for what is no blob, which fsck names."""
+    def digest_at(self, entry: os.DirEntry[str]) -> Digest | None:
+        """Which blob should lie there; None for any other place, which fsck names."""
         try:
-            digest = parse_digest(path.name)
+            digest = parse_digest(entry.name)
         except NotADigest:
             return None
-        return digest if path == self.path(digest) else None
+        return digest if entry.path == self._address(digest) else None
 
-    def files(self, beginning: str = "") -> Iterator[Path]:
-        """Every file in the tree, in order, whatever it is; or in those top folders that begin so."""
-        for folder, folders, names in os.walk(self.root):
-            if folder == str(self.root):
-                folders[:] = [name for name in folders if name.startswith(beginning)]
-            folders.sort()
-            for name in sorted(names):
-                yield Path(folder, name)
+    def entries(self, beginning: str = "") -> Iterator[os.DirEntry[str]]:
+        """Everything in the tree but its folders, in order, whatever it is; or in those top folders that begin so.
+
+        A folder where a blob should lie is handed out like a file, and what is in it is not.
+
+        Raises:
+            OSError: a folder cannot be read.
+        """
+        yield from self._entries(str(self.root), beginning)
+
+    def _entries(self, folder: str, beginning: str = "") -> Iterator[os.DirEntry[str]]:
+        for entry in _listed(folder):
+            if not _is_folder(entry) or self.digest_at(entry) is not None:
+                yield entry
+            elif entry.name.startswith(beginning) and not entry.is_symlink():  # a linked folder may lead in a circle
+                yield from self._entries(entry.path)
 
     def quarantine(self, digest: Digest, now: Micros) -> Path | None:
-        """Move a file out of the store, never over another one; None where there is no file."""
-        target = self.quarantined / f"{digest}.{now}"
-        try:
-            self.path(digest).rename(target)
-            sync_folder(self.quarantined)
-            sync_folder(self.path(digest).parent)
-        except FileNotFoundError:
-            return None
-        reach("quarantine.moved")
+        """Move what lies at a blob's name out of the store, never over another file; None where there is nothing."""
+        target = move_away(self.path(digest), self.quarantined, now)
+        if target is not None:
+            reach("quarantine.moved")
         return target
 
     def _link(self, source: Path, final: Path, digest: Digest, size: int) -> None:
-        final.parent.mkdir(parents=True, exist_ok=True)
+        self._make_folder(final.parent)
         try:
             os.link(source, final, follow_symlinks=False)
         except FileExistsError:
-            found = self.size(digest)
-            if found is None or found == size:  # None: swept this moment, and the row will say `gone`
+            found = look(final)
+            if found is None:  # swept this moment, and the row will say `gone`
+                return
+            if stat.S_ISREG(found.st_mode) and found.st_size == size:
                 return
             # Something that is none of ours lies at the name: a wrong size is never served and never kept.
-            self.quarantine(digest, Micros(os.stat(final).st_mtime_ns // 1000))  # noqa: PTH116 - beside os.link
+            self.quarantine(digest, _changed(found))
             os.link(source, final, follow_symlinks=False)
+
+    def _make_folder(self, folder: Path) -> None:
+        """Make `ab/cd`; what lies there instead of a folder moves to `quarantine/orphans/`."""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            found = {path: look(path) for path in (folder.parent, folder) if not path.is_dir()}
+            in_the_way = [(path, there) for path, there in found.items() if there is not None]
+            if not in_the_way:
+                raise
+            for path, there in in_the_way:
+                move_away(path, self.quarantined / ORPHANS, _changed(there))
+            folder.mkdir(parents=True, exist_ok=True)
 
     def _sync_folders(self, final: Path, digest: Digest) -> None:
         sync_folder(final.parent)
@@ -170,6 +210,65 @@ class LocalStore:
             sync_folder(final.parent.parent)
             sync_folder(self.root)
             self._settled[number] = 1
+
+
+def look(path: str | Path) -> os.stat_result | None:
+    """What lies at a name, itself and not what it leads to; None where nothing does.
+
+    Raises:
+        OSError: it cannot be told.
+    """
+    try:
+        return os.lstat(path)
+    except OSError as error:
+        if error.errno not in _NOTHING_THERE:
+            raise
+        return None
+
+
+def is_plain(path: Path) -> bool:
+    """Is it a file, and neither a folder nor a link nor anything else?"""
+    found = look(path)
+    return found is not None and stat.S_ISREG(found.st_mode)
+
+
+def move_away(path: Path, folder: Path, now: Micros) -> Path | None:
+    """Move a file, or whatever lies there, into another folder, durably; None where nothing lies there.
+
+    Its name says when it was moved and is never that of another file.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    target = folder / f"{path.name}.{now}"
+    while look(target) is not None:
+        now = Micros(now + 1)
+        target = folder / f"{path.name}.{now}"
+    try:
+        path.rename(target)
+    except OSError as error:
+        if error.errno not in _NOTHING_THERE:
+            raise
+        return None
+    for changed in (folder, folder.parent, path.parent):
+        sync_folder(changed)
+    return target
+
+
+def _changed(found: os.stat_result) -> Micros:
+    return Micros(found.st_mtime_ns // 1000)
+
+
+def _listed(folder: str) -> list[os.DirEntry[str]]:
+    """What is in a folder, in order; nothing where it is away."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except FileNotFoundError:
+        return []
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Is it a folder, or a link to one? `DirEntry.is_dir` alone raises where a link leads in a circle."""
+    return entry.is_dir(follow_symlinks=False) or (entry.is_symlink() and Path(entry.path).is_dir())
 
 
 def _settle(source: Path, descriptor: int | None) -> None:

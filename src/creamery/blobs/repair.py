@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from creamery.blobs import tables
 from creamery.blobs.audit import Finding, Kind
 from creamery.blobs.holders import Holder, held_by
-from creamery.blobs.local import LocalStore, sync_folder
+from creamery.blobs.local import ORPHANS, LocalStore, move_away
 from creamery.blobs.ownership import Layout
 from creamery.clock import Clock
 from creamery.contract import Digest
@@ -35,8 +35,8 @@ class Repair:
         """What was done, for people; None where nothing can be, because somebody's only copy is concerned.
 
         Raises:
-            OSError: the disk refused.
-            DatabaseUnavailable, DiskFull: the database did.
+            OSError: the disk refused; other findings may be mended all the same.
+            DatabaseUnavailable, DiskFull, WritesBusy: the database did.
         """
         if finding.kind is Kind.ORPHAN:
             return self._move_away(self._store.path(Digest(finding.subject)))
@@ -67,11 +67,5 @@ class Repair:
         return True
 
     def _move_away(self, path: Path) -> str:
-        """To `quarantine/orphans/`, under a name that says when, never over another file."""
-        folder = self._layout.quarantine / "orphans"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        target = folder / f"{path.name}.{self._clock.now()}"
-        path.rename(target)
-        for changed in (folder, self._layout.quarantine, path.parent):
-            sync_folder(changed)
-        return f"moved to {target.relative_to(self._layout.data)}"
+        target = move_away(path, self._layout.quarantine / ORPHANS, self._clock.now())
+        return "it is away already" if target is None else f"moved to {target.relative_to(self._layout.data)}"

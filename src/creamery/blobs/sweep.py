@@ -27,7 +27,7 @@ from sqlalchemy import ColumnElement, Connection
 from creamery.blobs import tables
 from creamery.blobs.holders import Holder, cached_by, held_by, kept_by
 from creamery.blobs.incoming import abandoned
-from creamery.blobs.local import LocalStore
+from creamery.blobs.local import LocalStore, is_plain
 from creamery.blobs.ownership import Layout, locked
 from creamery.blobs.reservations import Reservations
 from creamery.blobs.uses import Uses
@@ -140,6 +140,7 @@ class Sweeper:
 
         Raises:
             DatabaseUnavailable: a holder's question failed; nothing was deleted for it.
+            OSError: a folder cannot be read, or a file not deleted; the next sweep goes on in the next slice.
         """
         now = self._clock.now()
         wrong = self._what_is_wrong(holders, now)
@@ -157,8 +158,8 @@ class Sweeper:
         done = Swept(
             deleted=self.delete_due(holders),
             marked=self._mark(holders, now),
-            orphans=self._delete_orphans(now, slices),
             parts=self._delete_parts(now),
+            orphans=self._delete_orphans(now, slices),
         )
         self._write(tables.set_swept, now)
         log.info("blobs.swept", marked=done.marked, deleted=done.deleted, orphans=done.orphans, parts=done.parts)
@@ -281,9 +282,11 @@ class Sweeper:
     def _delete_orphans(self, now: Micros, slices: int) -> int:
         deleted = 0
         orphans = self._orphans(now, slices)
-        while deleted < self._limits.sweep_blobs and (batch := list(islice(orphans, BATCH))):
-            deleted += self._delete([fresh.digest for fresh in batch], partial(_add_gone, orphans=batch, now=now))
-        self._slice = (self._slice + slices) % SLICES
+        try:
+            while deleted < self._limits.sweep_blobs and (batch := list(islice(orphans, BATCH))):
+                deleted += self._delete([fresh.digest for fresh in batch], partial(_add_gone, orphans=batch, now=now))
+        finally:
+            self._slice = (self._slice + slices) % SLICES
         return deleted
 
     def _orphans(self, now: Micros, slices: int) -> Iterator[tables.Fresh]:
@@ -300,15 +303,16 @@ class Sweeper:
             yield from (fresh for fresh in batch if fresh.digest not in known)
 
     def _stale_parts(self, now: Micros) -> Iterator[Path]:
+        """Of what lies in `incoming` and is no plain file no hub knows what it is: it is left to fsck."""
         before = now // SECOND - self._limits.part_seconds
-        return (path for path, changed in abandoned(self._layout.incoming) if changed < before)
+        old = (path for path, changed in abandoned(self._layout.incoming) if changed < before)
+        return (path for path in old if is_plain(path))
 
     def _delete_parts(self, now: Micros) -> int:
         deleted = 0
         for path in self._stale_parts(now):
-            if path.is_file():
-                path.unlink(missing_ok=True)
-                deleted += 1
+            path.unlink(missing_ok=True)
+            deleted += 1
         return deleted
 
     # Eviction
