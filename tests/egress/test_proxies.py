@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import pytest
 from yarl import URL
 
-from creamery.egress import Egress, ForbiddenAddress, Origin, Unreachable
+from creamery.egress import BadAnswer, Egress, ForbiddenAddress, Origin, TooSlow, Unreachable
 from creamery.egress.proxies import Proxies
 from tests.doubles.certificates import PEM, server_tls
 from tests.doubles.proxy import ForwardProxy
-from tests.doubles.upstream import Upstream
+from tests.doubles.upstream import Upstream, garbage, hang, refuse
 from tests.egress.conftest import Out
 
 pytestmark = pytest.mark.anyio
@@ -96,12 +96,49 @@ async def test_a_proxy_that_refuses_is_an_upstream_out_of_reach(proxy: ForwardPr
 
 
 async def test_a_proxy_that_is_gone_is_an_upstream_out_of_reach(proxy: ForwardProxy, out: Out) -> None:
+    """The error spoke of the upstream alone, and nobody looked for the proxy."""
     proxy.stop()
-    async with out(https_proxy=proxy.url) as egress:
-        with pytest.raises(Unreachable) as caught:
-            await ask(egress, "https://upstream.test/", Origin.parse("https://upstream.test/"))
+    place = proxy.url.removeprefix("http://")
+    async with out(https_proxy=f"http://user:secret@{place}", http_proxy=place) as egress:
+        for url in ("https://upstream.test/", "http://upstream.test/"):
+            with pytest.raises(Unreachable, match=f"its proxy {place} could not be reached") as caught:
+                await ask(egress, url, Origin.parse(url))
 
-    assert caught.value.stage == "connect"
+            assert caught.value.stage == "connect"
+            assert "secret" not in str(caught.value)
+
+
+async def test_a_proxy_whose_name_nobody_knows_is_named(out: Out) -> None:
+    async with out(https_proxy="http://user:secret@nowhere.test:3128", http_proxy="nowhere.test") as egress:
+        for url, place in (
+            ("https://upstream.test/", "nowhere.test:3128"),
+            ("http://upstream.test/", "nowhere.test:80"),
+        ):
+            with pytest.raises(Unreachable, match=f"the name of its proxy {place} could not be resolved") as caught:
+                await ask(egress, url, Origin.parse(url))
+
+            assert caught.value.stage == "connect"
+            assert "secret" not in str(caught.value)
+
+
+async def test_what_fails_behind_a_proxy_names_it_too(proxy: ForwardProxy, secure: Upstream, out: Out) -> None:
+    place = proxy.url.removeprefix("http://")
+    proxy.hosts["wrong.test:443"] = proxy.hosts["upstream.test:443"]
+    url = "https://upstream.test/simple/"
+    secure.misbehave("/simple/", refuse())
+    async with out(https_proxy=proxy.url) as egress:
+        with pytest.raises(Unreachable, match=f"^https://wrong.test/: TLS failed: through the proxy {place}: "):
+            await ask(egress, "https://wrong.test/", Origin.parse("https://wrong.test/"))
+        with pytest.raises(Unreachable, match=f"broke off: through the proxy {place}: "):
+            await ask(egress, url, Origin.parse(url))
+        secure.misbehave("/simple/", garbage())
+        with pytest.raises(BadAnswer, match=f"cannot be read: what came through the proxy {place}: "):
+            await ask(egress, url, Origin.parse(url))
+
+    secure.misbehave("/simple/", hang())
+    async with out(https_proxy=proxy.url, upstream_connect_seconds=0.1, upstream_silent_seconds=0.1) as egress:
+        with pytest.raises(TooSlow, match=f" through the proxy {place} within"):
+            await ask(egress, url, Origin.parse(url))
 
 
 async def test_no_proxy_goes_around(proxy: ForwardProxy, upstream: Upstream, out: Out) -> None:

@@ -298,7 +298,8 @@ class Egress:
             raise TooManyRedirects(str(asked), self._limits.upstream_redirects)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             self._requests.labels(kind, "error").inc()
-            raise _translated(error, str(address), "it did not answer", connect + silent, connect) from error
+            proxy = self._proxies(address)
+            raise _translated(error, str(address), "it did not answer", connect + silent, connect, proxy) from error
         except EgressError:
             self._requests.labels(kind, "error").inc()
             raise
@@ -379,20 +380,24 @@ def _location(response: aiohttp.ClientResponse) -> str:
     return location
 
 
-def _translated(error: Exception, url: str, what: str, seconds: float, connect_seconds: float = 0.0) -> EgressError:
+def _translated(
+    error: Exception, url: str, what: str, seconds: float, connect_seconds: float = 0.0, proxy: Proxy | None = None
+) -> EgressError:
     """The library's error in our words. The order matters: the library's classes inherit from each other."""
+    through = f" through the proxy {proxy.place}" if proxy is not None else ""
     if isinstance(error, EgressError):
         return error
     match error:
         case aiohttp.ConnectionTimeoutError():
-            return TooSlow(url, "it could not be reached", connect_seconds)
+            return TooSlow(url, f"it could not be reached{through}", connect_seconds)
         case TimeoutError():
-            return TooSlow(url, what, seconds)
+            return TooSlow(url, what + through, seconds)
         case aiohttp.InvalidURL():
             return ForbiddenAddress(url, "", "it is no http or https address of a host")
         case ValueError() | aiohttp.ClientResponseError() if not isinstance(error, _OUT_OF_REACH):
-            return BadAnswer(url, getattr(error, "message", str(error)))
-    return _unreachable(error, url)
+            came = f"what came{through}: " if through else ""
+            return BadAnswer(url, came + getattr(error, "message", str(error)))
+    return _unreachable(error, url) if proxy is None else _unreachable_through(proxy, error, url)
 
 
 def _unreachable(error: Exception, url: str) -> Unreachable:
@@ -403,9 +408,22 @@ def _unreachable(error: Exception, url: str) -> Unreachable:
             return Unreachable(url, "tls", f"{error}{_remedy(error)}")
         case aiohttp.ClientConnectorError():
             return Unreachable(url, "connect", str(error.os_error))
-        case aiohttp.ClientHttpProxyError():
-            return Unreachable(url, "connect", f"the proxy answered {error.status} {error.message}")
     return Unreachable(url, "broken off", str(error))
+
+
+def _unreachable_through(proxy: Proxy, error: Exception, url: str) -> Unreachable:
+    """Whose fault it is: the library names the upstream, also where its proxy is what cannot be reached."""
+    match error:
+        case aiohttp.ClientConnectorDNSError():  # nobody resolves the upstream's name here
+            return Unreachable(
+                url, "connect", f"the name of its proxy {proxy.place} could not be resolved: {error.os_error}"
+            )
+        case aiohttp.ClientProxyConnectionError():
+            return Unreachable(url, "connect", f"its proxy {proxy.place} could not be reached: {error.os_error}")
+        case aiohttp.ClientHttpProxyError():
+            return Unreachable(url, "connect", f"the proxy answered {error.status} {error.message} ({proxy.place})")
+    found = _unreachable(error, url)
+    return Unreachable(url, found.stage, f"through the proxy {proxy.place}: {found.reason}")
 
 
 def _remedy(error: Exception) -> str:

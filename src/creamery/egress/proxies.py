@@ -19,6 +19,11 @@ class Proxy:
     url: URL
     headers: dict[str, str] = field(repr=False)
 
+    @property
+    def place(self) -> str:
+        """`host:port`, to be shown."""
+        return f"{self.url.host_subcomponent}:{self.url.port}"
+
 
 class Proxies:
     """The proxies of the settings, and the hosts that are reached without one."""
