@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +24,7 @@ from creamery.limits import Limits
 from tests.doubles import shelf
 from tests.doubles.cellar import Cellar
 from tests.doubles.hand_clock import HandClock
+from tests.doubles.obstacles import OBSTACLES, obstruct
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +120,7 @@ def test_programs_get_one_json_object(data: Path) -> None:
             "names": ["numpy.whl"],
             "kept": False,
             "repaired": None,
+            "failure": None,
         }
     ]
 
@@ -127,6 +131,47 @@ def test_everything_repaired_ends_with_3_and_then_0(data: Path) -> None:
     assert fsck(data, "--repair", "--yes").exit_code == 3
     assert fsck(data, "--read-data").exit_code == 0
     assert [path.read_bytes() for path in (data / "quarantine").iterdir()] == [b"short"]
+
+
+@pytest.mark.parametrize("obstacle", OBSTACLES)
+def test_what_is_no_plain_file_is_repaired_in_one_run(data: Path, obstacle: str) -> None:
+    obstruct(blob_file(data, b"fetched"), obstacle)
+    (data / "incoming" / "folder").mkdir()
+
+    assert fsck(data, "--repair", "--yes").exit_code == 3
+    assert fsck(data, "--read-data").exit_code == 0
+
+
+def test_a_name_that_is_no_text_can_be_said(data: Path) -> None:
+    Path(os.fsdecode(bytes(data / "blobs") + b"/\xff")).touch()
+
+    done, in_json = fsck(data), fsck(data, "--json")
+
+    assert (done.exit_code, in_json.exit_code) == (1, 1)
+    assert r"\udcff" in done.output
+
+
+def test_what_the_disk_refuses_keeps_nothing_else_from_being_repaired(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("first", "refused", "third"):
+        (data / "blobs" / name).touch()
+    rename = Path.rename
+
+    def refuse(path: Path, target: Path) -> Path:
+        if path.name == "refused":
+            raise OSError(errno.EBUSY, "Device or resource busy", str(path))
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+
+    done = fsck(data, "--repair", "--yes", "--json")
+
+    assert done.exit_code == 1
+    findings = {finding["subject"]: finding for finding in json.loads(done.output)["findings"]}
+    assert {subject for subject, finding in findings.items() if finding["repaired"]} == {"blobs/first", "blobs/third"}
+    assert "busy" in findings["blobs/refused"]["failure"]
+    assert "busy" in fsck(data, "--repair", "--yes").output
 
 
 def test_what_cannot_be_repaired_ends_with_1(data: Path) -> None:
@@ -151,6 +196,22 @@ def test_a_repair_wants_a_yes(data: Path) -> None:
     assert done.exit_code == 2
     assert "--yes" in done.output
     assert fsck(data).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--repair"], "--yes"),
+        (["--quick", "--read-data"], "exclude"),
+        (["--config", "nowhere.toml"], "nowhere.toml"),
+    ],
+)
+def test_programs_get_a_json_object_for_a_wrong_option_too(data: Path, arguments: list[str], said: str) -> None:
+    done = fsck(data, "--json", *arguments)
+
+    report = json.loads(done.output)
+    assert done.exit_code == report["code"] == 2
+    assert said in report["error"]
 
 
 @pytest.mark.usefixtures("read_lock")

@@ -11,7 +11,7 @@ import fcntl
 import json
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ import click
 from creamery.cli.options import opens_the_data, settings_from
 
 if TYPE_CHECKING:
-    from creamery.blobs import Audit, Depth, Finding
+    from creamery.blobs import Audit, Depth, Finding, Repair
     from creamery.database import Database
     from creamery.settings import Settings
 
@@ -33,6 +33,14 @@ class _End(Exception):
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
         self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What became of a finding: how it was repaired, or why the disk refused that; neither where nothing was tried."""
+
+    repaired: str | None = None
+    failure: str | None = None
 
 
 @click.command(name="fsck")
@@ -54,21 +62,25 @@ def command(
     Ends with 0 when all is well, 1 when something is not, 2 when it could not be checked, 3 when everything that was
     found is repaired, 10 when the directory is no hub's, 11 when a repair is asked for while a hub runs.
     """
-    if quick and read_data:
-        raise click.UsageError("--quick and --read-data exclude each other")
-    if repair and not yes:
-        raise click.UsageError("--repair moves files and forgets references; add --yes when that is what you want")
     from creamery.blobs import Depth  # noqa: PLC0415 - the help of `fsck` costs click alone
-    from creamery.database import DatabaseUnavailable, DiskFull  # noqa: PLC0415
+    from creamery.database import DatabaseUnavailable, DiskFull, WritesBusy  # noqa: PLC0415
 
     depth = Depth.QUICK if quick else Depth.DATA if read_data else Depth.SIZES
-    settings = settings_from(config, data=data)
     try:
+        if quick and read_data:
+            raise click.UsageError("--quick and --read-data exclude each other")
+        if repair and not yes:
+            raise click.UsageError("--repair moves files and forgets references; add --yes when that is what you want")
+        settings = settings_from(config, data=data)
         with _alone(settings.data, needed=repair):
             code, report = _check(settings, depth, repair=repair, quiet=as_json)
+    except click.ClickException as error:
+        if not as_json:
+            raise
+        code, report = NOT_CHECKED, {"error": error.message}
     except _End as end:
         code, report = end.code, {"error": str(end)}
-    except (OSError, DatabaseUnavailable, DiskFull) as error:
+    except (OSError, DatabaseUnavailable, DiskFull, WritesBusy) as error:
         code, report = NOT_CHECKED, {"error": f"it could not be checked to the end: {error}"}
     _say(report, code, as_json=as_json)
     sys.exit(code)
@@ -94,7 +106,7 @@ def _check(settings: Settings, depth: Depth, *, repair: bool, quiet: bool) -> tu
             raise _End(NOT_A_STORE, str(error)) from error
         with _progress(audit, quiet=quiet) as progress:
             findings = list(audit.run(depth, progress))
-        repaired = _repair(settings, database, findings) if repair else {}
+        done = _repair(settings, database, findings) if repair else [_Done() for _ in findings]
     finally:
         database.close()
     report = {
@@ -103,11 +115,11 @@ def _check(settings: Settings, depth: Depth, *, repair: bool, quiet: bool) -> tu
         "bytes": audit.summary.bytes,
         "references": audit.summary.references,
         "left_to_sweep": audit.summary.young,
-        "findings": [{**asdict(finding), "repaired": repaired.get(number)} for number, finding in enumerate(findings)],
+        "findings": [{**asdict(finding), **asdict(one)} for finding, one in zip(findings, done, strict=True)],
     }
     if not findings:
         return CLEAN, report
-    return REPAIRED if len(repaired) == len(findings) else FINDINGS, report
+    return FINDINGS if any(one.repaired is None for one in done) else REPAIRED, report
 
 
 def _check_form(database: Database) -> None:
@@ -119,8 +131,8 @@ def _check_form(database: Database) -> None:
         raise _End(NOT_CHECKED, f"the database {database.url} has not the form that this Creamery knows; {remedy}")
 
 
-def _repair(settings: Settings, database: Database, findings: list[Finding]) -> dict[int, str]:
-    """What was done, by the finding's number."""
+def _repair(settings: Settings, database: Database, findings: list[Finding]) -> list[_Done]:
+    """What was done about each finding; one that cannot be repaired keeps no other from it."""
     from creamery.blobs import Repair  # noqa: PLC0415
     from creamery.clock import SystemClock  # noqa: PLC0415
     from creamery.database import Committer, Generations  # noqa: PLC0415
@@ -132,10 +144,16 @@ def _repair(settings: Settings, database: Database, findings: list[Finding]) -> 
     committer.start()
     try:
         mender = Repair(settings.data, committer, offline_holders(), clock)
-        done = {number: mender.mend(finding) for number, finding in enumerate(findings)}
+        return [_mend(mender, finding) for finding in findings]
     finally:
         committer.close()
-    return {number: what for number, what in done.items() if what is not None}
+
+
+def _mend(mender: Repair, finding: Finding) -> _Done:
+    try:
+        return _Done(repaired=mender.mend(finding))
+    except OSError as error:
+        return _Done(failure=str(error))
 
 
 @contextlib.contextmanager
@@ -176,7 +194,7 @@ def _say(report: dict[str, Any], code: int, *, as_json: bool) -> None:
         click.echo(json.dumps({"code": code, **report}))
         return
     if "error" in report:
-        click.echo(f"Error: {report['error']}", err=True)
+        click.echo(f"Error: {_printable(report['error'])}", err=True)
         return
     click.echo(f"Looked at {report['blobs']} blobs of {report['bytes']} bytes and {report['references']} references.")
     if report["left_to_sweep"]:
@@ -195,6 +213,12 @@ def _say_findings(findings: list[dict[str, Any]]) -> None:
     table = Table("what", "which", "why", "of", "repaired")
     for finding in findings:
         names = ", ".join(finding["names"]) + (" (kept: look for a backup)" if finding["kept"] else "")
-        cells = (finding["kind"], finding["subject"], finding["detail"], names, finding["repaired"] or "no")
-        table.add_row(*(Text(cell, overflow="fold") for cell in cells))
+        failure = f"no: {finding['failure']}" if finding["failure"] else "no"
+        cells = (finding["kind"], finding["subject"], finding["detail"], names, finding["repaired"] or failure)
+        table.add_row(*(Text(_printable(cell), overflow="fold") for cell in cells))
     Console().print(table)
+
+
+def _printable(text: str) -> str:
+    """A file's name may hold bytes that are no text; they show as numbers."""
+    return text.encode("utf-8", "backslashreplace").decode()
