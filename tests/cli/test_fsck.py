@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import json
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -251,6 +253,35 @@ def test_a_database_that_cannot_be_read_ends_with_2(data: Path) -> None:
 
     assert done.exit_code == 2
     assert "could not be checked" in done.output
+    assert "restore it from a backup" in done.output
+
+
+def damage(data: Path) -> None:
+    with (data / "creamery.sqlite3").open("r+b") as file:
+        file.seek(4 * 4096)
+        file.write(bytes(range(256)) * 16)
+
+
+@pytest.mark.parametrize("arguments", [[], ["--read-data"], ["--repair", "--yes"]])
+def test_a_database_with_a_damaged_page_ends_with_2_and_the_remedy(data: Path, arguments: list[str]) -> None:
+    damage(data)
+
+    done = fsck(data, *arguments)
+
+    assert done.exit_code == 2
+    assert "damaged" in done.output
+    assert "restore it from a backup" in done.output
+
+
+def test_after_an_unclean_stop_the_database_is_looked_through_however_quick_it_must_be(data: Path) -> None:
+    damage(data)
+
+    with contextlib.closing(sqlite3.connect(data / "creamery.sqlite3", isolation_level=None)) as killed:
+        killed.execute("PRAGMA user_version=1")
+        done = fsck(data, "--quick")
+
+    assert done.exit_code == 2
+    assert "damaged" in done.output
 
 
 def test_a_database_of_another_form_ends_with_2(data: Path) -> None:

@@ -124,6 +124,7 @@ def test_after_an_unclean_stop_a_whole_file_passes(unclean: Path) -> None:
 
     assert database.stopped_uncleanly
     database.check()
+    assert database.find_damage() is None
     database.close()
 
 

@@ -98,7 +98,7 @@ def _check(settings: Settings, depth: Depth, *, repair: bool, quiet: bool) -> tu
     try:
         if database.path is not None and not database.path.is_file():
             raise _End(NOT_A_STORE, f"there is no database {database.path}; name the hub's directory with --data")
-        _check_form(database)
+        _check_database(database, depth)
         audit = Audit(settings.data, database, offline_holders(), settings.limits, SystemClock())
         try:
             audit.check_owner()
@@ -122,9 +122,20 @@ def _check(settings: Settings, depth: Depth, *, repair: bool, quiet: bool) -> tu
     return FINDINGS if any(one.repaired is None for one in done) else REPAIRED, report
 
 
-def _check_form(database: Database) -> None:
+def _check_database(database: Database, depth: Depth) -> None:
+    """What a damaged database says is no measure for files.
+
+    Raises:
+        _End: it is damaged, or of another form.
+        DatabaseUnavailable: it cannot be read.
+    """
+    from creamery.blobs import Depth  # noqa: PLC0415
     from creamery.database.schema import find_schema  # noqa: PLC0415
 
+    if depth is not Depth.QUICK or database.stopped_uncleanly:  # then our closing takes the log away that tells of it
+        damage = database.find_damage()
+        if damage is not None:
+            raise _End(NOT_CHECKED, damage)
     form = find_schema(database)
     if not form.is_current:
         remedy = "install a newer Creamery" if form.is_newer else "run: creamery db upgrade"

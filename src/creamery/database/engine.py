@@ -19,7 +19,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
 from creamery.database.connect import build_engine
-from creamery.database.errors import DatabaseUnavailable, translate
+from creamery.database.errors import DatabaseUnavailable, damage, translate
 from creamery.limits import Limits
 from creamery.telemetry import Telemetry
 
@@ -98,6 +98,16 @@ class Database:
         if finding is not None:
             raise DatabaseUnavailable(finding)
 
+    def find_damage(self) -> str | None:
+        """Look through SQLite's file (`quick_check`), which may be in use: what is wrong with it, and what to do.
+
+        None where nothing is found, or the database is another one, which looks after itself. Reads all of the file.
+
+        Raises:
+            DatabaseUnavailable: it does not answer, or is damaged so much that it cannot be looked through.
+        """
+        return self.read(self._damage) if self.is_sqlite else None
+
     def unavailable(self, error: DBAPIError) -> DatabaseUnavailable:
         """What a driver's error means to people who read."""
         meaning = translate(error, self.url)
@@ -167,12 +177,14 @@ class Database:
             if encoding != "UTF8":
                 return f"the database {self.url} holds texts as {encoding}; create it with ENCODING 'UTF8'"
         elif self.stopped_uncleanly:
-            verdict = connection.execute(text("PRAGMA quick_check(1)")).scalar_one()
-            if verdict != "ok":
-                return f"the database {self.url} is damaged ({verdict}); restore it from a backup"
+            return self._damage(connection)
         else:
             connection.execute(text("SELECT 1"))
         return None
+
+    def _damage(self, connection: Connection) -> str | None:
+        verdict = connection.execute(text("PRAGMA quick_check(1)")).scalar_one()
+        return None if verdict == "ok" else damage(self.url, verdict)
 
     def _refuse_network_file_system(self, path: Path) -> None:
         kind = _file_system(path.parent.absolute())

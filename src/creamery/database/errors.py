@@ -28,6 +28,7 @@ REFUSALS = (IntegrityError, DataError, ProgrammingError)
 _DEADLOCK = frozenset({"40001", "40P01", "mysql:1213"})
 _BUSY = frozenset({"sqlite:5", "sqlite:6", "55P03", "mysql:1205"})
 _FULL = frozenset({"sqlite:13", "53100", "mysql:1021", "mysql:1114"})
+_DAMAGED = frozenset({"sqlite:11", "sqlite:26"})
 _SQLITE_PRIMARY_CODE = 0xFF
 
 
@@ -43,7 +44,14 @@ def translate(error: DBAPIError, url: str) -> DatabaseUnavailable | WritesBusy |
         return DiskFull(f"the database {url} has no room to write; free some space ({error.orig})")
     if code in _BUSY:
         return WritesBusy(f"another process holds the database {url}; ask again in a moment ({error.orig})")
+    if code in _DAMAGED:
+        return DatabaseUnavailable(damage(url, str(error.orig)))
     return DatabaseUnavailable(f"the database {url} does not do what is asked: {error.orig or error}")
+
+
+def damage(url: str, finding: str) -> str:
+    """What to say of a database whose file is damaged."""
+    return f"the database {url} is damaged ({finding}); restore it from a backup"
 
 
 def _code(error: DBAPIError) -> str | None:
