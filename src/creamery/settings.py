@@ -7,10 +7,8 @@ environment, the environment over the file, the file over the defaults.
 
 from __future__ import annotations
 
-import configparser
 import os
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -38,6 +36,7 @@ from yarl import URL
 
 from creamery import faults
 from creamery.limits import GIB, Limits
+from creamery.pip_configuration import pip_index_url
 
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "::1", "0.0.0.0", "::"})  # noqa: S104 - names to compare with
 NO_SUCH_SETTING = "there is no such setting; docs/reference/settings.md lists them all"
@@ -254,7 +253,7 @@ class Settings(BaseSettings):
         """
         if self.index.upstreams is not None:
             return self.index.upstreams
-        configured = _pip_index_url()
+        configured = pip_index_url(os.environ)
         if configured is None:
             return (_pypi(),)
         url, place = configured
@@ -455,46 +454,3 @@ def _with_known_files(upstream: Upstream) -> Upstream:
     if urlsplit(upstream.url).hostname == urlsplit(pypi.url).hostname:
         return upstream.model_copy(update={"files": pypi.files})
     return upstream
-
-
-class _PipConfiguration(configparser.RawConfigParser):
-    """One of pip's files; `index_url` and `--index-url` are `index-url` there."""
-
-    def optionxform(self, optionstr: str) -> str:
-        return optionstr.lower().replace("_", "-").removeprefix("--")
-
-
-def _pip_index_url() -> tuple[str, str] | None:
-    """The index that `pip install` asks, and where it is written: PIP_INDEX_URL, or a file's path.
-
-    As pip reads it (pip._internal.configuration): of several files the later wins, section by section; then [install]
-    wins over [global], wherever they stand, and the environment over both. What is empty is not set.
-    """
-    if url := os.environ.get("PIP_INDEX_URL"):
-        return url, "PIP_INDEX_URL"
-    found: dict[str, tuple[str, str]] = {}
-    for path in _pip_files():
-        parser = _PipConfiguration()
-        try:
-            parser.read(path, encoding="utf-8")
-        except (OSError, UnicodeDecodeError, configparser.Error):
-            continue  # pip's own business; it says so itself, and the hub has a default
-        for section in ("install", "global"):
-            if parser.has_option(section, "index-url"):
-                found[section] = parser.get(section, "index-url"), str(path)
-    return next((found[section] for section in ("install", "global") if found.get(section, ("", ""))[0]), None)
-
-
-def _pip_files() -> list[Path]:
-    """pip's files in the order in which it reads them."""
-    named = os.environ.get("PIP_CONFIG_FILE")
-    if named == os.devnull:
-        return []
-    home = Path("~").expanduser()
-    config_home = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
-    shared = [Path(folder) for folder in (os.environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":") if folder]
-    files = [*(folder / "pip" / "pip.conf" for folder in shared), Path("/etc/pip.conf")]
-    if not (named and Path(named).exists()):  # it stands in for the user's own
-        files += [home / ".pip" / "pip.conf", config_home / "pip" / "pip.conf"]
-    files.append(Path(sys.prefix) / "pip.conf")
-    return [*files, Path(named)] if named else files

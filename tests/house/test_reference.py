@@ -307,6 +307,20 @@ def test_pips_files_are_read_as_pip_reads_them(
 
 
 @pytest.mark.usefixtures("bare_environment")
+def test_a_user_without_a_home_has_no_file_of_pips(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container's made-up user id: the start ended with `Could not determine home directory`."""
+
+    def nobody(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.delenv("PIP_CONFIG_FILE")
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+
+    assert load_settings().resolved_upstreams()
+
+
+@pytest.mark.usefixtures("bare_environment")
 @pytest.mark.parametrize("url", ["nonsense", "file:///opt/x/simple", "http://u:p@mirror:bad/simple"])
 def test_an_index_of_pips_that_the_hub_cannot_ask_is_refused_with_its_place(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str
