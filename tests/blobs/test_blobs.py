@@ -26,6 +26,8 @@ from creamery.blobs import (
 from creamery.contract import Digest, digest_of
 from creamery.database import Committer
 from tests.doubles.cellar import Cellar, make_tables
+from tests.doubles.hand_clock import HandClock
+from tests.doubles.obstacles import obstruct
 from tests.doubles.shelf import shelve
 from tests.doubles.steps import noted
 
@@ -217,6 +219,19 @@ async def test_right_bytes_heal_a_corrupt_blob(cellar: Cellar) -> None:
     assert cellar.blobs.locate(DIGEST, len(BODY)).path.read_bytes() == BODY
 
 
+async def test_a_link_that_leads_in_a_circle_is_a_missing_blob_that_comes_anew(cellar: Cellar) -> None:
+    cellar.put(BODY, "a")
+    obstruct(cellar.blobs.store.path(DIGEST), "loop")
+
+    with pytest.raises(BlobMissing):
+        await cellar.blobs.prepare(DIGEST, len(BODY))
+    with pytest.raises(BlobMissing):
+        cellar.blobs.read(DIGEST, len(BODY))
+    await cellar.blobs.keep(await finished(cellar), shelve("b"))
+
+    assert (await cellar.blobs.prepare(DIGEST, len(BODY))).path.read_bytes() == BODY
+
+
 async def test_quarantine_never_marks_what_was_replaced_meanwhile(
     cellar: Cellar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -353,6 +368,18 @@ async def test_a_process_beside_ours_is_no_unclean_stop(open_cellar: Callable[..
     assert not second.blobs.needs_verification(digest)
 
 
+def test_what_is_no_mark_is_no_unclean_stop_and_stops_no_start(
+    open_cellar: Callable[..., Cellar], database_url: str
+) -> None:
+    cellar = open_cellar(database_url)
+    (cellar.blobs.layout.running / "folder").mkdir()
+    (cellar.blobs.layout.running / "link").symlink_to("link")
+
+    second = open_cellar(database_url)
+
+    assert not second.blobs.needs_verification(DIGEST)
+
+
 # Whose directory it is
 
 
@@ -377,10 +404,7 @@ async def test_a_directory_that_is_not_mounted_is_refused(
     with pytest.raises(StoreMismatch, match="mounted"):
         open_cellar(database_url)
 
-    (tmp_path / "data" / "running").rename(tmp_path / "data" / "r")
-    for path in sorted((tmp_path / "data").rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink()
-    (tmp_path / "data").rmdir()
+    (tmp_path / "data").rmdir()  # it is as empty as it was: a refused process has made nothing
     (tmp_path / "unmounted").rename(tmp_path / "data")
 
 
@@ -390,9 +414,23 @@ async def test_two_hubs_that_were_mixed_up_are_refused(
     cellar = open_cellar(database_url)
     owner = json.loads(cellar.blobs.layout.owner.read_text())
     cellar.blobs.layout.owner.write_text(json.dumps({**owner, "instance": "somebody-else"}))
+    cellar.blobs.layout.quarantine.rmdir()
 
     with pytest.raises(StoreMismatch, match="must name the same"):
         open_cellar(database_url)
+    assert not cellar.blobs.layout.quarantine.exists()
+
+
+async def test_a_copy_that_lacks_its_empty_folders_is_opened(
+    open_cellar: Callable[..., Cellar], database_url: str, tmp_path: Path, clock: HandClock
+) -> None:
+    Cellar(tmp_path / "data", database_url, clock).open().close()
+    for name in ("blobs", "incoming", "quarantine", "running"):
+        (tmp_path / "data" / name).rmdir()
+
+    cellar = open_cellar(database_url)
+
+    assert cellar.put(b"x", "a") in cellar.stored()
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"instance": "x", "format": 99}', "\xff"])

@@ -102,12 +102,11 @@ class Blobs:
         self._quarantined = telemetry.counter("blobs_quarantined", "Blobs that were found wrong and moved away.")
 
     def open(self) -> None:
-        """Make the directories, check whose they are, and begin. Call it once, in a thread.
+        """Check whose directory it is, make what is missing in it, and begin. Call it once, in a thread.
 
         Raises:
             StoreMismatch: the data directory and the database do not belong together.
         """
-        self.layout.make()
         own(self.layout, self._database, self._committer)
         unclean = self._running.begin()
         if unclean:

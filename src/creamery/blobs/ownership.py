@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from creamery.blobs import tables
-from creamery.blobs.local import sync_folder
+from creamery.blobs.local import is_plain, sync_folder
 from creamery.blobs.store import StoreMismatch
 from creamery.clock import Clock
 from creamery.database import Committer, Database, WritesBusy
@@ -97,7 +97,9 @@ def read_owner(layout: Layout) -> Owner | None:
 
 
 def own(layout: Layout, database: Database, committer: Committer) -> Owner:
-    """Check that directory and database belong together; where both are new, they do from now on.
+    """Check that directory and database belong together, then make what is missing in the directory.
+
+    Where both are new they belong together from now on. The order matters: what is refused stays as it was.
 
     Raises:
         StoreMismatch: they do not.
@@ -114,20 +116,28 @@ def own(layout: Layout, database: Database, committer: Committer) -> Owner:
         raise StoreMismatch(
             f"{layout.data} holds blobs, but the database {database.url} is new: is `database_url` the right one?"
         )
+    if on_disk is not None and in_database is not None:
+        _refuse_another(layout, database, on_disk, in_database[0])
+    layout.make()
     if on_disk is None:
         on_disk = _write_owner(layout, str(uuid.uuid4()))
     wanted = on_disk
     in_database = committer.write(lambda connection: tables.set_owner(connection, wanted.instance, wanted.format))
-    if in_database[0] != on_disk.instance:
-        raise StoreMismatch(
-            f"{layout.data} belongs to instance {on_disk.instance} and the database {database.url} to {in_database[0]}:"
-            " `data` and `database_url` must name the same hub's"
-        )
+    _refuse_another(layout, database, on_disk, in_database[0])  # one that began at the same time
     return on_disk
 
 
+def _refuse_another(layout: Layout, database: Database, on_disk: Owner, in_database: str) -> None:
+    if in_database != on_disk.instance:
+        raise StoreMismatch(
+            f"{layout.data} belongs to instance {on_disk.instance} and the database {database.url} to {in_database}:"
+            " `data` and `database_url` must name the same hub's"
+        )
+
+
 def _has_blobs(layout: Layout, database: Database) -> bool:
-    return any(path.is_dir() for path in layout.blobs.iterdir()) or database.read(tables.has_blobs)
+    folders = layout.blobs.iterdir() if layout.blobs.is_dir() else ()
+    return any(path.is_dir() for path in folders) or database.read(tables.has_blobs)
 
 
 def _write_owner(layout: Layout, instance: str) -> Owner:
@@ -182,7 +192,9 @@ def _folder_locked(folder: Path) -> Iterator[None]:
 
 
 def _remove_abandoned(path: Path) -> bool:
-    """Remove the mark of a process that is no more; False where it lives, or has just ended as it should."""
+    """Remove the mark of a process that is no more; False where it lives, has just ended well, or it is no mark."""
+    if not is_plain(path):
+        return False
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
