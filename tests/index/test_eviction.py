@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import orjson
 from sqlalchemy import select
 
 from creamery.blobs.tables import blob
-from tests.doubles.running import RunningHub
-from tests.doubles.upstream import Upstream
+from tests.doubles.running import JSON, RunningHub
+from tests.doubles.upstream import Upstream, say
 
 
 def test_beyond_the_limit_the_least_recently_used_file_goes_and_comes_again(tmp_path: Path, upstream: Upstream) -> None:
@@ -41,6 +42,24 @@ def test_an_evicted_file_leaves_the_offline_page(tmp_path: Path, upstream: Upstr
         upstream.stop()
 
         hub.wait_until(lambda: hub.files("big") == [])
+
+
+def test_a_pin_outlives_its_file(tmp_path: Path) -> None:
+    """Other bytes under a name that was installed once are what a pin is against, whoever names their hash later."""
+    with Upstream(hashes=False, metadata=False) as upstream:
+        made = upstream.add("demo", "1.0", size=200_000)
+        with RunningHub(tmp_path, index={"upstreams": [upstream.url]}, cache={"max_bytes": 0}) as hub:
+            hub.page("demo")
+            hub.download("demo", made.filename)
+            hub.built.hub.blobs.evict()
+            hub.wait_until(lambda: not hub.is_here(made.filename))
+
+            line = {"filename": made.filename, "url": upstream.url_of(made.filename), "hashes": {"sha256": "0" * 64}}
+            page = {"meta": {"api-version": "1.0"}, "name": "demo", "files": [line]}
+            upstream.misbehave("/simple/demo/", say(orjson.dumps(page), JSON))
+
+            assert hub.page("demo")["files"][0]["hashes"] == {"sha256": made.sha256}
+            assert hub.download("demo", made.filename) == made.content
 
 
 def test_what_is_evicted_is_deleted_after_its_grace(tmp_path: Path, upstream: Upstream) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import md5, sha256
@@ -11,6 +12,7 @@ import httpx2
 import orjson
 import pytest
 
+from creamery import faults
 from creamery.index import download
 from tests.doubles.running import JSON, RunningHub, hub_over
 from tests.doubles.upstream import (
@@ -458,6 +460,36 @@ def test_a_disk_without_room_is_507_and_reading_goes_on(tmp_path: Path, upstream
         assert hub.get(f"/i/demo/{first}").content == content
     with RunningHub(tmp_path, index=index) as hub:
         assert hub.get(f"/i/demo/{second}").status_code == 200
+
+
+def test_an_error_that_nobody_foresaw_is_told_to_who_waits(hub: RunningHub) -> None:
+    filename = hub.files("demo")[0]
+    faults.arm("blobs.reserved=EIO")
+
+    failed = hub.get(f"/i/demo/{filename}")
+    faults.disarm()
+
+    assert failed.status_code == 503
+    assert hub.get(f"/i/demo/{filename}").status_code == 200
+
+
+def test_a_part_that_cannot_be_removed_keeps_nobody_waiting(
+    hub: RunningHub, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = upstream.add("big", "1.0", size=300_000)
+    hub.page("big")
+    upstream.misbehave(upstream.path_of(made.filename), wrong_bytes(), once=True)
+    monkeypatch.setattr(download, "FAILED_SECONDS", 0.0)
+
+    def fails(path: Path, *, missing_ok: bool = False) -> None:
+        raise OSError(errno.EIO, "the disk fails", str(path), missing_ok)
+
+    with monkeypatch.context() as failing:
+        failing.setattr(Path, "unlink", fails)
+        with pytest.raises(httpx2.RemoteProtocolError):
+            hub.get(f"/i/big/{made.filename}")
+
+    hub.wait_until(lambda: hub.get(f"/i/big/{made.filename}").content == made.content)
 
 
 @pytest.mark.parametrize("size", [100_000, 3 * MIB], ids=["small", "large"])

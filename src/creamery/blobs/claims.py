@@ -14,7 +14,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from creamery.blobs.incoming import Part
+from creamery.blobs.incoming import Part, remove_leftover
 from creamery.blobs.local import explain
 from creamery.limits import MIB
 from creamery.threads import Pool
@@ -75,7 +75,7 @@ class Claim:
         with self._step:
             self._is_released = True
             if self.is_ours:
-                self._path.unlink(missing_ok=True)
+                remove_leftover(self._path)
             for descriptor in (self._source, self._lock):
                 if descriptor >= 0:
                     os.close(descriptor)

@@ -27,6 +27,7 @@ from creamery.contract import Digest
 from creamery.faults import reach
 from creamery.limits import Limits
 from creamery.sharing import another
+from creamery.telemetry import log
 from creamery.threads import Pool
 
 HELD_BACK = 64 * 1024
@@ -329,8 +330,8 @@ class PartFile:
 
     def discard(self) -> None:
         """Remove the name and give the space back; who reads goes on reading. May be called twice."""
-        self.path.unlink(missing_ok=True)
         self.reservation.release()
+        remove_leftover(self.path)
 
     def close(self) -> None:
         """Remove the name and end the file."""
@@ -373,6 +374,14 @@ def abandoned(folder: Path) -> Iterator[tuple[Path, int]]:
         with contextlib.suppress(FileNotFoundError):  # finished this moment
             if not is_being_written(path):
                 yield path, int(path.lstat().st_mtime)
+
+
+def remove_leftover(path: Path) -> None:
+    """Remove what nobody needs any more; on a disk that fails it stays for a sweep, and nobody is kept waiting."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        log.error("blobs.leftover", file=str(path), reason=error.strerror)
 
 
 def open_part(path: Path) -> int:

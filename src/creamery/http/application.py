@@ -144,7 +144,8 @@ class Application:
                 return self._refusals[kind](error)
         if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
             return _no_space(error)
-        if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}:
+        if isinstance(error, OSError) and error.errno in _NOT_NOW:
+            log.error("http.disk_failed", error=str(error))
             return _unreadable(error)
         return None
 
@@ -230,6 +231,7 @@ def _unreadable(_: Exception) -> Problem:
     )
 
 
+_NOT_NOW = frozenset({errno.EMFILE, errno.ENFILE, errno.EIO, errno.EROFS, errno.ESTALE})
 _INTERNAL = Problem(
     500,
     "Internal error",

@@ -222,6 +222,10 @@ class Downloads:
             self._ended.labels("not kept").inc()
             log.error("index.not_kept", project=file.project, file=file.filename, reason=str(error))
             flight.fail(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
+            self._ended.labels("failed").inc()
+            log.error("index.flight_failed", project=file.project, file=file.filename, exc_info=error)
+            flight.fail(error)
         finally:
             flight.claim.release()
             self._flights.pop(flight.key, None)

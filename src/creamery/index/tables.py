@@ -352,7 +352,7 @@ def _save_files(
             fresh = {"project_id": project_id, "filename": file.filename, **_values(file), **_FRESH}
             new.append(fresh | {"created": now, "changed": now})
             continue
-        if row.digest is not None and file.sha256 not in {None, row.digest}:
+        if _settled(row) is not None and file.sha256 not in {None, _settled(row)}:
             changes.conflicts.append(file.filename)
         values = _values(file) | _kept_values(file, row)
         if not row.listed or any(values[name] != getattr(row, name) for name in _COMPARED):
@@ -370,14 +370,20 @@ def _save_files(
     return changes
 
 
+def _settled(row: Row[Any]) -> Digest | None:
+    """The hash that a file has for ever: that of its bytes, here or pinned at first sight and evicted since."""
+    if row.digest is not None:
+        return Digest(row.digest)
+    return Digest(row.sha256) if row.pinned and row.sha256 is not None else None
+
+
 def _kept_values(file: ListedFile, row: Row[Any]) -> dict[str, Any]:
     """What stays of a row whatever its upstream says now: what the bytes told, and a hash that was pinned."""
-    if row.digest is not None:
-        confirmed = {"pinned": False} if file.sha256 == row.digest else {}
-        return {"sha256": row.digest, "size": row.size, **confirmed}
-    if file.sha256 is None and row.sha256 is not None:
-        return {"sha256": row.sha256}  # pinned at first sight, and evicted since
-    return {}
+    settled = _settled(row)
+    if settled is None:
+        return {"sha256": row.sha256} if file.sha256 is None and row.sha256 is not None else {}
+    confirmed = {"pinned": False} if file.sha256 == settled else {}
+    return {"sha256": settled, "size": row.size, **confirmed}
 
 
 _FRESH = {
