@@ -19,6 +19,7 @@ from creamery import faults
 from creamery.blobs import HashMismatch, LengthMismatch, NoSpace, NotDurable, Part, TooLong
 from creamery.blobs.incoming import HELD_BACK, Incoming, abandoned
 from creamery.blobs.reservations import Reservations
+from creamery.clock import SystemClock
 from creamery.contract import digest_of
 from creamery.limits import Limits
 from creamery.threads import Pools
@@ -35,7 +36,7 @@ def limits() -> Limits:
 
 @pytest.fixture
 def reservations(tmp_path: Path, limits: Limits) -> Reservations:
-    return Reservations(tmp_path, limits)
+    return Reservations(tmp_path, limits, SystemClock())
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pytest
 from creamery.blobs import NoSpace
 from creamery.blobs.reservations import Reservations
 from creamery.limits import Limits
+from tests.doubles.hand_clock import HandClock
 
 
 @pytest.fixture
@@ -27,13 +28,13 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 def test_the_smaller_reserve_holds(
     disk: SimpleNamespace, tmp_path: Path, reserve_bytes: int, reserve_share: float, free: int
 ) -> None:
-    reservations = Reservations(tmp_path, Limits(reserve_bytes=reserve_bytes, reserve_share=reserve_share))
+    reservations = Reservations(tmp_path, Limits(reserve_bytes=reserve_bytes, reserve_share=reserve_share), HandClock())
 
     assert reservations.free() == free
 
 
 def test_the_last_byte_can_be_promised_and_not_one_more(disk: SimpleNamespace, tmp_path: Path) -> None:
-    reservations = Reservations(tmp_path, Limits(reserve_bytes=0))
+    reservations = Reservations(tmp_path, Limits(reserve_bytes=0), HandClock())
 
     reservation = reservations.reserve(3_000)
     with pytest.raises(NoSpace) as caught:
@@ -45,7 +46,7 @@ def test_the_last_byte_can_be_promised_and_not_one_more(disk: SimpleNamespace, t
 
 
 def test_it_recovers_when_the_disk_does(disk: SimpleNamespace, tmp_path: Path) -> None:
-    reservations = Reservations(tmp_path, Limits(reserve_bytes=1_000, reserve_share=0.5))
+    reservations = Reservations(tmp_path, Limits(reserve_bytes=1_000, reserve_share=0.5), HandClock())
     disk.f_bavail = 900
     with pytest.raises(NoSpace):
         reservations.reserve(1)
@@ -56,7 +57,7 @@ def test_it_recovers_when_the_disk_does(disk: SimpleNamespace, tmp_path: Path) -
 
 
 def test_releasing_twice_gives_back_once(disk: SimpleNamespace, tmp_path: Path) -> None:
-    reservations = Reservations(tmp_path, Limits(reserve_bytes=0))
+    reservations = Reservations(tmp_path, Limits(reserve_bytes=0), HandClock())
     other, reservation = reservations.reserve(500), reservations.reserve(1_000)
 
     reservation.used(400)
@@ -65,3 +66,18 @@ def test_releasing_twice_gives_back_once(disk: SimpleNamespace, tmp_path: Path) 
 
     assert reservations.outstanding == 500
     other.release()
+
+
+def test_what_did_not_fit_is_told_at_once_and_wanted_for_an_hour(disk: SimpleNamespace, tmp_path: Path) -> None:
+    clock, told = HandClock(), []
+    reservations = Reservations(tmp_path, Limits(reserve_bytes=0), clock)
+    reservations.on_refused = lambda: told.append(True)
+
+    for count in (5_000, 4_000):
+        with pytest.raises(NoSpace):
+            reservations.reserve(count)
+    wanted = reservations.wanted()
+    clock.advance(3_601)
+
+    assert told == [True, True]
+    assert (wanted, reservations.wanted()) == (5_000, 0)

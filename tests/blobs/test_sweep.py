@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 from sqlalchemy import ColumnElement, text
 
-from creamery.blobs import Swept, tables
+from creamery.blobs import NoSpace, Swept, tables
 from creamery.clock import Micros
 from creamery.contract import Digest
 from creamery.database import DatabaseUnavailable
@@ -490,6 +491,22 @@ def test_a_disk_below_its_reserve_evicts_what_is_lacking_once(
     first, second = cellar.blobs.evict(), cellar.blobs.evict()
 
     assert (first.blobs, second.blobs) == (2, 0)
+
+
+@pytest.mark.parametrize(("wanted", "goes"), [(2_500, 2), (50_000, 0)])
+def test_the_cache_gives_way_to_what_did_not_fit_if_that_helps(
+    open_cellar: Callable[..., Cellar], database_url: str, monkeypatch: pytest.MonkeyPatch, wanted: int, goes: int
+) -> None:
+    cellar = open_cellar(database_url, reserve_bytes=0)
+    fill(cellar, 5)
+    disk = SimpleNamespace(f_frsize=1, f_blocks=100_000, f_bavail=1_000)
+    monkeypatch.setattr(os, "statvfs", lambda path: disk)
+
+    with pytest.raises(NoSpace):
+        cellar.blobs.begin(wanted, "what does not fit")
+    cellar.blobs.evict()  # as a thread of its own does just now
+
+    assert Counter(cellar.states().values())["deleting"] == goes
 
 
 def test_a_dry_eviction_counts_and_touches_nothing(open_cellar: Callable[..., Cellar], database_url: str) -> None:

@@ -153,6 +153,18 @@ def test_no_number_of_jobs_is_told_while_the_database_is_away(hub: RunningHub, m
     assert "creamery_job_rows{" not in meanwhile.text
 
 
+def test_a_data_directory_that_was_replaced_hinders(hub: RunningHub) -> None:
+    owner = hub.settings.data / "store.json"
+    content = owner.read_bytes()
+    owner.unlink()
+    answer = hub.get("/readyz")
+    owner.write_bytes(content)
+
+    checks = {check["name"]: check for check in answer.json()["checks"]}
+    assert (answer.status_code, checks["data"]["ok"]) == (503, False)
+    assert "mounted" in checks["data"]["detail"]
+
+
 @pytest.mark.parametrize(("number", "is_ready"), [(errno.EROFS, False), (errno.EIO, False), (errno.ENOSPC, True)])
 def test_a_disk_that_cannot_be_written_hinders_and_a_full_one_does_not(
     hub: RunningHub, monkeypatch: pytest.MonkeyPatch, number: int, is_ready: bool

@@ -25,8 +25,9 @@ from creamery.blobs.claims import Claim
 from creamery.blobs.holders import Holder
 from creamery.blobs.incoming import Incoming, Part, PartFile
 from creamery.blobs.local import LocalStore
-from creamery.blobs.ownership import Layout, Running, locked, own
+from creamery.blobs.ownership import Layout, Owner, Running, locked, own, read_owner
 from creamery.blobs.reservations import Reservations
+from creamery.blobs.room import Room
 from creamery.blobs.store import BlobCorrupt, BlobMissing, Extent, NoSpace, NotDurable, ReadOnly
 from creamery.blobs.sweep import Evicted, Sweeper, Swept
 from creamery.blobs.uses import Uses
@@ -78,7 +79,7 @@ class Blobs:
         self._cache = cache
         self._clock = clock
         self._pools = pools
-        self._reservations = Reservations(data, limits)
+        self._reservations = Reservations(data, limits, clock)
         self._incoming = Incoming(self.layout.incoming, self._reservations, limits, pools.disk)
         self._uses = Uses(committer, clock, limits.uses_seconds)
         self._first_reads = FirstReads(self.store)
@@ -95,6 +96,9 @@ class Blobs:
             clock,
             telemetry,
         )
+        self._owner: Owner | None = None
+        self._room = Room(self.evict, limits.evict_grace_seconds)
+        self._reservations.on_refused = self._room.want
         self._checks: dict[Digest, asyncio.Task[None]] = {}
         self._checking = asyncio.Semaphore(CHECKS_AT_ONCE)
         self._disk_failures = 0
@@ -107,19 +111,29 @@ class Blobs:
         Raises:
             StoreMismatch: the data directory and the database do not belong together.
         """
-        own(self.layout, self._database, self._committer)
+        self._owner = own(self.layout, self._database, self._committer)
         unclean = self._running.begin()
         if unclean:
             log.warning("blobs.unclean_stop", remedy="every blob is hashed when it is first read")
         self._first_reads.begin(unclean=unclean)
         self._uses.start()
+        self._room.start()
 
     def close(self) -> None:
         """Write down the uses and leave a clean mark. The committer must still run."""
         try:
+            self._room.close()
             self._uses.close()
         finally:
             self._running.end()
+
+    def has_its_directory(self) -> bool:
+        """Is the data directory still the one that was opened? A disk may be taken away under a running hub.
+
+        Raises:
+            StoreMismatch, OSError: nobody can say.
+        """
+        return read_owner(self.layout) == self._owner
 
     def hold(self, holders: Sequence[Holder]) -> None:
         """Name everybody whose tables refer to blobs; until then nothing is swept or evicted."""

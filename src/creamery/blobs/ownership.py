@@ -21,6 +21,7 @@ from creamery.blobs.local import is_plain, sync_folder
 from creamery.blobs.store import StoreMismatch
 from creamery.clock import Clock
 from creamery.database import Committer, Database, WritesBusy
+from creamery.telemetry import log
 
 FORMAT = 1
 LOOK_SECONDS = 0.01
@@ -175,9 +176,13 @@ class Running:
         return any(abandoned)
 
     def end(self) -> None:
-        """Remove the mark: all is well."""
-        self._path.unlink(missing_ok=True)
-        os.close(self._descriptor)
+        """Remove the mark: all is well. On a disk that fails it stays, and the next start looks closely."""
+        try:
+            self._path.unlink(missing_ok=True)
+        except OSError as error:
+            log.error("blobs.no_clean_mark", file=str(self._path), reason=error.strerror)
+        finally:
+            os.close(self._descriptor)
 
 
 @contextlib.contextmanager

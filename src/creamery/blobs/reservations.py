@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from creamery.blobs.store import NoSpace
+from creamery.clock import Clock
 from creamery.limits import Limits
+
+REMEMBERED_SECONDS = 3_600.0
+
+
+def _nothing() -> None:
+    """Nobody listens."""
 
 
 class Reservation:
@@ -46,11 +54,15 @@ class Reservations:
     Attributes:
         outstanding: the sum, in bytes.
         lock: held while it changes.
+        on_refused: called after something did not fit, in whichever thread that was.
     """
 
-    def __init__(self, folder: Path, limits: Limits) -> None:
+    def __init__(self, folder: Path, limits: Limits, clock: Clock) -> None:
         self.outstanding = 0
         self.lock = threading.RLock()
+        self.on_refused: Callable[[], None] = _nothing
+        self._clock = clock
+        self._refused: tuple[int, float] = (0, 0.0)
         self._folder = folder
         self._limits = limits
 
@@ -72,9 +84,17 @@ class Reservations:
         """
         with self.lock:
             free = self.free()
-            if count > free:
-                raise NoSpace(count, max(free, 0))
-            self.outstanding += count
+            if count <= free:
+                self.outstanding += count
+                return
+            self._refused = (max(count, self.wanted()), self._clock.monotonic())
+        self.on_refused()
+        raise NoSpace(count, max(free, 0))
+
+    def wanted(self) -> int:
+        """The most bytes that were refused within the last hour: so much should be free for the next who asks."""
+        count, moment = self._refused
+        return count if self._clock.monotonic() < moment + REMEMBERED_SECONDS else 0
 
     def free(self) -> int:
         """Bytes that can still be promised; below zero where the reserve itself is touched."""

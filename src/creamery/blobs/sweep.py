@@ -15,6 +15,7 @@ and commit; it gets a row in `gone` first, because a writer may be about to give
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -124,6 +125,7 @@ class Sweeper:
         self._clock = clock
         self._sweep_watch = _Watch(clock)
         self._evict_watch = _Watch(clock)  # one of its own: each sees every jump since its own last look
+        self._evicting = threading.Lock()
         self._slice = int(clock.now() // SECOND) % SLICES
         self._swept = telemetry.counter("blobs_swept", "Blobs and orphans that were deleted.")
         self._evicted = telemetry.counter("blobs_evicted", "Blobs that were evicted.")
@@ -177,6 +179,10 @@ class Sweeper:
         """
         if not holders:
             return Evicted()
+        with self._evicting:  # two at once would each bring the size down, by different blobs
+            return self._evict_what_must_go(holders, dry_run=dry_run)
+
+    def _evict_what_must_go(self, holders: Sequence[Holder], *, dry_run: bool) -> Evicted:
         self._uses.flush()
         if self._evict_watch.has_jumped():
             self._skip("the clock has jumped")
@@ -324,10 +330,17 @@ class Sweeper:
         over = 0
         if self._read(tables.total_bytes) > self._cache.max_bytes:
             over = self._read(tables.total_bytes, self._evictable(holders)) - self._cache.max_bytes
-        lacking = -self._reservations.free()
-        if lacking > 0:
-            lacking -= self._read(tables.total_bytes, tables.blob.c.state == tables.DELETING)
-        return Cut(max(over, lacking, 0), before)
+        return Cut(max(over, self._lacking(holders), 0), before)
+
+    def _lacking(self, holders: Sequence[Holder]) -> int:
+        """What the disk lacks: for its reserve, and for what was refused a while ago, if the cache can give it."""
+        free, wanted = self._reservations.free(), self._reservations.wanted()
+        if free >= wanted:
+            return 0
+        going = self._read(tables.total_bytes, tables.blob.c.state == tables.DELETING)
+        if wanted > free + going + self._read(tables.total_bytes, self._evictable(holders)):
+            wanted = 0  # it would not fit either: nobody shall lose anything for it
+        return wanted - free - going
 
     def _too_old_before(self, holders: Sequence[Holder], now: Micros) -> Micros:
         before = Micros(now - int(self._cache.max_age * SECOND))

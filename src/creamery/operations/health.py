@@ -66,6 +66,8 @@ class Readiness:
 
     async def _data(self) -> Health:
         trouble = await self._hub.pools.disk.run(_what_hinders_writing, self._hub.settings.data)
+        if trouble is None and not await self._hub.pools.disk.run(self._hub.blobs.has_its_directory):
+            trouble = "it is not the directory that the hub was started with: is its disk mounted?"
         return Health("data", ok=trouble is None, detail=trouble or "the data directory can be written")
 
     async def _disk(self) -> Health:

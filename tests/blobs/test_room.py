@@ -1,0 +1,36 @@
+"""What did not fit has the cache make room, now and when what goes may be deleted."""
+
+from __future__ import annotations
+
+import threading
+
+from creamery.blobs.room import Room
+from creamery.database import WritesBusy
+
+
+def test_room_is_made_at_once_and_again_after_the_grace() -> None:
+    made = threading.Semaphore(0)
+    room = Room(made.release, grace_seconds=0.01)
+    room.start()
+
+    room.want()
+    rounds = [made.acquire(timeout=5) for _ in range(2)]
+    room.close()
+
+    assert rounds == [True, True]
+
+
+def test_a_database_that_is_busy_does_not_end_it() -> None:
+    made = threading.Semaphore(0)
+
+    def busy() -> None:
+        made.release()
+        raise WritesBusy("later")
+
+    room = Room(busy, grace_seconds=0.01)
+    room.start()
+    for _ in range(2):
+        room.want()
+        assert made.acquire(timeout=5)
+        assert made.acquire(timeout=5)
+    room.close()
