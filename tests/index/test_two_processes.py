@@ -13,6 +13,7 @@ import httpx2
 import pytest
 
 from creamery.blobs import Part
+from creamery.index import download
 from creamery.index.download import Downloads
 from creamery.index.project import KeptFile, StoredFile
 from tests.doubles.distributions import Distribution
@@ -33,8 +34,9 @@ def made(upstream: Upstream) -> Distribution:
 
 @pytest.fixture
 def hubs(upstream: Upstream, made: Distribution, tmp_path: Path) -> Iterator[list[RunningHub]]:
-    """Both know the page; the second one does not wait long for a first one that brings nothing."""
-    with hub_over(upstream, tmp_path) as first, hub_over(upstream, tmp_path, upstream_silent_seconds=0.4) as second:
+    """Both know the page, and neither waits long for a silent upstream."""
+    limits = {"upstream_silent_seconds": 0.4}
+    with hub_over(upstream, tmp_path, **limits) as first, hub_over(upstream, tmp_path, **limits) as second:
         assert first.files("big") == second.files("big") == [made.filename]
         upstream.forget()
         yield [first, second]
@@ -119,17 +121,34 @@ def test_when_the_one_that_fetches_ends_the_other_goes_on_from_there(
     assert [seen.headers.get("range") is None for seen in upstream.requests(path)] == [True, False]
 
 
-def test_one_that_brings_nothing_is_not_waited_for(
+def test_while_one_resumes_the_other_waits_for_it(
     hubs: list[RunningHub], upstream: Upstream, made: Distribution
 ) -> None:
-    first, second = hubs
-    upstream.misbehave(upstream.path_of(made.filename), hang(0.5), times=1)
-    with contextlib.suppress(TimeoutError):
-        first.raw(f"/i/big/{made.filename}".encode(), seconds=0.2)
+    path = upstream.path_of(made.filename)
+    upstream.misbehave(path, hang(0.5), times=1)
 
-    assert second.download("big", made.filename) == made.content
-    assert upstream.count(upstream.path_of(made.filename)) == 2
-    upstream.cut()
+    answers = _both(hubs, made)
+
+    assert [answer.content for answer in answers] == [made.content] * 2
+    assert [seen.headers.get("range") is None for seen in upstream.requests(path)] == [True, False]
+
+
+def test_one_that_does_nothing_is_not_waited_for(
+    upstream: Upstream, made: Distribution, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one does that is stopped, or whose machine hangs."""
+    monkeypatch.setattr(download, "BEAT_SECONDS", 60)
+    monkeypatch.setattr(download, "CLAIM_SILENT_SECONDS", 0.1)
+    path, address = upstream.path_of(made.filename), f"/i/big/{made.filename}"
+    upstream.misbehave(path, hang(0.5), times=1)
+    with hub_over(upstream, tmp_path) as first, hub_over(upstream, tmp_path) as second:
+        first.page("big")
+        with contextlib.suppress(TimeoutError):
+            first.raw(address.encode(), seconds=0.2)
+
+        assert second.download("big", made.filename) == made.content
+        assert [seen.headers.get("range") is None for seen in upstream.requests(path)] == [True, False]
+        upstream.cut()
 
 
 def test_wrong_bytes_complete_at_neither(hubs: list[RunningHub], upstream: Upstream, made: Distribution) -> None:

@@ -5,7 +5,7 @@ Only this room touches `blobs/`, `incoming/` and `quarantine/` of the data direc
 
 from creamery.blobs.audit import Audit, Depth, Finding, Kind, NotAStore, Summary
 from creamery.blobs.blobs import Blobs
-from creamery.blobs.claims import Claim
+from creamery.blobs.claims import Claim, Lent
 from creamery.blobs.holders import Holder
 from creamery.blobs.incoming import Part
 from creamery.blobs.repair import Repair
@@ -41,6 +41,7 @@ __all__ = [
     "Holder",
     "Kind",
     "LengthMismatch",
+    "Lent",
     "NoSpace",
     "NotAStore",
     "NotDurable",

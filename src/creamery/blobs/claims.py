@@ -27,19 +27,22 @@ class Lent:
     Attributes:
         size: how long all of them are, where that is known.
         data: the next ones, at most 1 MiB; empty where there are none yet.
+        beat: changes as long as that process lives and works.
     """
 
     size: int | None
     data: bytes
+    beat: int
 
 
 class Claim:
     """The right to bring certain bytes, for one who wants them. Coroutines belong to the event loop.
 
-    Call `take` until it is ours, and `lent` in between; `release` it in any case.
+    Call `take` until it is ours, and `lent` in between; then `beat` again and again; `release` it in any case.
     """
 
     def __init__(self, folder: Path, key: str, disk: Pool) -> None:
+        self._key = key
         self._folder = folder
         self._path = folder / f"claim-{hashlib.sha256(key.encode()).hexdigest()}"
         self._disk = disk
@@ -66,9 +69,17 @@ class Claim:
         line = json.dumps({"part": part.path.name, "size": part.size}).encode()
         await self._disk.run(os.pwrite, self._lock, line, 0)
 
-    async def lent(self, offset: int) -> Lent | None:
-        """What the process that has it, or had it last, wrote from `offset` on; None: nothing that is known of."""
+    async def beat(self) -> None:
+        """Ours: let the others see that we are at it; they may take `next_one` from who falls silent."""
+        await self._disk.run(self._beat)
+
+    async def lent(self, offset: int) -> Lent:
+        """What the process that has it, or had it last, wrote from `offset` on."""
         return await self._disk.run(self._lent, offset)
+
+    def next_one(self) -> Claim:
+        """The claim that counts in place of this one, once who has it is seen to do nothing."""
+        return Claim(self._folder, f"{self._key}\n", self._disk)
 
     def release(self) -> None:
         """Let the next one have it; nothing else may be asked of it afterwards. May be called on the event loop."""
@@ -110,14 +121,19 @@ class Claim:
         except FileNotFoundError:
             return False
 
-    def _lent(self, offset: int) -> Lent | None:
+    def _beat(self) -> None:
+        with self._step:
+            if self.is_ours and not self._is_released:
+                os.utime(self._lock)
+
+    def _lent(self, offset: int) -> Lent:
         with self._step:
             if self._is_released:
-                return None
+                return Lent(None, b"", 0)
             data = os.pread(self._source, MIB, offset) if self._source >= 0 else b""
             if not data and self._open_part():
                 data = os.pread(self._source, MIB, offset)
-            return Lent(self._size, data) if self._source >= 0 else None
+            return Lent(self._size, data, os.fstat(self._lock).st_mtime_ns)
 
     def _open_part(self) -> bool:
         """Is there a part file that we have not seen yet? A claim changes hands, and the bytes go on in another one."""

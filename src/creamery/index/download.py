@@ -13,7 +13,7 @@ from typing import Literal
 
 from sqlalchemy import Connection
 
-from creamery.blobs import BlobCorrupt, BlobError, BlobMissing, Blobs, Claim, HashMismatch, LengthMismatch, Part
+from creamery.blobs import BlobCorrupt, BlobError, BlobMissing, Blobs, Claim, HashMismatch, LengthMismatch, Lent, Part
 from creamery.clock import Clock
 from creamery.contract import Digest, ProjectName
 from creamery.database import DatabaseUnavailable, DiskFull, WritesBusy
@@ -33,6 +33,10 @@ FAILED_SECONDS = 5.0
 
 CLAIM_LOOK_SECONDS = 0.02
 """How often a process looks what another one has of a file that both want."""
+
+BEAT_SECONDS = 1.0
+CLAIM_SILENT_SECONDS = 5.0
+"""How often who fetches a file for others shows that it lives, and how long they wait for that."""
 
 PROGRESS_BYTES = 64 * 1024
 
@@ -95,6 +99,13 @@ class _Flight:
         """These bytes came next."""
         self.transfer.took(chunk)
         await self.part().write(chunk)
+
+    async def take_lent(self, lent: Lent) -> None:
+        """These bytes came next, from another process."""
+        if self.transfer.size is None:
+            self.transfer.size = lent.size
+        if lent.data:
+            await self.take(lent.data)
 
     async def finish(self, expected: Digest | None) -> Digest:
         """All bytes are here: let the last piece go, if they are the right ones.
@@ -205,8 +216,7 @@ class Downloads:
     async def _fly(self, flight: _Flight) -> None:
         file = flight.file
         try:
-            async with self._slots:
-                outcome = await self._carry(flight)
+            outcome = await self._carry(flight)
             self._ended.labels(outcome).inc()
         except asyncio.CancelledError:
             flight.fail(UpstreamDown(flight.url, "is no longer asked: the hub is stopping"))
@@ -233,36 +243,41 @@ class Downloads:
     async def _carry(self, flight: _Flight) -> Literal["kept", "shared"]:
         """Bring the file: transfer, verify, keep; or have it from the process that does."""
         await self._borrow(flight)
-        if await self._is_stored(flight):
-            return "shared"
-        await self._transfer(flight)
-        await self._keep(flight)
-        return "kept"
+        beating = asyncio.get_running_loop().create_task(self._beat(flight.claim))
+        try:
+            if await self._is_stored(flight):
+                return "shared"
+            async with self._slots:
+                await self._transfer(flight)
+                await self._keep(flight)
+            return "kept"
+        finally:
+            beating.cancel()
 
     # From another process
 
     async def _borrow(self, flight: _Flight) -> None:
         """Until the claim is ours, take what the process that has it writes; should that one die, we go on."""
-        heard = self._clock.monotonic()
+        heard, beat = self._clock.monotonic(), 0
         while not await flight.claim.take():
-            if await self._take_lent(flight):
-                heard = self._clock.monotonic()
-            elif self._clock.monotonic() - heard > self._limits.upstream_silent_seconds:
+            lent = await flight.claim.lent(flight.transfer.received)
+            if lent.data or lent.beat != beat:
+                heard, beat = self._clock.monotonic(), lent.beat
+                await flight.take_lent(lent)
+            elif self._clock.monotonic() - heard > CLAIM_SILENT_SECONDS:
                 log.warning("index.claim_silent", project=flight.file.project, file=flight.file.filename)
-                return
+                flight.claim.release()
+                flight.claim = flight.claim.next_one()
+                heard = self._clock.monotonic()
             else:
                 await self._clock.pause(CLAIM_LOOK_SECONDS)
-        while await self._take_lent(flight):
-            pass
+        while (lent := await flight.claim.lent(flight.transfer.received)).data:
+            await flight.take_lent(lent)
 
-    async def _take_lent(self, flight: _Flight) -> bool:
-        lent = await flight.claim.lent(flight.transfer.received)
-        if lent is None or not lent.data:
-            return False
-        if flight.transfer.size is None:
-            flight.transfer.size = lent.size
-        await flight.take(lent.data)
-        return True
+    async def _beat(self, claim: Claim) -> None:
+        while True:
+            await self._clock.pause(BEAT_SECONDS)
+            await claim.beat()
 
     async def _is_stored(self, flight: _Flight) -> bool:
         """Has another process stored it meanwhile? Then whoever waits here has it too."""
