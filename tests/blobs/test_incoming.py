@@ -304,6 +304,35 @@ async def test_what_is_not_in_the_page_cache_is_read_in_a_thread(
     assert await follower == BODY
 
 
+async def test_a_large_file_has_its_space_from_the_first_byte(incoming: Incoming, reservations: Reservations) -> None:
+    """For every process to see, not only for the one that promised it."""
+    part = incoming.begin(1_500_000, "test")
+    await part.write(b"x")
+    await part.flush()
+    state = part.path.stat()
+
+    assert state.st_size == 1
+    if state.st_blocks * 512 < 1_500_000:
+        pytest.skip("this file system cannot set space aside")
+    assert reservations.outstanding == 0
+
+
+async def test_space_that_another_process_took_is_no_space(
+    incoming: Incoming, reservations: Reservations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int, __: int) -> bool:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr("creamery.blobs.reservations._allocate", full)
+    part = incoming.begin(1_500_000, "test")
+    await part.write(b"x")
+
+    with pytest.raises(NoSpace):
+        await part.flush()
+    assert reservations.wanted() == 1_500_000
+    assert reservations.outstanding == 0
+
+
 async def test_space_is_promised_until_it_is_used(incoming: Incoming, reservations: Reservations) -> None:
     part = incoming.begin(len(BODY), "test")
     promised = reservations.outstanding

@@ -316,6 +316,7 @@ class PartFile:
         if not self.is_open:
             self.descriptor = open_part(self.path)
             reach("blobs.created")
+            self.reservation.allocate(self.descriptor)
         count = 0
         for piece in pieces:
             rest = memoryview(piece)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
 import threading
 from collections.abc import Callable
@@ -9,9 +11,15 @@ from pathlib import Path
 
 from creamery.blobs.store import NoSpace
 from creamery.clock import Clock
-from creamery.limits import Limits
+from creamery.limits import MIB, Limits
 
 REMEMBERED_SECONDS = 3_600.0
+
+ALLOCATED_BYTES = MIB
+"""Of smaller files no other process needs to know so early."""
+
+_KEEP_SIZE = 1  # linux/falloc.h
+_CANNOT = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 
 
 def _nothing() -> None:
@@ -24,6 +32,7 @@ class Reservation:
     def __init__(self, reservations: Reservations) -> None:
         self._reservations = reservations
         self._outstanding = 0
+        self._is_allocated = False
 
     def need(self, count: int) -> None:
         """`count` bytes are about to be written: take more where less is left of the promise.
@@ -32,9 +41,26 @@ class Reservation:
             NoSpace: the disk has not so much above its reserve.
         """
         with self._reservations.lock:
-            if count > self._outstanding:
+            if count > self._outstanding and not self._is_allocated:
                 self._reservations.promise(count - self._outstanding)
                 self._outstanding = count
+
+    def allocate(self, descriptor: int) -> None:
+        """Have the file system set aside what is promised, for other processes to see; its length stays as it is.
+
+        Raises:
+            OSError: ENOSPC, another process was quicker.
+        """
+        count = self._outstanding
+        if count < ALLOCATED_BYTES:
+            return
+        try:
+            self._is_allocated = _allocate(descriptor, count)
+        except OSError:
+            self._reservations.did_not_fit(count)
+            raise
+        if self._is_allocated:
+            self.release()
 
     def used(self, count: int) -> None:
         """`count` bytes are written: from now on the disk itself counts them."""
@@ -87,9 +113,14 @@ class Reservations:
             if count <= free:
                 self.outstanding += count
                 return
+        self.did_not_fit(count)
+        raise NoSpace(count, max(free, 0))
+
+    def did_not_fit(self, count: int) -> None:
+        """Remember it, so that the cache gives way."""
+        with self.lock:
             self._refused = (max(count, self.wanted()), self._clock.monotonic())
         self.on_refused()
-        raise NoSpace(count, max(free, 0))
 
     def wanted(self) -> int:
         """The most bytes that were refused within the last hour: so much should be free for the next who asks."""
@@ -101,3 +132,14 @@ class Reservations:
         disk = os.statvfs(self._folder)
         reserve = min(self._limits.reserve_bytes, int(disk.f_blocks * disk.f_frsize * self._limits.reserve_share))
         return disk.f_bavail * disk.f_frsize - reserve - self.outstanding
+
+
+def _allocate(descriptor: int, count: int) -> bool:
+    """fallocate(2), which Python has only in the form that makes the file longer; False: the file system cannot."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.fallocate(descriptor, _KEEP_SIZE, ctypes.c_longlong(0), ctypes.c_longlong(count)) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in _CANNOT:
+        return False
+    raise OSError(number, os.strerror(number))
