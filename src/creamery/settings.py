@@ -212,6 +212,15 @@ class Settings(BaseSettings):
     log: Log = Field(default_factory=Log)
     limits: Limits = Field(default_factory=Limits)
 
+    @field_validator("data")
+    @classmethod
+    def _is_text(cls, data: Path) -> Path:
+        try:
+            str(data).encode()
+        except UnicodeEncodeError as error:  # it goes into the database's address, and into answers
+            raise ValueError("a path in UTF-8, please") from error
+        return data
+
     @field_validator("public_url")
     @classmethod
     def _is_an_address(cls, url: str | None) -> str | None:
@@ -354,7 +363,7 @@ def _as_given(name: str, value: object) -> str:
 
 def _unknown_in_environment() -> list[str]:
     """A misspelt name would otherwise leave the default in force without a word."""
-    known = {environment_name(name) for name in (*Settings.model_fields, *setting_names())}
+    known = {environment_name(name) for name in setting_names()}
     named = (name for name in os.environ if name.upper().startswith(PREFIX))
     return sorted(name for name in named if name.upper() not in known and not ENVIRONMENT_OF_OTHERS.fullmatch(name))
 

@@ -444,6 +444,15 @@ async def test_a_damaged_or_newer_owner_file_is_refused(
         open_cellar(database_url)
 
 
+async def test_an_owner_file_that_is_a_folder_is_refused(open_cellar: Callable[..., Cellar], database_url: str) -> None:
+    owner = open_cellar(database_url).blobs.layout.owner
+    owner.unlink()
+    owner.mkdir()
+
+    with pytest.raises(StoreMismatch, match="damaged"):
+        open_cellar(database_url)
+
+
 async def test_a_second_directory_over_one_database_is_refused_even_while_both_are_empty(
     open_cellar: Callable[..., Cellar], database_url: str
 ) -> None:

@@ -104,7 +104,9 @@ def test_a_settings_file_that_names_another_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("bare_environment")
-@pytest.mark.parametrize("name", ["CREAMERY_DATABSE_URL", "CREAMERY_INDEX_MAXAGE", "creamery_nope", "CREAMERY_LISTEN_"])
+@pytest.mark.parametrize(
+    "name", ["CREAMERY_DATABSE_URL", "CREAMERY_INDEX_MAXAGE", "creamery_nope", "CREAMERY_LISTEN_", "CREAMERY_LISTEN"]
+)
 def test_a_variable_that_sets_nothing_is_refused_by_its_name(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "1")
 

@@ -90,7 +90,7 @@ def read_owner(layout: Layout) -> Owner | None:
         owner = Owner(str(found["instance"]), int(found["format"]))
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, IsADirectoryError) as error:
         raise StoreMismatch(f"{layout.owner} is damaged ({error}); restore it from a backup") from error
     if owner.format > FORMAT:
         raise StoreMismatch(f"{layout.owner} was written by a newer version; this one reads formats up to {FORMAT}")
