@@ -88,7 +88,15 @@ def limits_page() -> str:
 
 def commands_page() -> str:
     """Every command's help, as it prints it."""
-    lines = [NOTICE, "# Commands", ""]
+    lines = [
+        NOTICE,
+        "# Commands",
+        "",
+        "After `make serve` they are in the clone's `.venv/bin`: call `.venv/bin/creamery`, or put that folder on your",
+        'PATH. In an environment of your own, `pip install "PATH-OF-THE-CLONE[server]"` brings them all; without',
+        "`[server]` it brings the client, for machines that do not run the hub.",
+        "",
+    ]
     for path, text in _helps(creamery, None, "creamery"):
         lines += [f"## {path}", "", "```text", text, "```", ""]
     return "\n".join(lines).rstrip() + "\n"

@@ -13,6 +13,7 @@ import ctypes
 import errno
 import fcntl
 import gc
+import io
 import os
 import resource
 import signal
@@ -293,7 +294,8 @@ def _upgrade_schema(settings: Settings) -> None:
     command += ["--config", str(settings.config)] if settings.config is not None else []
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
     if done.returncode != 0:
-        raise CannotServe(done.stderr.strip().removeprefix("Error: ") or "`creamery db upgrade` failed")
+        ended = f"`{' '.join(command[2:])}` ended with {done.returncode} and said nothing; run it by hand to see more"
+        raise CannotServe(done.stderr.strip().removeprefix("Error: ") or ended)
     log.info("server.upgraded", result=done.stdout.strip())
 
 
@@ -306,8 +308,12 @@ def _greet(settings: Settings, sockets: list[socket.socket]) -> None:
     if address is not None:
         lines.append(f"  install through it:  pip install --index-url {address}/simple/{_trust(address)} PACKAGE")
     lines.append(f"  data:                {settings.data.resolve()} ({database})")
-    sys.stdout.write("\n".join(lines) + "\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write("\n".join(lines) + "\n")
+        sys.stdout.flush()
+    except OSError as error:  # nobody reads it, or its disk is full: that is no reason not to serve
+        log.warning("server.not_greeted", reason=error.strerror)
+        sys.stdout = io.StringIO()  # or the interpreter tries once more when it ends, and ends with an error
     if settings.listen.uds is None and not _is_loopback(settings.listen.host) and not settings.trusted_proxies:
         log.warning(
             "server.unprotected",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -279,7 +280,8 @@ class Settings(BaseSettings):
         public = _address(self.public_url or "")
         if public is not None and (public.host, public.explicit_port) == (url.host, url.explicit_port):
             return True
-        return url.port == self.listen.port and (url.host in LOOPBACK_NAMES or url.host == self.listen.host)
+        own_names = {*LOOPBACK_NAMES, self.listen.host, socket.gethostname()}  # the last is what `serve` prints
+        return url.port == self.listen.port and url.host in own_names
 
 
 def load_settings(config: Path | None = None, **flags: Any) -> Settings:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import resource
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -117,6 +119,16 @@ def test_serve_names_what_is_wrong_in_the_file(tmp_path: Path, monkeypatch: pyte
     assert refused.exit_code == 2
     assert "Error: listen.port = 'eighty': " in refused.output
     assert "listen.prot: there is no such setting" in refused.output
+
+
+def test_a_strangers_database_is_told_before_it_is_upgraded(tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "creamery.sqlite3")) as database:
+        database.execute("CREATE TABLE customers (id INTEGER)")
+
+    ended = CliRunner().invoke(main, ["db", "check", "--data", str(tmp_path), "--json"])
+
+    assert ended.exit_code == 2
+    assert "customers" in json.loads(ended.stdout)["error"]
 
 
 @pytest.mark.parametrize(("command", "code"), [("upgrade", 1), ("check", 2)])

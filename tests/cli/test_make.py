@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -73,3 +74,13 @@ def test_a_clean_clone_serves_after_one_command_and_the_second_time_at_once(clon
 
     changed = subprocess.run(["git", "status", "--porcelain"], cwd=clone, capture_output=True, text=True, check=True)
     assert changed.stdout == ""
+
+
+def test_an_environment_that_was_only_begun_is_completed(tmp_path: Path) -> None:
+    """As Ctrl-C leaves it in the first second; `uv venv` makes such ones on purpose."""
+    folder = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+
+    subprocess.run([REPOSITORY / "scripts" / "make-environment", folder], check=True)
+
+    assert subprocess.run([folder / "bin" / "python", "-m", "pip", "--version"], check=False).returncode == 0

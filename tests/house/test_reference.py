@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -273,9 +274,10 @@ def test_without_upstreams_the_one_that_pip_would_ask_is_asked(monkeypatch: pyte
 
     mirror = asked("http://mirror.example/simple")
     ourselves = asked("http://127.0.0.1:8000/simple/")
+    by_name = asked(f"http://{socket.gethostname()}:8000/simple/")
 
     assert mirror == "http://mirror.example/simple/"
-    assert "8000" not in ourselves  # a hub that asks itself would never answer
+    assert "8000" not in ourselves + by_name  # a hub that asks itself would never answer
     monkeypatch.setenv("PIP_INDEX_URL", "http://first.example/simple/")
     assert asked("http://mirror.example/simple") == "http://first.example/simple/"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import socket
 from pathlib import Path
 
@@ -25,6 +27,23 @@ def test_listening_for_everybody_without_tls_in_front_is_warned_of(
         server._greet(settings, [bound])
 
     assert ("server.unprotected" in {line["event"] for line in logs}) is warns
+
+
+class _Full(io.StringIO):
+    def flush(self) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+
+def test_a_greeting_that_nobody_reads_keeps_nobody_from_serving(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout", _Full())
+
+    with structlog.testing.capture_logs() as logs, socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        server._greet(load_settings(data=tmp_path), [bound])
+
+    assert [line["event"] for line in logs] == ["server.not_greeted"]
 
 
 def test_where_the_hub_listens_is_said_beside_where_its_users_find_it(

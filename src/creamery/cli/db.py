@@ -57,12 +57,12 @@ def check(data: Path | None, config: Path | None, *, as_json: bool) -> None:
     Ends with 0 when it is current, 1 when `creamery db upgrade` is needed, 2 when that cannot be told or does not help.
     """
     from creamery.database import Database, DatabaseUnavailable  # noqa: PLC0415
-    from creamery.database.schema import find_schema  # noqa: PLC0415
+    from creamery.database.schema import check_upgradable  # noqa: PLC0415
 
     settings = settings_from(config, data=data)
     try:
         database = Database(settings.resolved_database_url(), settings.limits)
-        found = find_schema(database)
+        found = check_upgradable(database)
         database.close()
     except (DatabaseUnavailable, OSError) as error:
         unknown = {"state": "unknown", "error": _reason(error)}

@@ -22,5 +22,7 @@ def command(host: str | None, port: int | None, uds: Path | None, data: Path | N
     Every setting can also stand in creamery.toml or in the environment; these flags win over both.
     """
     given = {"host": host, "port": port, "uds": uds}
-    listen = {name: value for name, value in given.items() if value is not None}
+    listen: dict[str, object] = {name: value for name, value in given.items() if value is not None}
+    if listen and uds is None:
+        listen["uds"] = None  # whoever names a port does not want the socket of creamery.toml
     sys.exit(serve(settings_from(config, data=data, listen=listen)))

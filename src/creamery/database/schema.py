@@ -75,6 +75,18 @@ def find_schema(database: Database) -> Schema:
     return Schema(database.read(_revision), head())
 
 
+def check_upgradable(database: Database) -> Schema:
+    """Where the database stands, where `upgrade` would do: it answers, is set up rightly, and is ours or empty.
+
+    Raises:
+        DatabaseUnavailable: it would not; the text says why.
+    """
+    if database.path is None or database.path.exists():
+        database.check()
+        _refuse_strangers(database)
+    return find_schema(database)
+
+
 def is_current(database: Database) -> bool:
     """Can this Creamery work with the database as it is? Where it is False, `upgrade` helps.
 

@@ -188,7 +188,14 @@ def _loop(via: bytes) -> Problem:
 
 
 def _busy(error: Exception) -> Problem:
-    return Problem(503, "Busy", str(error), remedy="Ask again in a moment.", headers={"Retry-After": "1"})
+    log.warning("http.busy", reason=str(error))  # it may name paths and hosts
+    return Problem(
+        503,
+        "Busy",
+        "The hub has more to write down than it can just now.",
+        remedy="Ask again in a moment.",
+        headers={"Retry-After": "1"},
+    )
 
 
 def _database(_: Exception) -> Problem:
