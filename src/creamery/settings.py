@@ -8,8 +8,8 @@ environment, the environment over the file, the file over the defaults.
 from __future__ import annotations
 
 import os
+import platform
 import re
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -280,7 +280,7 @@ class Settings(BaseSettings):
         public = _address(self.public_url or "")
         if public is not None and (public.host, public.explicit_port) == (url.host, url.explicit_port):
             return True
-        own_names = {*LOOPBACK_NAMES, self.listen.host, socket.gethostname()}  # the last is what `serve` prints
+        own_names = {*LOOPBACK_NAMES, self.listen.host, platform.node()}  # the last is what `serve` prints
         return url.port == self.listen.port and url.host in own_names
 
 

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from creamery import __version__
 from creamery.cli import main
 from creamery.cli.commands import COMMANDS
+from creamery.settings import Settings
 
 ONLY_CLIENT = """
 import sys
@@ -108,6 +109,19 @@ def test_serve_refuses_a_wrong_setting_plainly(
 
     assert refused.exit_code == 2
     assert complaint in refused.output
+
+
+def test_a_port_that_is_asked_for_wins_over_a_socket_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "creamery.toml").write_text('[listen]\nuds = "creamery.socket"\n')
+    monkeypatch.chdir(tmp_path)
+    served: list[Settings] = []
+    monkeypatch.setattr("creamery.cli.serve.serve", served.append)
+
+    CliRunner().invoke(main, ["serve", "--port", "8001"])
+
+    assert (served[0].listen.port, served[0].listen.uds) == (8001, None)
 
 
 def test_serve_names_what_is_wrong_in_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

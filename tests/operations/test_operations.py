@@ -179,4 +179,4 @@ def test_a_disk_that_cannot_be_written_hinders_and_a_full_one_does_not(
     checks = {check["name"]: check for check in answer.json()["checks"]}
     assert checks["data"]["ok"] is is_ready
     assert (os.strerror(number) in checks["data"]["detail"]) is not is_ready
-    assert list(hub.settings.data.glob("tmp*")) == []
+    assert list(hub.settings.data.glob("**/tmp*")) == []

@@ -25,7 +25,7 @@ from creamery.blobs.claims import Claim
 from creamery.blobs.holders import Holder
 from creamery.blobs.incoming import Incoming, Part, PartFile
 from creamery.blobs.local import LocalStore
-from creamery.blobs.ownership import Layout, Owner, Running, locked, own, read_owner
+from creamery.blobs.ownership import Layout, Owner, Running, locked, own
 from creamery.blobs.reservations import Reservations
 from creamery.blobs.room import Room
 from creamery.blobs.store import BlobCorrupt, BlobMissing, Extent, NoSpace, NotDurable, ReadOnly
@@ -127,13 +127,13 @@ class Blobs:
         finally:
             self._running.end()
 
-    def has_its_directory(self) -> bool:
-        """Is the data directory still the one that was opened? A disk may be taken away under a running hub.
+    def what_hinders_writing(self) -> str | None:
+        """Why nothing durable can be written, found out by doing so; a full disk hinders only what is new. In a thread.
 
         Raises:
-            StoreMismatch, OSError: nobody can say.
+            StoreMismatch: the data directory is damaged.
         """
-        return read_owner(self.layout) == self._owner
+        return self.layout.what_hinders_writing(self._owner)
 
     def hold(self, holders: Sequence[Holder]) -> None:
         """Name everybody whose tables refer to blobs; until then nothing is swept or evicted."""

@@ -8,9 +8,11 @@ nobody holds was left by a process that was killed, or by a power cut.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
+import tempfile
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -70,6 +72,21 @@ class Layout:
     def sweeping(self) -> Path:
         """The lock of whoever unlinks blobs."""
         return self.data / "sweeping"
+
+    def what_hinders_writing(self, owner: Owner | None) -> str | None:
+        """Is it still `owner`'s, and can it be written? A disk fails, or is taken away, under a running hub."""
+        try:
+            if read_owner(self) != owner:
+                return "it is not the directory that the hub was started with: is its disk mounted?"
+            if not os.access(self.blobs, os.W_OK | os.X_OK):
+                return "nothing can be written into its blobs: whose are they?"
+            with tempfile.TemporaryFile(dir=self.incoming) as probe:
+                probe.write(b"?")
+                probe.flush()
+                os.fsync(probe.fileno())
+        except OSError as error:
+            return None if error.errno in {errno.ENOSPC, errno.EDQUOT} else f"nothing can be written: {error.strerror}"
+        return None
 
     def make(self) -> None:
         """Make what is missing, durably."""

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from creamery.database.schema import find_schema
 from creamery.door import Health, HealthCheck, Hub
@@ -65,24 +61,10 @@ class Readiness:
         return Health("schema", ok=schema.is_current, detail=detail)
 
     async def _data(self) -> Health:
-        trouble = await self._hub.pools.disk.run(_what_hinders_writing, self._hub.settings.data)
-        if trouble is None and not await self._hub.pools.disk.run(self._hub.blobs.has_its_directory):
-            trouble = "it is not the directory that the hub was started with: is its disk mounted?"
+        trouble = await self._hub.pools.disk.run(self._hub.blobs.what_hinders_writing)
         return Health("data", ok=trouble is None, detail=trouble or "the data directory can be written")
 
     async def _disk(self) -> Health:
         """Below the reserve nothing new is kept (507), and what is here is served all the same."""
         free = await self._hub.pools.disk.run(self._hub.blobs.free_bytes)
         return Health("disk", ok=free > 0, detail=f"{free} bytes free above the reserve", hinders=False)
-
-
-def _what_hinders_writing(folder: Path) -> str | None:
-    """Why nothing durable can be written there, found out by doing so; a full disk is for `disk` to tell."""
-    try:
-        with tempfile.TemporaryFile(dir=folder) as probe:
-            probe.write(b"?")
-            probe.flush()
-            os.fsync(probe.fileno())
-    except OSError as error:
-        return None if error.errno in {errno.ENOSPC, errno.EDQUOT} else f"nothing can be written: {error.strerror}"
-    return None
