@@ -41,6 +41,7 @@ from creamery.egress.pool import ConnectionPool
 from creamery.egress.proxies import Proxies, Proxy
 from creamery.limits import Limits
 from creamery.settings import Egress as EgressSettings
+from creamery.sharing import forget_frames
 from creamery.telemetry import Telemetry
 
 T = TypeVar("T")
@@ -117,6 +118,7 @@ class Answer:
             faults.reach("egress.read")
             chunk = await self._response.content.read(CHUNK)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            forget_frames(error)  # aiohttp keeps it with the response, and its frames know all who read here
             raise _translated(error, self.url, "it was silent", self._silent_seconds) from error
         self._bytes.inc(len(chunk))
         return chunk
