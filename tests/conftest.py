@@ -99,3 +99,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "installed" in item.keywords:
             item.add_marker(skip)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: half of the time these tests wait, for processes and for clocks."""
+    return (os.cpu_count() or 1) + 1
