@@ -30,6 +30,7 @@ from creamery.http.addresses import is_host
 from creamery.http.cycle import Cycle
 from creamery.http.exchange import REFUSAL
 from creamery.http.problems import Problem
+from creamery.http.turns import Turns
 from creamery.limits import MIB, Limits
 from creamery.telemetry import log
 
@@ -51,6 +52,7 @@ class Wire:
         self._date = b""
         waits = (limits.header_seconds, limits.idle_seconds, limits.body_silent_seconds, limits.send_silent_seconds)
         self._tick_seconds = min(1.0, min(waits) / 4, limits.linger_seconds / 4)
+        self.turns = Turns()
         self._ticking = False
         self._expects_one = False  # a connection that was made and does not stand among the others yet
 
@@ -325,9 +327,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _run(self, cycle: Cycle, app: ASGIApp) -> None:
         self.running = cycle
-        task = self.loop.create_task(cycle.run(app))
-        task.add_done_callback(self.tasks.discard)
-        self.tasks.add(task)
+        self.wire.turns.add(cycle.run(app), self.loop, self.tasks)
 
     def _accepts_host(self, hosts: list[bytes], version: str) -> bool:
         """RFC 9112 section 3.2; what was found good is not looked at again on this connection."""
