@@ -46,6 +46,9 @@ def is_not_modified(scope: Mapping[str, Any], etag: str) -> bool:
 
 def precondition(scope: Mapping[str, Any], etag: str | None) -> int | None:
     """304, 412 or None, for reading what has `etag`; in the order of RFC 9110 section 13.2.2."""
+    headers = exchange_of(scope).headers
+    if b"if-none-match" not in headers and b"if-match" not in headers:
+        return None
     if_none_match, if_match = header_of(scope, b"if-none-match"), header_of(scope, b"if-match")
     if if_match is not None and not etag_matches_strongly(if_match, etag or ""):
         return 412

@@ -49,12 +49,14 @@ class AccessLog:
         self._moment = ""
 
     def add(self, now: Micros, fields: dict[str, Any]) -> None:
-        """Write a line soon."""
+        """Write a line soon. The fields are the log's own from here on: it adds when, and how much it matters."""
         second, micros = divmod(now, SECOND)
         if second != self._second:
             self._second = second
             self._moment = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-        line = self._render(f"{self._moment}.{micros:06}Z", fields)
+        fields["level"] = "info"
+        fields["timestamp"] = f"{self._moment}.{micros:06}Z"
+        line = self._render(fields)
         self._lines.append(line)
         self._bytes += len(line)
         if self._bytes >= GATHERED_BYTES:
@@ -78,14 +80,14 @@ def _write_to_stderr(lines: bytes) -> None:
     sys.stderr.buffer.flush()
 
 
-def _as_json(moment: str, fields: dict[str, Any]) -> bytes:
-    return orjson.dumps({"timestamp": moment, "level": "info", **fields}, default=str, option=orjson.OPT_APPEND_NEWLINE)
+def _as_json(fields: dict[str, Any]) -> bytes:
+    return orjson.dumps(fields, default=str, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def _as_text(moment: str, fields: dict[str, Any]) -> bytes:
+def _as_text(fields: dict[str, Any]) -> bytes:
     rest = " ".join(f"{key}={value}" for key, value in fields.items() if key not in _SHOWN)
     text = (
-        f"{moment[11:19]} info    {fields['method']} {fields['path']} {fields['status']}"
+        f"{fields['timestamp'][11:19]} info    {fields['method']} {fields['path']} {fields['status']}"
         f" {fields['bytes']} B {fields['seconds'] * 1000:.1f} ms {rest}"
     )
     if not text.isprintable():  # an agent's name may hold what moves a terminal's cursor
@@ -93,4 +95,4 @@ def _as_text(moment: str, fields: dict[str, Any]) -> bytes:
     return text.encode("utf-8") + b"\n"
 
 
-_SHOWN = frozenset({"event", "method", "path", "status", "bytes", "seconds"})
+_SHOWN = frozenset({"timestamp", "level", "event", "method", "path", "status", "bytes", "seconds"})

@@ -110,12 +110,12 @@ class _RangedResponse(Response):
             ClientGone: nobody reads them.
         """
         condition = precondition(scope, self.etag)
-        if condition == HTTPStatus.NOT_MODIFIED:
-            await BytesResponse(b"", self.raw_headers, condition)(scope, receive, send)
-        elif condition == HTTPStatus.PRECONDITION_FAILED:
-            raise Problem(412, "Precondition failed", "What is here is not what If-Match names.")
-        else:
+        if condition is None:
             await self.answer(scope, send)
+        elif condition == HTTPStatus.NOT_MODIFIED:
+            await BytesResponse(b"", self.raw_headers, condition)(scope, receive, send)
+        else:
+            raise Problem(412, "Precondition failed", "What is here is not what If-Match names.")
 
     async def answer(self, scope: Scope, send: Send) -> None:
         """Send it, conditions being met."""
