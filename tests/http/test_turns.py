@@ -17,6 +17,7 @@ async def _one_turn() -> None:
 
 
 async def test_work_that_need_not_wait_has_no_task() -> None:
+    heard: list[object] = []
     done: list[str] = []
     tasks: set[asyncio.Task[None]] = set()
     turns, loop = Turns(), asyncio.get_running_loop()
@@ -25,16 +26,18 @@ async def test_work_that_need_not_wait_has_no_task() -> None:
         done.append(name)
 
     for name in ("first", "second"):
-        turns.add(ready(name), loop, tasks)
+        turns.add(ready(name), loop, tasks, heard.append)
     at_once = list(done)
     await _one_turn()
 
     assert at_once == []
     assert done == ["first", "second"]
     assert tasks == set()
+    assert heard == []
 
 
 async def test_work_that_waits_goes_on_as_a_task_from_where_it_stands() -> None:
+    heard: list[object] = []
     done: list[object] = []
     tasks: set[asyncio.Task[None]] = set()
     turns, loop = Turns(), asyncio.get_running_loop()
@@ -48,7 +51,7 @@ async def test_work_that_waits_goes_on_as_a_task_from_where_it_stands() -> None:
             done.append(str(error))
         done.append(asyncio.current_task() in tasks)
 
-    turns.add(waiting(), loop, tasks)
+    turns.add(waiting(), loop, tasks, heard.append)
     await _one_turn()
     [task] = tasks
     first.set_result("came")
@@ -56,11 +59,13 @@ async def test_work_that_waits_goes_on_as_a_task_from_where_it_stands() -> None:
     await task
     await _one_turn()
 
+    assert heard == [task]
     assert done == ["came", "came not", True]
     assert tasks == set()
 
 
 async def test_a_cancellation_reaches_the_work() -> None:
+    heard: list[object] = []
     done: list[str] = []
     tasks: set[asyncio.Task[None]] = set()
     turns = Turns()
@@ -71,7 +76,7 @@ async def test_a_cancellation_reaches_the_work() -> None:
         finally:
             done.append("ended")
 
-    turns.add(waiting(), asyncio.get_running_loop(), tasks)
+    turns.add(waiting(), asyncio.get_running_loop(), tasks, heard.append)
     await _one_turn()
     [task] = tasks
     task.cancel()
@@ -82,6 +87,7 @@ async def test_a_cancellation_reaches_the_work() -> None:
 
 
 async def test_work_that_fails_at_once_keeps_no_neighbour_from_beginning() -> None:
+    heard: list[object] = []
     done: list[str] = []
     told: list[object] = []
     turns, loop = Turns(), asyncio.get_running_loop()
@@ -94,8 +100,8 @@ async def test_work_that_fails_at_once_keeps_no_neighbour_from_beginning() -> No
     async def ready() -> None:
         done.append("done")
 
-    turns.add(fails(), loop, set())
-    turns.add(ready(), loop, set())
+    turns.add(fails(), loop, set(), heard.append)
+    turns.add(ready(), loop, set(), heard.append)
     await _one_turn()
 
     assert told == [failure]

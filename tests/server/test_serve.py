@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from tests.doubles.served import Served
-from tests.doubles.upstream import Upstream, after, drip
+from tests.doubles.upstream import Upstream, after, drip, hang
 
 FAILING_STARTS = """
 import json, sys
@@ -145,6 +145,25 @@ def test_a_running_job_is_finished_after_sigterm(tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(tmp_path / "var" / "creamery.sqlite3")) as database:
         states = database.execute("SELECT state FROM job WHERE kind = 'index.metadata'").fetchall()
     assert (code, states) == (0, [("done",)])
+
+
+def test_nobody_waits_at_the_end_for_a_client_that_has_left(tmp_path: Path, upstream: Upstream) -> None:
+    made = upstream.add("left", "1.0", size=300_000)
+    upstream.misbehave(f"*{made.filename}", hang())
+
+    with Served(tmp_path / "var", upstream.url, limits_drain_seconds="600") as served:
+        served.get("/simple/left/")
+        with socket.create_connection(("127.0.0.1", int(served.base.rpartition(":")[2]))) as client:
+            client.sendall(f"GET /i/left/{made.filename} HTTP/1.1\r\nHost: hub\r\n\r\n".encode())
+            while not upstream.count(upstream.path_of(made.filename)):
+                time.sleep(0.01)
+        while '"aborted":"client"' not in served.output:
+            time.sleep(0.01)
+        served.process.send_signal(signal.SIGTERM)
+        code = served.wait()
+
+    assert code == 0
+    assert "http.cut_off" not in served.output
 
 
 @pytest.mark.parametrize(("patience", "signals", "code"), [("0.5", 1, 0), ("60", 2, 1)])

@@ -23,6 +23,7 @@ from creamery.http.addresses import Proxies
 from creamery.http.conditionals import header_of
 from creamery.http.exchange import (
     AT_ONCE,
+    CLIENT_LEFT,
     KEY,
     REFUSAL,
     ClientGone,
@@ -100,7 +101,10 @@ class Application:
                 await self._router(scope, receive, exchange.send)
         except (ClientGone, ClientDisconnect):
             note(scope, aborted="client")
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
+            if CLIENT_LEFT in error.args:
+                note(scope, aborted="client")
+                raise
             note(scope, aborted="hub")
             log.warning("http.cut_off", id=exchange.id, path=_path(scope), reason="the hub ends, its patience did")
             raise

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.types import ASGIApp, Message, Scope
 
-from creamery.http.exchange import AT_ONCE, CLOSE, REFUSAL, ClientGone, TransferBroken, header_lines
+from creamery.http.exchange import AT_ONCE, CLIENT_LEFT, CLOSE, REFUSAL, ClientGone, TransferBroken, header_lines
 from creamery.http.problems import Problem
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 BODILESS = frozenset({204, 304})
 
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode("ascii") for status in HTTPStatus}
+_READS = frozenset({"GET", "HEAD"})
 _SPENT: Any = {"method": ""}
 
 
@@ -43,6 +44,7 @@ class Cycle:
         "_is_chunked",
         "_length",
         "_news",
+        "_task",
         "_transport",
         "awaits_body",
         "body",
@@ -59,6 +61,7 @@ class Cycle:
         self._transport = connection.transport
         self._expects_100 = expects_100
         self._news: asyncio.Event | None = None  # made when somebody waits: most requests have no body
+        self._task: asyncio.Task[None] | None = None
         self._length: int | None = None
         self._is_chunked = False
         self.scope = scope
@@ -80,6 +83,7 @@ class Cycle:
         except asyncio.CancelledError:  # the hub ends, and its patience did before
             self.disconnected = True
             self._connection.cut()
+        self._task = None
         self.scope = _SPENT  # or scope and cycle hold each other until a garbage collection
         if not self.response_complete and not self.disconnected:
             self._break_off()
@@ -152,6 +156,19 @@ class Cycle:
             return {"type": "http.disconnect"}
         body, self.body = bytes(self.body), bytearray()
         return {"type": "http.request", "body": body, "more_body": self.more_body}
+
+    def goes_on_as(self, task: asyncio.Task[None]) -> None:
+        """The application waits for something; from here on it runs in a task."""
+        self._task = task
+        if self.disconnected:
+            self.client_left()
+
+    def client_left(self) -> None:
+        """Nobody is left to answer. What only reads ends here; what it waited for has a task of its own and goes on."""
+        self.disconnected = True
+        self.wake()
+        if self._task is not None and self.scope["method"] in _READS:
+            self._task.cancel(CLIENT_LEFT)
 
     def wake(self) -> None:
         """Something has happened to the request: whoever waits looks again."""

@@ -25,6 +25,10 @@ AtOnce = Callable[[int, bytes, bytes | bytearray, int], bool]
 refuses, with False, while the client has too much to read already."""
 
 
+CLIENT_LEFT = "the client has left"
+"""The message of a cancellation whose reason that is."""
+
+
 class TransferBroken(Exception):
     """An answer that has begun cannot be finished: its connection is cut, so that nobody takes it for whole."""
 

@@ -136,8 +136,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.pipeline.clear()
         for cycle in (self.running, self.cycle):
             if cycle is not None and not cycle.response_complete:
-                cycle.disconnected = True
-                cycle.wake()
+                cycle.client_left()
         self.flow.resume_writing()
         if exc is None:
             self.transport.close()
@@ -327,7 +326,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _run(self, cycle: Cycle, app: ASGIApp) -> None:
         self.running = cycle
-        self.wire.turns.add(cycle.run(app), self.loop, self.tasks)
+        self.wire.turns.add(cycle.run(app), self.loop, self.tasks, cycle.goes_on_as)
 
     def _accepts_host(self, hosts: list[bytes], version: str) -> bool:
         """RFC 9112 section 3.2; what was found good is not looked at again on this connection."""

@@ -7,27 +7,28 @@ as much as the answer itself; what does have to wait goes on as a task from wher
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
 Work = Coroutine[Any, Any, None]
+Task = asyncio.Task[None]
 
 
 class Turns:
     """Begins what was read in one turn in the next. Work must not look at its task before it waits for something."""
 
     def __init__(self) -> None:
-        self._read: list[Work] = []
+        self._read: list[tuple[Work, Callable[[Task], None]]] = []
 
-    def add(self, work: Work, loop: asyncio.AbstractEventLoop, tasks: set[asyncio.Task[None]]) -> None:
-        """Begin it soon; should it have to wait, its task is one of `tasks` as long as it lasts."""
+    def add(self, work: Work, loop: asyncio.AbstractEventLoop, tasks: set[Task], waits: Callable[[Task], None]) -> None:
+        """Begin it soon. Should it have to wait, `waits` hears of its task, which is in `tasks` as long as it lasts."""
         if not self._read:
             loop.call_soon(self._begin, loop, tasks)
-        self._read.append(work)
+        self._read.append((work, waits))
 
-    def _begin(self, loop: asyncio.AbstractEventLoop, tasks: set[asyncio.Task[None]]) -> None:
+    def _begin(self, loop: asyncio.AbstractEventLoop, tasks: set[Task]) -> None:
         read, self._read = self._read, []
-        for work in read:
+        for work, waits in read:
             try:
                 waits_for = work.send(None)
             except StopIteration:
@@ -38,6 +39,7 @@ class Turns:
             task = loop.create_task(_go_on(work, waits_for))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
+            waits(task)
 
 
 async def _go_on(work: Work, waits_for: Any) -> None:
