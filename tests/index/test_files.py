@@ -14,6 +14,7 @@ import pytest
 
 from creamery import faults
 from creamery.index import download
+from tests.doubles.loopback import Exchange, Reply
 from tests.doubles.running import JSON, RunningHub, hub_over
 from tests.doubles.upstream import (
     Upstream,
@@ -202,6 +203,37 @@ def test_a_transfer_of_unknown_length_resumes_too(tmp_path: Path, hashes: bool, 
             assert hub.download("big", made.filename) == made.content
     asked = upstream.requests(path)
     assert [seen.headers.get("range") is None for seen in asked] == [True, False][: 1 if hashes and share == 1 else 2]
+
+
+@pytest.mark.parametrize(
+    ("validators", "marks"),
+    [
+        ({"etag": True}, {"ETag": '"another"'}),
+        ({"etag": False}, {"Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT"}),
+        ({"etag": False, "last_modified": False}, {}),
+    ],
+)
+def test_parts_of_two_files_make_none(tmp_path: Path, validators: dict[str, bool], marks: dict[str, str]) -> None:
+    """Without a hash only a validator tells that a file was replaced between two connections."""
+    with Upstream(hashes=False, **validators) as upstream:  # type: ignore[arg-type]
+        made = upstream.add("big", "1.0", size=300_000)
+        other = bytes(len(made.content))
+
+        async def replaced(exchange: Exchange) -> None:
+            asked = exchange.request.headers.get("range")
+            start = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
+            part = {"Content-Range": f"bytes {start}-{len(other) - 1}/{len(other)}"} if asked else {}
+            exchange.reply = Reply(206 if asked else 200, {**part, **marks}, other[start:])
+            await exchange.send()
+
+        upstream.misbehave(upstream.path_of(made.filename), replaced)
+        upstream.misbehave(upstream.path_of(made.filename), close_at(0.5), once=True)
+        with hub_over(upstream, tmp_path, upstream_attempts=2) as hub:
+            hub.page("big")
+            with pytest.raises(httpx2.RemoteProtocolError):
+                hub.get(f"/i/big/{made.filename}")
+
+            assert not hub.is_here(made.filename)
 
 
 def test_wrong_bytes_complete_nowhere_and_are_kept_nowhere(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import AsyncIterator, Mapping
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
 from creamery.blobs import Part
@@ -48,18 +49,23 @@ class Transfer:
         self.size = file.listed_file.size
         self.other_hash = OtherHash({} if file.expected is not None else file.listed_file.hashes)
         self.received = 0
-        self._etag: str | None = None
+        self._is_verified_later = file.expected is not None or self.other_hash.algorithm is not None
+        self._validator: tuple[str, str] | None = None
         self._skip = 0
         self._limits = limits
         self._clock = clock
 
     def headers(self) -> dict[str, str]:
-        """What to ask the next connection for."""
+        """What to ask the next connection for.
+
+        Parts go together only where something vouches that they are of one file: its hash, or a strong validator
+        (RFC 9110 section 15.3.7.3). Without either it is read from the start, and what is here must come again.
+        """
         headers = {"Accept-Encoding": "identity"}
-        if self.received:
+        if self.received and (self._is_verified_later or self._validator is not None):
             headers["Range"] = f"bytes={self.received}-"
-            if self._etag is not None:
-                headers["If-Range"] = self._etag
+            if self._validator is not None:
+                headers["If-Range"] = self._validator[1]
         return headers
 
     def begin(self, answer: Answer) -> bool:
@@ -76,6 +82,8 @@ class Transfer:
             match = _CONTENT_RANGE.fullmatch(said)
             if match is None or int(match[1]) != self.received or not self._may_be_size(match[2]):
                 raise BadAnswer(answer.url, f"answered byte {self.received} with {said!r}")
+            if self._is_of_another_file(answer):
+                raise BadAnswer(answer.url, "answered with a part of another file than at the first time")
             if match[2] != "*":
                 self.size = int(match[2])
         elif answer.status == HTTPStatus.OK:
@@ -83,13 +91,19 @@ class Transfer:
             length = answer.headers.get("Content-Length", "")
             if self.size is None and length.isascii() and length.isdigit():
                 self.size = int(length)
-            etag = answer.headers.get("ETag", "")
-            self._etag = etag if etag.startswith('"') else None
+            self._validator = _strong_validator(answer.headers)
         elif answer.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and self._ends_here(answer):
             return False
         else:
             raise BadAnswer(answer.url, f"answered {answer.status}")
         return True
+
+    def _is_of_another_file(self, answer: Answer) -> bool:
+        if self._validator is None:
+            return False
+        name, value = self._validator
+        found = answer.headers.get(name)
+        return found != value and (found is not None or not self._is_verified_later)
 
     def _ends_here(self, answer: Answer) -> bool:
         """Where the length was unknown and only the end of the answer is missing (RFC 9110 section 15.5.17)."""
@@ -134,3 +148,18 @@ class Transfer:
                 if window_bytes < self._limits.upstream_minimum_rate * elapsed:
                     raise TooSlow(answer.url, f"only {window_bytes} bytes came", elapsed)
                 window_start, window_bytes = self._clock.monotonic(), 0
+
+
+def _strong_validator(headers: Mapping[str, str]) -> tuple[str, str] | None:
+    """The header that tells one file from every other under its address, and its value; None where none does.
+
+    A date does where the answer was made a second later at least: the file may change twice in one (section 8.8.2.2).
+    """
+    etag = headers.get("ETag", "")
+    if etag.startswith('"'):
+        return "ETag", etag
+    try:
+        changed, made = (parsedate_to_datetime(headers.get(name, "")) for name in ("Last-Modified", "Date"))
+        return ("Last-Modified", headers["Last-Modified"]) if (made - changed).total_seconds() >= 1 else None
+    except (ValueError, TypeError):  # missing, or no dates; one with a zone and one without
+        return None
