@@ -60,12 +60,16 @@ def refuse() -> Answerer:
     return answer
 
 
-def close_at(share: float) -> Answerer:
-    """The right length, a share of the body, and the end of the connection."""
+def close_at(share: float, *, read_first: bool = False) -> Answerer:
+    """The right length, a share of the body, and the end of the connection.
+
+    With `read_first` a moment later: a client may throw away what it has not read when the connection ends.
+    """
 
     async def answer(exchange: Exchange) -> None:
         await exchange.head()
         await exchange.body(_share(exchange, share))
+        await asyncio.sleep(0.05 if read_first else 0)
         raise HangUp
 
     return answer

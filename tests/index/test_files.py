@@ -20,6 +20,7 @@ from tests.doubles.upstream import (
     Upstream,
     close_at,
     gzip_bomb,
+    hang,
     lie_about_length,
     no_range,
     redirect_to,
@@ -227,7 +228,7 @@ def test_parts_of_two_files_make_none(tmp_path: Path, validators: dict[str, bool
             await exchange.send()
 
         upstream.misbehave(upstream.path_of(made.filename), replaced)
-        upstream.misbehave(upstream.path_of(made.filename), close_at(0.5), once=True)
+        upstream.misbehave(upstream.path_of(made.filename), close_at(0.5, read_first=True), once=True)
         with hub_over(upstream, tmp_path, upstream_attempts=2) as hub:
             hub.page("big")
             with pytest.raises(httpx2.RemoteProtocolError):
@@ -547,3 +548,23 @@ def test_a_file_that_an_unclean_stop_damaged_completes_nowhere_and_comes_anew(
         assert first in {b"", made.content}
         assert again == made.content
         assert len(list((tmp_path / "quarantine").iterdir())) == 1
+
+
+def test_wheels_whose_tails_drip_keep_no_thread(upstream: Upstream, tmp_path: Path) -> None:
+    """Each of them would hold one of the disk's threads, and with all of them every file of the hub."""
+    made = [upstream.add(f"slow{number}", "1.0") for number in range(6)]
+    for each in made:
+        path = upstream.path_of(each.filename)
+        upstream.misbehave(path, hang())
+        upstream.misbehave(f"{path}.metadata", status(404))
+
+    with hub_over(upstream, tmp_path, disk_threads=2) as hub, ThreadPoolExecutor(len(made)) as clients:
+        for number, each in enumerate(made):
+            hub.page(f"slow{number}")
+            clients.submit(hub.raw, f"/i/slow{number}/{each.filename}.metadata".encode(), seconds=1)
+        while sum(upstream.count(upstream.path_of(each.filename)) - 1 for each in made) < len(made):
+            time.sleep(0.01)
+
+        assert hub.download("demo", hub.files("demo")[0])
+        upstream.behave()
+        upstream.cut()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from creamery.index.metadata import NoMetadata, metadata_in_wheel
+from creamery.index.wheel import NoMetadata, metadata_in_wheel
 from tests.doubles.distributions import wheel
 
 FILENAME = "demo-1.0-py3-none-any.whl"

@@ -40,11 +40,12 @@ from creamery.index.answers import Answer, remember, remembered
 from creamery.index.catalog import Catalog
 from creamery.index.download import Downloads, FileGone, WrongBytes
 from creamery.index.freshness import Freshness, UnknownProject, View
-from creamery.index.metadata import MetadataFiles, NoMetadata
+from creamery.index.metadata import MetadataFiles
 from creamery.index.project import KeptFile, StoredFile
 from creamery.index.shelf import Held
 from creamery.index.simple import CONTENT_TYPES, Encoding, Format, Page, advertised_metadata
 from creamery.index.upstream import UpstreamDown
+from creamery.index.wheel import NoMetadata
 
 METADATA = ".metadata"
 
