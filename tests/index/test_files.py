@@ -565,6 +565,8 @@ def test_wheels_whose_tails_drip_keep_no_thread(upstream: Upstream, tmp_path: Pa
         while sum(upstream.count(upstream.path_of(each.filename)) - 1 for each in made) < len(made):
             time.sleep(0.01)
 
-        assert hub.download("demo", hub.files("demo")[0])
+        answer = hub.raw(f"/i/demo/{hub.files('demo')[0]}".encode())
         upstream.behave()
         upstream.cut()
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
