@@ -76,8 +76,9 @@ def test_what_did_not_fit_is_told_at_once_and_wanted_for_an_hour(disk: SimpleNam
     for count in (5_000, 4_000):
         with pytest.raises(NoSpace):
             reservations.reserve(count)
-    wanted = reservations.wanted()
+    wanted = [reservations.wanted(most) for most in (10_000, 5_000, 4_500, 3_999)]
     clock.advance(3_601)
 
     assert told == [True, True]
-    assert (wanted, reservations.wanted()) == (5_000, 0)
+    assert wanted == [5_000, 5_000, 4_000, 0]
+    assert reservations.wanted(10_000) == 0

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import threading
+
+import pytest
 
 from creamery.blobs.room import Room
 from creamery.database import WritesBusy
@@ -20,12 +23,13 @@ def test_room_is_made_at_once_and_again_after_the_grace() -> None:
     assert rounds == [True, True]
 
 
-def test_a_database_that_is_busy_does_not_end_it() -> None:
+@pytest.mark.parametrize("error", [WritesBusy("later"), OSError(errno.EPERM, "immutable")])
+def test_nothing_ends_it(error: Exception) -> None:
     made = threading.Semaphore(0)
 
     def busy() -> None:
         made.release()
-        raise WritesBusy("later")
+        raise error
 
     room = Room(busy, grace_seconds=0.01)
     room.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections import Counter
@@ -14,6 +15,7 @@ import pytest
 from sqlalchemy import ColumnElement, text
 
 from creamery.blobs import NoSpace, Swept, tables
+from creamery.blobs.local import LocalStore
 from creamery.clock import Micros
 from creamery.contract import Digest
 from creamery.database import DatabaseUnavailable
@@ -502,11 +504,37 @@ def test_the_cache_gives_way_to_what_did_not_fit_if_that_helps(
     disk = SimpleNamespace(f_frsize=1, f_blocks=100_000, f_bavail=1_000)
     monkeypatch.setattr(os, "statvfs", lambda path: disk)
 
-    with pytest.raises(NoSpace):
-        cellar.blobs.begin(wanted, "what does not fit")
+    for count in (50_000, wanted):  # what can never fit takes nothing from what can
+        with pytest.raises(NoSpace):
+            cellar.blobs.begin(count, "what does not fit")
     cellar.blobs.evict()  # as a thread of its own does just now
 
     assert Counter(cellar.states().values())["deleting"] == goes
+
+
+def test_one_file_that_cannot_be_deleted_keeps_no_other_from_it(
+    open_cellar: Callable[..., Cellar], database_url: str, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cellar = open_cellar(database_url, cache=Cache(max_bytes=0))
+    fill(cellar, 3)
+    cellar.blobs.evict()
+    clock.advance(61)
+    stuck, delete = min(cellar.stored()), LocalStore.delete
+
+    def refuse(self: LocalStore, digest: Digest) -> None:
+        if digest == stuck:
+            raise PermissionError(errno.EPERM, "immutable")
+        delete(self, digest)
+
+    with monkeypatch.context() as refusing:
+        refusing.setattr(LocalStore, "delete", refuse)
+        cellar.blobs.evict()
+        left = cellar.stored()
+    cellar.blobs.evict()
+
+    assert left == {stuck}
+    assert cellar.stored() == set()
+    assert cellar.states() == {}
 
 
 def test_a_dry_eviction_counts_and_touches_nothing(open_cellar: Callable[..., Cellar], database_url: str) -> None:

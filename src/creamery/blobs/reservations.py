@@ -14,6 +14,7 @@ from creamery.clock import Clock
 from creamery.limits import MIB, Limits
 
 REMEMBERED_SECONDS = 3_600.0
+MOST_REMEMBERED = 100
 
 ALLOCATED_BYTES = MIB
 """Of smaller files no other process needs to know so early."""
@@ -88,7 +89,7 @@ class Reservations:
         self.lock = threading.RLock()
         self.on_refused: Callable[[], None] = _nothing
         self._clock = clock
-        self._refused: tuple[int, float] = (0, 0.0)
+        self._refused: dict[int, float] = {}
         self._folder = folder
         self._limits = limits
 
@@ -118,14 +119,18 @@ class Reservations:
 
     def did_not_fit(self, count: int) -> None:
         """Remember it, so that the cache gives way."""
+        now = self._clock.monotonic()
         with self.lock:
-            self._refused = (max(count, self.wanted()), self._clock.monotonic())
+            self._refused = {each: until for each, until in self._refused.items() if until > now}
+            if count in self._refused or len(self._refused) < MOST_REMEMBERED:
+                self._refused[count] = now + REMEMBERED_SECONDS
         self.on_refused()
 
-    def wanted(self) -> int:
-        """The most bytes that were refused within the last hour: so much should be free for the next who asks."""
-        count, moment = self._refused
-        return count if self._clock.monotonic() < moment + REMEMBERED_SECONDS else 0
+    def wanted(self, most: int) -> int:
+        """The most bytes, up to `most`, that were refused within the last hour: so much should be free for the next."""
+        now = self._clock.monotonic()
+        with self.lock:
+            return max((count for count, until in self._refused.items() if count <= most and until > now), default=0)
 
     def free(self) -> int:
         """Bytes that can still be promised; below zero where the reserve itself is touched."""

@@ -15,6 +15,7 @@ and commit; it gets a row in `gone` first, because a writer may be about to give
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -208,12 +209,14 @@ class Sweeper:
     def delete_due(self, holders: Sequence[Holder]) -> int:
         """Steps 3 to 5 for whatever is due; first those that a crash left in `gone`. Returns how many went."""
         deleted = 0
+        before: list[Digest] = []
         while deleted < self._limits.sweep_blobs:
             now = self._clock.now()
             due = self._read(tables.digests, tables.is_due(now), BATCH)
-            if not due:
+            if due == before:  # none; or none that can be deleted
                 break
             deleted += self._delete(due, partial(_set_gone, holders=holders, due=due, now=now))
+            before = due
         return deleted
 
     # What stands against it
@@ -276,12 +279,20 @@ class Sweeper:
             self._committer.write(set_gone)  # 3
             gone = self._read(tables.those_gone, digests)
             reach("sweep.gone")
-            for digest in gone:
-                self._store.delete(digest)  # 4
+            unlinked = [digest for digest in gone if self._unlink(digest)]  # 4
             reach("sweep.unlinked")
-            deleted = self._write(tables.remove_gone, gone)  # 5
+            deleted = self._write(tables.remove_gone, unlinked)  # 5
         self._swept.inc(deleted)
         return deleted
+
+    def _unlink(self, digest: Digest) -> bool:
+        """One file that cannot be deleted keeps no other from it; its row stays `gone`, for the next round."""
+        try:
+            self._store.delete(digest)
+        except OSError as error:
+            log.error("blobs.not_deleted", digest=digest, reason=str(error))
+            return False
+        return True
 
     # Files without a row
 
@@ -334,13 +345,12 @@ class Sweeper:
 
     def _lacking(self, holders: Sequence[Holder]) -> int:
         """What the disk lacks: for its reserve, and for what was refused a while ago, if the cache can give it."""
-        free, wanted = self._reservations.free(), self._reservations.wanted()
-        if free >= wanted:
+        free = self._reservations.free()
+        if free >= 0 and free >= self._reservations.wanted(sys.maxsize):
             return 0
         going = self._read(tables.total_bytes, tables.blob.c.state == tables.DELETING)
-        if wanted > free + going + self._read(tables.total_bytes, self._evictable(holders)):
-            wanted = 0  # it would not fit either: nobody shall lose anything for it
-        return wanted - free - going
+        possible = free + going + self._read(tables.total_bytes, self._evictable(holders))
+        return self._reservations.wanted(possible) - free - going  # nobody loses anything for what would not fit either
 
     def _too_old_before(self, holders: Sequence[Holder], now: Micros) -> Micros:
         before = Micros(now - int(self._cache.max_age * SECOND))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -34,9 +35,8 @@ def upgrade(data: Path | None, config: Path | None, *, as_json: bool) -> None:
     settings = settings_from(config, data=data)
     arm(settings.faults)
     try:
-        database = Database(settings.resolved_database_url(), settings.limits)
-        before = upgrade_schema(database, settings.limits, SystemClock())
-        database.close()
+        with closing(Database(settings.resolved_database_url(), settings.limits)) as database:
+            before = upgrade_schema(database, settings.limits, SystemClock())
     except (DatabaseUnavailable, OSError) as error:
         _say({"error": _reason(error)}, f"Error: {_reason(error)}", as_json=as_json, is_error=True)
         sys.exit(1)
@@ -61,9 +61,8 @@ def check(data: Path | None, config: Path | None, *, as_json: bool) -> None:
 
     settings = settings_from(config, data=data)
     try:
-        database = Database(settings.resolved_database_url(), settings.limits)
-        found = check_upgradable(database)
-        database.close()
+        with closing(Database(settings.resolved_database_url(), settings.limits)) as database:
+            found = check_upgradable(database)
     except (DatabaseUnavailable, OSError) as error:
         unknown = {"state": "unknown", "error": _reason(error)}
         _say(unknown, f"Error: {_reason(error)}", as_json=as_json, is_error=True)
