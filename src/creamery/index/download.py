@@ -13,7 +13,18 @@ from typing import Literal
 
 from sqlalchemy import Connection
 
-from creamery.blobs import BlobCorrupt, BlobError, BlobMissing, Blobs, Claim, HashMismatch, LengthMismatch, Lent, Part
+from creamery.blobs import (
+    BlobCorrupt,
+    BlobError,
+    BlobMissing,
+    Blobs,
+    Claim,
+    HashMismatch,
+    LengthMismatch,
+    Lent,
+    NoSpace,
+    Part,
+)
 from creamery.clock import Clock
 from creamery.contract import Digest, ProjectName
 from creamery.database import DatabaseUnavailable, DiskFull, WritesBusy
@@ -100,12 +111,21 @@ class _Flight:
         self.transfer.took(chunk)
         await self.part().write(chunk)
 
-    async def take_lent(self, lent: Lent) -> None:
-        """These bytes came next, from another process."""
+    async def take_lent(self, lent: Lent) -> bool:
+        """These bytes came next, from another process. False: there is no room to begin a part file of our own.
+
+        Raises:
+            NoSpace: the room ended later.
+        """
         if self.transfer.size is None:
             self.transfer.size = lent.size
         if lent.data:
+            try:
+                self.part()
+            except NoSpace:
+                return False
             await self.take(lent.data)
+        return True
 
     async def finish(self, expected: Digest | None) -> Digest:
         """All bytes are here: let the last piece go, if they are the right ones.
@@ -257,13 +277,17 @@ class Downloads:
     # From another process
 
     async def _borrow(self, flight: _Flight) -> None:
-        """Until the claim is ours, take what the process that has it writes; should that one die, we go on."""
+        """Until the claim is ours, take what the process that has it writes; should that one die, we go on.
+
+        Where there is no room for the same bytes twice, who asks here waits until the other one has stored them.
+        """
         heard, beat = self._clock.monotonic(), 0
+        has_room = True
         while not await flight.claim.take():
             lent = await flight.claim.lent(flight.transfer.received)
-            if lent.data or lent.beat != beat:
+            if (lent.data and has_room) or lent.beat != beat:
                 heard, beat = self._clock.monotonic(), lent.beat
-                await flight.take_lent(lent)
+                has_room = has_room and await flight.take_lent(lent)
             elif self._clock.monotonic() - heard > CLAIM_SILENT_SECONDS:
                 log.warning("index.claim_silent", project=flight.file.project, file=flight.file.filename)
                 flight.claim.release()
@@ -271,8 +295,8 @@ class Downloads:
                 heard = self._clock.monotonic()
             else:
                 await self._clock.pause(CLAIM_LOOK_SECONDS)
-        while (lent := await flight.claim.lent(flight.transfer.received)).data:
-            await flight.take_lent(lent)
+        while has_room and (lent := await flight.claim.lent(flight.transfer.received)).data:
+            has_room = await flight.take_lent(lent)
 
     async def _beat(self, claim: Claim) -> None:
         while True:
