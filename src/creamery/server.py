@@ -44,6 +44,8 @@ HIGHEST_PORT = 65_535
 YOUNG_OBJECTS = 20_000  # before a garbage collection looks at them: requests leave none that it would have to find
 COLLECTED_SECONDS = 60.0  # between looks at all objects, 10 ms each: with so little garbage they would never come
 
+ONE_SIGNAL_SECONDS = 0.1
+
 _M_ARENA_MAX = -8  # malloc.h
 
 
@@ -53,6 +55,7 @@ class CannotServe(Exception):
 
 def serve(settings: Settings) -> int:
     """Run the hub until SIGTERM or SIGINT; return the process's exit code: 0, or 1 where it could not start."""
+    _open_standard_streams()
     configure_logging(as_json=is_json(settings.log), level=settings.log.level)
     _spare_memory()
     try:
@@ -123,6 +126,8 @@ class _Serving:
 
     def _stop(self, number: int) -> None:
         name = signal.Signals(number).name
+        if self._told_to_stop.is_set() and self._clock.monotonic() < self._told_to_stop_at + ONE_SIGNAL_SECONDS:
+            return  # whoever signals a process and its group says so twice
         if self._told_to_stop.is_set():
             log.warning("server.stops_at_once", signal=name)
             os._exit(1)  # what was acknowledged is durable; the next start looks at the rest as after a crash
@@ -359,6 +364,17 @@ def _allow_open_files(connections: int) -> None:
     if soft != resource.RLIM_INFINITY and soft < wanted:
         allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+
+
+def _open_standard_streams() -> None:
+    """Of a closed one (`>&-`) Python has None, and its number would be given to the next file that is opened."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8")
+    sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8")
 
 
 def _spare_memory() -> None:

@@ -191,6 +191,27 @@ def test_what_does_not_end_is_cut_at_the_deadline_or_at_a_second_signal(
     assert "Traceback" not in served.output
 
 
+def test_closed_streams_keep_nobody_from_serving(tmp_path: Path) -> None:
+    socket_path = tmp_path / "s"
+    command = f"exec {sys.executable} -m creamery serve --uds {socket_path} --data {tmp_path}/var <&- >&- 2>&-"
+    environment = {"PATH": os.environ["PATH"], "CREAMERY_INDEX_UPSTREAMS": NO_UPSTREAM}
+    running = subprocess.Popen(["sh", "-c", command], env=environment)
+
+    def answers() -> bool:
+        with socket.socket(socket.AF_UNIX) as client, contextlib.suppress(OSError):
+            client.connect(str(socket_path))
+            client.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+            return client.recv(100).startswith(b"HTTP/1.1 200")
+        return False
+
+    while running.poll() is None and not answers():
+        time.sleep(0.02)
+    for _ in range(2):  # as `timeout` does: to the process, and to its group
+        running.send_signal(signal.SIGTERM)
+
+    assert running.wait(20) == 0
+
+
 def test_a_unix_socket_is_listened_on_and_a_stale_one_replaced(tmp_path: Path) -> None:
     path = tmp_path / "hub.socket"
     with socket.socket(socket.AF_UNIX) as stale:
