@@ -89,10 +89,11 @@ class _Serving:
             loop.add_signal_handler(number, self._stop, number)
         limits = self._settings.limits
         _allow_open_files(limits.connections)
+        wire = Wire(limits, self._clock)
         server = _Server(
             uvicorn.Config(
                 self._hub.app,
-                http=Wire(limits, self._clock).protocol,  # type: ignore[arg-type]  # a factory does as well
+                http=wire.protocol,  # type: ignore[arg-type]  # a factory does as well
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -105,6 +106,7 @@ class _Serving:
             ),
             self._told_to_stop,
             self._begin,
+            wire,
         )
         await self._hub.start()
         collecting = asyncio.create_task(self._collect_garbage())
@@ -139,8 +141,11 @@ class _Serving:
 class _Server(uvicorn.Server):
     """uvicorn's server, without its signals and without its ten looks at the clock a second."""
 
-    def __init__(self, config: uvicorn.Config, told_to_stop: asyncio.Event, begin: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, told_to_stop: asyncio.Event, begin: Callable[[], None], wire: Wire
+    ) -> None:
         super().__init__(config)
+        self._wire = wire
         self._told_to_stop = told_to_stop
         self._begin = begin
 
@@ -153,6 +158,7 @@ class _Server(uvicorn.Server):
         await self._told_to_stop.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._wire.is_ending = True
         await super().shutdown(sockets)
         await asyncio.gather(*self.server_state.tasks, return_exceptions=True)  # those that were cancelled
 

@@ -411,3 +411,13 @@ def test_a_trailer_is_no_header(strict: Wired) -> None:
     )
 
     assert b"forwarded" not in parse(raw).body
+
+
+def test_a_connection_that_comes_when_the_hub_ends_is_closed(strict: Wired) -> None:
+    """It was accepted in the moment in which the others were told; nobody would tell it."""
+    strict.wire.is_ending = True
+    try:
+        with strict.connected() as connection:
+            assert connection.recv(1) == b""
+    finally:
+        strict.wire.is_ending = False

@@ -115,11 +115,12 @@ class Wired:
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self.wire = Wire(self.limits, SystemClock())
         config = uvicorn.Config(
             self._app,
             host="127.0.0.1",
             port=0,
-            http=Wire(self.limits, SystemClock()).protocol,  # type: ignore[arg-type]  # a factory does as well
+            http=self.wire.protocol,  # type: ignore[arg-type]  # a factory does as well
             ws="none",
             lifespan="off",
             log_config=None,

@@ -237,6 +237,21 @@ def test_parts_of_two_files_make_none(tmp_path: Path, validators: dict[str, bool
             assert not hub.is_here(made.filename)
 
 
+def test_an_upstream_that_says_it_ends_in_the_middle_is_not_believed(tmp_path: Path) -> None:
+    with Upstream(hashes=False, sizes=False, etag=False, last_modified=False) as upstream:
+        made = upstream.add("big", "1.0", size=300_000)
+        path = upstream.path_of(made.filename)
+        half = len(made.content) // 2
+        upstream.misbehave(path, status(416, b"", **{"Content-Range": f"bytes */{half}"}))
+        upstream.misbehave(path, without_length(ends_at=0.5), once=True)
+        with hub_over(upstream, tmp_path, upstream_attempts=2) as hub:
+            hub.page("big")
+            with pytest.raises(httpx2.RemoteProtocolError):
+                hub.get(f"/i/big/{made.filename}")
+
+            assert not hub.is_here(made.filename)
+
+
 def test_wrong_bytes_complete_nowhere_and_are_kept_nowhere(
     hub: RunningHub, upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from creamery.blobs import NoSpace, Part
+from creamery.blobs import Part
 from creamery.index import download
 from creamery.index.download import Downloads
 from creamery.index.project import KeptFile, StoredFile
@@ -154,7 +154,7 @@ def test_one_that_does_nothing_is_not_waited_for(
 def test_without_room_for_a_second_copy_the_other_waits_until_it_is_stored(
     hubs: list[RunningHub], upstream: Upstream, made: Distribution, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hubs[1].built.hub.blobs, "begin", _no_room)
+    monkeypatch.setattr(hubs[1].built.hub.blobs, "free_bytes", lambda: SIZE - 1)
     address = f"/i/big/{made.filename}"
     with ThreadPoolExecutor(1) as client:
         fetched = client.submit(hubs[0].get, address)
@@ -164,10 +164,6 @@ def test_without_room_for_a_second_copy_the_other_waits_until_it_is_stored(
         assert fetched.result().content == made.content
     assert lent.content == made.content
     assert upstream.count(upstream.path_of(made.filename)) == 1
-
-
-def _no_room(size: int | None, owner: str) -> Part:
-    raise NoSpace(size or 0, 0)
 
 
 def test_wrong_bytes_complete_at_neither(hubs: list[RunningHub], upstream: Upstream, made: Distribution) -> None:

@@ -13,7 +13,7 @@ from creamery.blobs.store import NoSpace
 from creamery.clock import Clock
 from creamery.limits import MIB, Limits
 
-REMEMBERED_SECONDS = 3_600.0
+REMEMBERED_SECONDS = 600.0
 MOST_REMEMBERED = 100
 
 ALLOCATED_BYTES = MIB
@@ -113,6 +113,7 @@ class Reservations:
             free = self.free()
             if count <= free:
                 self.outstanding += count
+                self._refused = {each: until for each, until in self._refused.items() if each > count}  # they fit now
                 return
         self.did_not_fit(count)
         raise NoSpace(count, max(free, 0))
@@ -127,7 +128,7 @@ class Reservations:
         self.on_refused()
 
     def wanted(self, most: int) -> int:
-        """The most bytes, up to `most`, that were refused within the last hour: so much should be free for the next."""
+        """The most bytes, up to `most`, that were refused lately: so much should be free for the next."""
         now = self._clock.monotonic()
         with self.lock:
             return max((count for count, until in self._refused.items() if count <= most and until > now), default=0)

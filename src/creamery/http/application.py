@@ -90,7 +90,8 @@ class Application:
             raise ValueError(f"the hub speaks HTTP, not {scope['type']}")
         started = self._clock.monotonic()
         headers = joined(scope["headers"])
-        exchange = Exchange(self._id(headers), headers, send, scope.get(AT_ONCE), self._hub)
+        has_body = scope["method"] != "HEAD"
+        exchange = Exchange(self._id(headers), headers, send, scope.get(AT_ONCE), self._hub, has_body=has_body)
         scope[KEY] = exchange
         try:
             if REFUSAL in scope:

@@ -59,11 +59,19 @@ class Exchange:
         fields: what the door adds to the request's line in the log.
     """
 
-    __slots__ = ("_at_once", "_send", "door", "fields", "headers", "hub", "id", "sent_bytes", "status")
+    __slots__ = ("_at_once", "_has_body", "_send", "door", "fields", "headers", "hub", "id", "sent_bytes", "status")
 
     def __init__(
-        self, request_id: str, headers: Mapping[bytes, bytes], send: Send, at_once: AtOnce | None, hub: Surroundings
+        self,
+        request_id: str,
+        headers: Mapping[bytes, bytes],
+        send: Send,
+        at_once: AtOnce | None,
+        hub: Surroundings,
+        *,
+        has_body: bool,
     ) -> None:
+        """`has_body`: False for the answer to HEAD, of whose body nothing is sent."""
         self.id = request_id
         self.headers = headers
         self.hub = hub
@@ -73,6 +81,7 @@ class Exchange:
         self.fields: dict[str, Any] | None = None
         self._send = send
         self._at_once = at_once
+        self._has_body = has_body
 
     def answer_at_once(self, status: int, lines: bytes, body: bytes | bytearray, length: int | None = None) -> bool:
         """Send a whole answer without awaiting anything; False where that cannot be (then `send` can).
@@ -88,7 +97,7 @@ class Exchange:
         if not self._at_once(status, complete, body, len(body) if length is None else length):
             return False
         self.status = status
-        self.sent_bytes = len(body)
+        self.sent_bytes = len(body) if self._has_body else 0
         return True
 
     async def send(self, message: Message) -> None:
@@ -96,7 +105,7 @@ class Exchange:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             message["headers"] = [*message["headers"], (b"x-request-id", self.id.encode())]
-        else:
+        elif self._has_body:
             self.sent_bytes += len(message.get("body", b""))
         await self._send(message)
 

@@ -53,6 +53,7 @@ class Wire:
         waits = (limits.header_seconds, limits.idle_seconds, limits.body_silent_seconds, limits.send_silent_seconds)
         self._tick_seconds = min(1.0, min(waits) / 4, limits.linger_seconds / 4)
         self.turns = Turns()
+        self.is_ending = False
         self._ticking = False
         self._expects_one = False  # a connection that was made and does not stand among the others yet
 
@@ -127,7 +128,9 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._since = self.loop.time()
-        if len(self.connections) > self.wire.limits.connections and not self._make_room():
+        if self.wire.is_ending:  # accepted in the moment in which the others were told
+            transport.close()
+        elif len(self.connections) > self.wire.limits.connections and not self._make_room():
             self._refuse(503, "Too busy", "As many connections as the hub serves are open.", {"Retry-After": "1"})
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -22,7 +22,6 @@ from creamery.blobs import (
     HashMismatch,
     LengthMismatch,
     Lent,
-    NoSpace,
     Part,
 )
 from creamery.clock import Clock
@@ -119,11 +118,10 @@ class _Flight:
         """
         if self.transfer.size is None:
             self.transfer.size = lent.size
+        needed = self.transfer.size or len(lent.data)
+        if not self.has_begun and self._blobs.free_bytes() < needed:  # not refused: the cache need not give way to it
+            return False
         if lent.data:
-            try:
-                self.part()
-            except NoSpace:
-                return False
             await self.take(lent.data)
         return True
 

@@ -107,7 +107,8 @@ class Transfer:
 
     def _ends_here(self, answer: Answer) -> bool:
         """Where the length was unknown and only the end of the answer is missing (RFC 9110 section 15.5.17)."""
-        return self.size is None and answer.headers.get("Content-Range") == f"bytes */{self.received}"
+        is_same_file = self._is_verified_later or self._validator is not None  # which If-Range has asked for
+        return is_same_file and self.size is None and answer.headers.get("Content-Range") == f"bytes */{self.received}"
 
     def _may_be_size(self, said: str) -> bool:
         return said == "*" or self.size is None or int(said) == self.size
