@@ -20,6 +20,9 @@ class Limits(BaseModel):
     send_silent_seconds: PositiveFloat = Field(60.0, description="Longest time a client may take to accept any byte.")
     idle_seconds: PositiveFloat = Field(75.0, description="How long a connection without a request is kept open.")
     linger_seconds: PositiveFloat = Field(2.0, description="How long a refused client may take to read the refusal.")
+    pipelined_requests: PositiveInt = Field(
+        64, description="Requests that may wait behind another on their connection; those beyond it are not answered."
+    )
     connections: PositiveInt = Field(2_000, description="Connections served at once; further ones get 503.")
     drain_seconds: PositiveFloat = Field(30.0, description="Time in which requests and jobs finish after SIGTERM.")
     check_seconds: PositiveFloat = Field(5.0, description="Time in which each check of /readyz answers.")

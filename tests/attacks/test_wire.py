@@ -28,6 +28,7 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wired]:
         send_silent_seconds=SOON,
         idle_seconds=SOON,
         linger_seconds=SOON,
+        pipelined_requests=40,
         connections=20,
     ) as wired:
         yield wired
@@ -300,12 +301,13 @@ def test_requests_may_come_before_their_answers_went(strict: Wired) -> None:
     assert [int(part.rpartition(b"\r\n\r\n")[2]) for part in raw.split(b"HTTP/1.1 200")[1:]] == list(range(30))
 
 
-def test_a_pipeline_without_end_is_cut(strict: Wired) -> None:
-    slow = b"GET /follow/sized HTTP/1.1\r\nHost: hub\r\n\r\n"
+@pytest.mark.parametrize(("waiting", "answered"), [(39, 40), (40, 41), (41, 41), (1_000, 41)])
+def test_so_many_requests_may_wait_behind_another(strict: Wired, waiting: int, answered: int) -> None:
+    last = b"GET /page HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n"
 
-    raw = strict.ask(slow + GET * 1_000)
+    raw = strict.ask(GET * waiting + last)
 
-    assert 1 <= raw.count(b"HTTP/1.1 200 OK") <= 66
+    assert raw.count(b"HTTP/1.1 200 OK") == answered
 
 
 def test_what_is_broken_behind_a_good_request_does_not_harm_it(strict: Wired) -> None:

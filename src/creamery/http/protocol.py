@@ -34,7 +34,6 @@ from creamery.http.turns import Turns
 from creamery.limits import MIB, Limits
 from creamery.telemetry import log
 
-PIPELINED = 64  # requests that may wait behind another on a connection; clients that pipeline at all send fewer than 10
 GATHERED_BYTES = 4 * MIB  # more than the largest page
 ASGI: Any = {"version": "3.0", "spec_version": "2.4"}  # 2.4: `send` raises when the client has gone
 
@@ -319,7 +318,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if before is None:
             self.cycle = cycle
             self._run(cycle, cast("ASGIApp", self.app))
-        elif len(self.pipeline) >= PIPELINED:
+        elif len(self.pipeline) >= self.wire.limits.pipelined_requests:
             self._ends = True
             before.keep_alive = False
         else:
