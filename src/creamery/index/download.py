@@ -279,6 +279,8 @@ class Downloads:
 
         Where there is no room for the same bytes twice, who asks here waits until the other one has stored them.
         """
+        if await flight.claim.take():
+            return  # nobody had it: nobody lends
         heard, beat = self._clock.monotonic(), 0
         has_room = True
         while not await flight.claim.take():

@@ -55,14 +55,21 @@ class Transfer:
         self._limits = limits
         self._clock = clock
 
+    @property
+    def _may_be_put_together(self) -> bool:
+        """Does something vouch that two parts are of one file: its hash, or a strong validator, asked for by If-Range?
+
+        RFC 9110 section 15.3.7.3.
+        """
+        return self._is_verified_later or self._validator is not None
+
     def headers(self) -> dict[str, str]:
         """What to ask the next connection for.
 
-        Parts go together only where something vouches that they are of one file: its hash, or a strong validator
-        (RFC 9110 section 15.3.7.3). Without either it is read from the start, and what is here must come again.
+        Where parts may not be put together it is read from the start, and what is here must come again.
         """
         headers = {"Accept-Encoding": "identity"}
-        if self.received and (self._is_verified_later or self._validator is not None):
+        if self.received and self._may_be_put_together:
             headers["Range"] = f"bytes={self.received}-"
             if self._validator is not None:
                 headers["If-Range"] = self._validator[1]
@@ -107,8 +114,9 @@ class Transfer:
 
     def _ends_here(self, answer: Answer) -> bool:
         """Where the length was unknown and only the end of the answer is missing (RFC 9110 section 15.5.17)."""
-        is_same_file = self._is_verified_later or self._validator is not None  # which If-Range has asked for
-        return is_same_file and self.size is None and answer.headers.get("Content-Range") == f"bytes */{self.received}"
+        if self.size is not None or not self._may_be_put_together:
+            return False
+        return answer.headers.get("Content-Range") == f"bytes */{self.received}"
 
     def _may_be_size(self, said: str) -> bool:
         return said == "*" or self.size is None or int(said) == self.size
