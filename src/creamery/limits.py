@@ -60,7 +60,9 @@ class Limits(BaseModel):
     )
     waiting_writes: PositiveInt = Field(1_024, description="Database writes that may wait in a process.")
     waiting_seconds: PositiveFloat = Field(5.0, description="How long a write waits for a place among them (503).")
-    lock_seconds: PositiveFloat = Field(10.0, description="How long a write waits for another process's lock.")
+    lock_seconds: PositiveFloat = Field(
+        10.0, description="How long a write waits for another process's; one that does nothing ends after half of it."
+    )
     statement_seconds: PositiveFloat = Field(30.0, description="How long a database server may take for a statement.")
     sweep_grace_seconds: PositiveFloat = Field(86_400.0, description="Age at which unreferenced bytes are deleted.")
     evict_grace_seconds: PositiveFloat = Field(60.0, description="Time between evicting a file and deleting it.")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Table, insert, select
 
 from creamery.blobs import Blobs, tables
 from creamery.clock import Clock
@@ -26,6 +26,8 @@ def make_tables(url: str) -> None:
     database = Database(url, Limits())
     metadata.create_all(database.write, tables=TABLES)
     shelf.metadata.create_all(database.write)
+    with database.write.begin() as connection:
+        connection.execute(insert(metadata.tables["generation"]).values(id=1))
     database.close()
 
 

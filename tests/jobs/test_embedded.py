@@ -15,7 +15,8 @@ from creamery.jobs import EmbeddedEngine, Handler, JobEngine, Schedule
 from creamery.limits import Limits
 from creamery.telemetry import Telemetry
 from tests.doubles.clocks import JumpingClock
-from tests.suites.job_engine import JobEngineSuite, MakeProcess, Runs, eventually
+from tests.doubles.waiting import eventually
+from tests.suites.job_engine import JobEngineSuite, MakeProcess, Runs
 
 
 class TestEmbeddedEngine(JobEngineSuite):

@@ -20,16 +20,7 @@ from creamery.jobs.tables import job
 from creamery.limits import Limits
 from creamery.telemetry import Telemetry
 from tests.doubles.clocks import JumpingClock
-
-PATIENCE = 10.0
-
-
-def eventually(is_so: Callable[[], bool], seconds: float = PATIENCE) -> None:
-    """Wait until something is so."""
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline, "it did not come to be in time"
-        time.sleep(0.005)
+from tests.doubles.waiting import PATIENCE, eventually
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from creamery.database.committer import Committer, announce
 from creamery.database.engine import Database
 from creamery.database.errors import DatabaseUnavailable, DiskFull, WritesBusy
-from creamery.database.generation import Generations, bump, hold
+from creamery.database.generation import Generations, bump
 from creamery.database.inserting import insert_unless_there
 from creamery.database.metadata import TABLE_OPTIONS, BigId, DigestColumn, LongText, metadata
 from creamery.database.numbers import take_number
@@ -21,7 +21,6 @@ __all__ = [
     "WritesBusy",
     "announce",
     "bump",
-    "hold",
     "insert_unless_there",
     "metadata",
     "take_number",

@@ -24,7 +24,7 @@ from creamery.clock import Clock
 from creamery.database.connect import WAL_KEPT_BYTES
 from creamery.database.engine import Database
 from creamery.database.errors import REFUSALS, DatabaseUnavailable, DiskFull, WritesBusy, is_worth_a_retry, translate
-from creamery.database.generation import Generations
+from creamery.database.generation import Generations, lock_writers
 from creamery.faults import reach
 from creamery.limits import Limits
 from creamery.telemetry import Telemetry, log
@@ -73,7 +73,7 @@ class Committer:
         self._checkpoint_at = clock.monotonic()
         self._batches = telemetry.counter("commits", "Transactions of the committer.")
         self._writes = telemetry.counter("writes", "Writes that the committer ran.")
-        self._retries = telemetry.counter("commit_retries", "Transactions begun anew after a deadlock.")
+        self._retries = telemetry.counter("commit_retries", "Transactions begun anew: a deadlock, a lost connection.")
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
 
     def start(self) -> None:
@@ -195,7 +195,7 @@ class Committer:
         return self._try_transaction(batch)
 
     def _try_transaction(self, batch: list[_Write[Any]]) -> list[_Outcome]:
-        """Begin, run each write, commit, tell the listeners. An exception says that nothing was written.
+        """Begin, take the turn, run each write, commit, tell the listeners. An exception says that nothing was written.
 
         Raises:
             _BatchFailed: no transaction could begin, or its commit's result is unknown.
@@ -208,7 +208,10 @@ class Committer:
         with connection:  # on the way out after an exception it rolls back
             try:
                 transaction = connection.begin()
+                lock_writers(connection)
             except DBAPIError as error:
+                if is_worth_a_retry(error):
+                    raise
                 raise _BatchFailed from error
             connection.info.update(announced=[], bumped=[])
             if len(batch) == 1:  # its savepoint is the transaction

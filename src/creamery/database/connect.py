@@ -48,6 +48,8 @@ def _postgresql(limits: Limits, purpose: Purpose) -> dict[str, Any]:
         session["default_transaction_read_only"] = "on"
     if purpose != "migrate":
         session["statement_timeout"] = f"{limits.statement_seconds}s"
+    if purpose == "write":  # a process that was stopped in its turn gives it up
+        session["idle_in_transaction_session_timeout"] = f"{limits.lock_seconds / 2}s"
     return {
         "connect_timeout": 10,
         "tcp_user_timeout": int(limits.statement_seconds * 1000),  # a network that went dead ends the wait
@@ -65,6 +67,8 @@ def _mysql(limits: Limits, purpose: Purpose) -> dict[str, Any]:
     }
     if purpose == "read":
         arguments["init_command"] = "SET SESSION TRANSACTION READ ONLY"
+    elif purpose == "write":  # as on PostgreSQL
+        arguments["init_command"] += f", idle_transaction_timeout = {max(1, seconds // 2)}"
     if purpose != "migrate":
         arguments |= {"read_timeout": limits.statement_seconds, "write_timeout": limits.statement_seconds}
     return arguments

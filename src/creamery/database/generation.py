@@ -28,6 +28,9 @@ generation = Table(
 )
 
 
+_LOCK = select(generation.c.id).where(generation.c.id == 1).with_for_update()
+
+
 def bump(connection: Connection, topic: Topic) -> int:
     """Count a change of `topic`, in the caller's transaction, and return the new number; the row stays locked."""
     number = take_number(connection, generation.c[topic])
@@ -35,14 +38,14 @@ def bump(connection: Connection, topic: Topic) -> int:
     return number
 
 
-def hold(connection: Connection) -> None:
-    """Lock the row before any other, where this transaction may bump it later.
+def lock_writers(connection: Connection) -> None:
+    """Lock the row before any other: the committers of several processes take turns.
 
-    Processes that change the same things in different orders would wait for each other, and one of them would have to
-    begin anew, on PostgreSQL after a second. On SQLite there is one writer anyway.
+    They change the same rows in whatever order their batches have; without it they would wait for each other, and one
+    of them would have to begin anew, on PostgreSQL after a second. On SQLite there is one writer anyway.
     """
     if connection.dialect.name != "sqlite":
-        connection.execute(select(generation.c.id).where(generation.c.id == 1).with_for_update())
+        connection.execute(_LOCK)
 
 
 class Generations:
@@ -87,9 +90,8 @@ class Generations:
                 if self._watch is None:
                     self._watch = self._database.open_watch()
                 self._version = self._database.data_version(self._watch)
-            row = self._database.read(lambda connection: connection.execute(select(generation)).mappings().first())
-            # Without a row nobody has changed anything yet, and that too has been seen.
-            foreign = [topic for topic in TOPICS if self._is_foreign(topic, 0 if row is None else int(row[topic]))]
+            row = self._database.read(lambda connection: connection.execute(select(generation)).mappings().one())
+            foreign = [topic for topic in TOPICS if self._is_foreign(topic, int(row[topic]))]
         for topic in foreign:
             for listener in self._listeners[topic]:
                 listener()

@@ -36,7 +36,6 @@ from creamery.database import (
     LongText,
     announce,
     bump,
-    hold,
     insert_unless_there,
     metadata,
 )
@@ -175,7 +174,6 @@ def save_page(
     now: Micros,
 ) -> Saved:
     """Bring the rows to what an upstream's page says: a set difference, nothing is written that stays as it was."""
-    hold(connection)
     known = _locked_project(connection, page.name) or _new_project(connection, page.name, now)
     rows = connection.execute(select(index_file).where(index_file.c.project_id == known.id))
     changes = _save_files(connection, known.id, page.files, {row.filename: row for row in rows}, now)
@@ -209,7 +207,6 @@ def save_page(
 
 def unlist_project(connection: Connection, name: ProjectName, now: Micros) -> KnownProject | None:
     """The upstream has no such project any more: its page goes; what is here keeps its address."""
-    hold(connection)
     known = _locked_project(connection, name)
     if known is None or not known.listed:
         return known
@@ -229,7 +226,6 @@ def record_bytes(connection: Connection, file: KeptFile, digest: Digest, size: i
     Raises:
         HashChanged: meanwhile the upstream names another hash; these bytes are nobody's.
     """
-    hold(connection)
     pinned = file.pinned or file.expected is None
     changed = connection.execute(
         update(index_file)
@@ -250,7 +246,6 @@ def record_bytes(connection: Connection, file: KeptFile, digest: Digest, size: i
 
 def record_metadata(connection: Connection, file: KeptFile, digest: Digest, size: int, now: Micros) -> None:
     """The file's METADATA is here. Where the upstream does not serve it, the page now advertises ours."""
-    hold(connection)
     connection.execute(
         update(index_file)
         .where(index_file.c.id == file.id)
@@ -262,14 +257,12 @@ def record_metadata(connection: Connection, file: KeptFile, digest: Digest, size
 
 def record_metadata_failed(connection: Connection, file: KeptFile, now: Micros) -> None:
     """The file's METADATA cannot be had: the page stops advertising it."""
-    hold(connection)
     connection.execute(update(index_file).where(index_file.c.id == file.id).values(metadata_failed=True, changed=now))
     _touch_project(connection, file.project_id, page_changes=file.listed_file.has_metadata)
 
 
 def forget(connection: Connection, digests: Sequence[Digest]) -> None:
     """These bytes are evicted: files become "known, not here"; METADATA likewise."""
-    hold(connection)
     touched: set[int] = set()
     for column in (index_file.c.digest, index_file.c.metadata_digest):
         rows = connection.execute(select(index_file.c.project_id).where(column.in_(digests)).distinct())

@@ -44,6 +44,7 @@ def _create_core() -> None:
         if_not_exists=True,
         **OPTIONS,
     )
+    _insert_row_1("generation")
 
     op.create_table(
         "journal",
@@ -67,6 +68,14 @@ def _create_core() -> None:
         if_not_exists=True,
         **OPTIONS,
     )
+    _insert_row_1("journal_serial")
+
+
+def _insert_row_1(name: str) -> None:
+    """The only row; it is there already where an upgrade was killed that could not take its tables back."""
+    table = sa.table(name, sa.column("id", sa.Integer()))
+    if op.get_bind().execute(sa.select(table.c.id)).first() is None:
+        op.execute(table.insert().values(id=1))
 
 
 def _create_jobs() -> None:
