@@ -24,6 +24,7 @@ from creamery.http import (
 
 CONTENT = bytes(range(256)) * 4_000
 SLICE = CONTENT[100:1_100]
+LARGE = b"".join(number.to_bytes(4, "big") for number in range(2_000_000))
 
 
 class Growing:
@@ -56,7 +57,10 @@ class Toy:
     def __init__(self, folder: Path) -> None:
         file = folder / "file"
         file.write_bytes(CONTENT)
+        large = folder / "large"
+        large.write_bytes(LARGE)
         self.extents = {
+            "large": Extent(large, 0, len(LARGE)),
             "whole": Extent(file, 0, len(CONTENT)),
             "slice": Extent(file, 100, 1_000),
             "missing": Extent(folder / "none", 0, 10),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,13 @@ from tests.doubles.wired import Wired
 
 
 @pytest.fixture(scope="session")
-def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wired]:
+def toy_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where its files lie."""
+    return tmp_path_factory.mktemp("toy")
+
+
+@pytest.fixture(scope="session")
+def toy(toy_files: Path) -> Iterator[Wired]:
     """A page, files, growing files, and endpoints that read or do not read what they are sent."""
-    with Wired(routes(tmp_path_factory.mktemp("toy"))) as wired:
+    with Wired(routes(toy_files)) as wired:
         yield wired

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Scope
 
 from creamery.http.exchange import AT_ONCE, CLIENT_LEFT, CLOSE, REFUSAL, ClientGone, TransferBroken, header_lines
 from creamery.http.problems import Problem
+from creamery.http.zerocopy import MESSAGE, FilePiece
 
 if TYPE_CHECKING:
     from creamery.http.protocol import BoundedProtocol
@@ -80,9 +81,10 @@ class Cycle:
             await app(self.scope, self.receive, self.send)
         except TransferBroken:
             pass  # said and logged by who raised it; here it only ends the connection
-        except asyncio.CancelledError:  # the hub ends, and its patience did before
-            self.disconnected = True
-            self._connection.cut()
+        except asyncio.CancelledError:
+            if not self.disconnected:  # the hub ends, and its patience did before
+                self.disconnected = True
+                self._connection.cut()
         self._task = None
         self.scope = _SPENT  # or scope and cycle hold each other until a garbage collection
         if not self.response_complete and not self.disconnected:
@@ -124,6 +126,9 @@ class Cycle:
             raise ClientGone("the client has closed the connection")
         if not self.response_started:
             self._start(message["status"], message["headers"])
+            return
+        if message["type"] == MESSAGE:
+            await self._send_piece(FilePiece(message["file"], message["offset"], message["count"]))
             return
         body, more_body = message.get("body", b""), message.get("more_body", False)
         if self.scope["method"] == "HEAD":
@@ -184,6 +189,15 @@ class Cycle:
         """The client has been silent for too long."""
         seconds = self._connection.wire.limits.body_silent_seconds
         self.refuse(Problem(408, "Request timeout", f"Nothing of the request's body came for {seconds:g} s."))
+
+    async def _send_piece(self, piece: FilePiece) -> None:
+        if self._length is None:
+            raise ValueError("a file is sent past the process only where the answer's length was announced")
+        self._count(piece.length)
+        try:
+            await self._connection.send_piece(piece)
+        except (BrokenPipeError, ConnectionResetError) as error:
+            raise ClientGone("the client has closed the connection") from error
 
     def _is_over(self) -> bool:
         return self.disconnected or self.response_complete

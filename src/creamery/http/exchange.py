@@ -106,7 +106,7 @@ class Exchange:
             self.status = message["status"]
             message["headers"] = [*message["headers"], (b"x-request-id", self.id.encode())]
         elif self._has_body:
-            self.sent_bytes += len(message.get("body", b""))
+            self.sent_bytes += message["count"] if "count" in message else len(message.get("body", b""))
         await self._send(message)
 
 

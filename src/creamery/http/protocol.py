@@ -31,6 +31,7 @@ from creamery.http.cycle import Cycle
 from creamery.http.exchange import REFUSAL
 from creamery.http.problems import Problem
 from creamery.http.turns import Turns
+from creamery.http.zerocopy import OFFER, FilePiece, send_piece
 from creamery.limits import MIB, Limits
 from creamery.telemetry import log
 
@@ -118,6 +119,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._since = 0.0  # connected; head begun; answer ended; body awaited, or its last piece
         self._ends = False  # nothing that still arrives counts
         self._gathers = False
+        self._sends_file = False
         self._ends_at: float | None = None
         self._unsent = 0
         self._unsent_since = 0.0
@@ -204,6 +206,25 @@ class BoundedProtocol(HttpToolsProtocol):
         if gather != self._gathers:
             self._gathers = gather
             self.transport.set_write_buffer_limits(high=GATHERED_BYTES if gather else None)
+
+    async def send_piece(self, piece: FilePiece) -> None:
+        """Send bytes of a file behind all that was written.
+
+        Raises:
+            TransferBroken: the file ends before them.
+            OSError: the client has gone.
+        """
+        self._sends_file = True
+        self.transport.set_write_buffer_limits(high=0)  # writing pauses until nothing is left
+        try:
+            while self.transport.get_write_buffer_size():
+                await self.flow.drain()
+            if not self.transport.is_closing():
+                await send_piece(self.transport.get_extra_info("socket").fileno(), piece)
+        finally:
+            self._sends_file = False
+            if not self.transport.is_closing():
+                self.transport.set_write_buffer_limits()
 
     def cut(self) -> None:
         """End with a reset, which no client takes for an end."""
@@ -361,7 +382,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _client_does_not_read(self, now: float) -> bool:
         unsent = self.transport.get_write_buffer_size()
-        if unsent:  # it stands still for long while the kernel's own megabytes trickle to a slow client
+        if unsent or self._sends_file:  # it stands still for long while the kernel's megabytes trickle to a slow client
             unsent += _unsent_by_kernel(self.transport.get_extra_info("socket"))
         if not unsent or unsent != self._unsent:
             self._unsent, self._unsent_since = unsent, now
@@ -410,6 +431,7 @@ class BoundedProtocol(HttpToolsProtocol):
             "raw_path": raw_path,
             "query_string": query,
             "headers": self.headers,
+            "extensions": OFFER,
         }
         if refusal is not None:
             scope[REFUSAL] = refusal

@@ -1,28 +1,30 @@
 """Sending bytes: ready ones, a file's, and those of a part file that still grows.
 
 Starlette's FileResponse costs four thread hops per request and 64 kB chunks (a thirtieth of nginx at 20 kB); here a
-file's bytes come by `preadv` with `RWF_NOWAIT` straight from the page cache, on the event loop, and from a thread
-only where the kernel would have to wait for a disk. Ranges and conditions: RFC 9110 sections 13 to 15.
+small file's bytes come by `preadv` with `RWF_NOWAIT` straight from the page cache, on the event loop, a large one's go
+past the process (`zerocopy`), and through a thread only where the kernel would have to wait for a disk. Ranges and
+conditions: RFC 9110 sections 13 to 15.
 """
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from creamery.http.conditionals import header_of, if_range_holds, precondition
 from creamery.http.exchange import KEY, ClientGone, TransferBroken, exchange_of, header_lines
 from creamery.http.problems import Problem
 from creamery.http.ranges import ByteRange, RangeNotSatisfiable, parse_range
-from creamery.limits import KIB
+from creamery.http.zerocopy import NOWAIT, WOULD_WAIT, FilePiece, is_cached, is_offered
+from creamery.limits import KIB, MIB
 from creamery.threads import Pools
 
 if TYPE_CHECKING:
@@ -31,11 +33,12 @@ if TYPE_CHECKING:
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
 FILE_STEP = 256 * KIB  # 1 MiB steps are twice as slow at 10 MB: they leave the processor's cache
+PIECE_STEP = 2 * MIB
 FOLLOW_STEP = 64 * KIB
 
 _BODILESS = frozenset({204, 304})
-_NOWAIT = getattr(os, "RWF_NOWAIT", None)  # Linux
-_WOULD_WAIT = frozenset({errno.EAGAIN, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})  # cold; tmpfs and old kernels
+
+Chunk = bytes | bytearray | FilePiece
 
 
 class Source(Protocol):
@@ -164,7 +167,7 @@ class _RangedResponse(Response):
         return 206, headers, ranges[0]
 
     async def send_chunks(
-        self, scope: Scope, send: Send, status: int, headers: RawHeaders, chunks: AsyncIterator[bytes | bytearray]
+        self, scope: Scope, send: Send, status: int, headers: RawHeaders, chunks: AsyncIterator[Chunk]
     ) -> None:
         """Send chunks as they come."""
         if scope["method"] == "HEAD":
@@ -174,7 +177,7 @@ class _RangedResponse(Response):
         # The first bytes come before the status: what fails until then can still be said properly.
         first = await anext(chunks, b"")
         await _start(send, status, headers)
-        await send({"type": "http.response.body", "body": first, "more_body": True})
+        await send(_message(first))
         await _pump(send, chunks)
         await send({"type": "http.response.body", "body": b""})
 
@@ -200,7 +203,7 @@ class _RangedResponse(Response):
         await send({"type": "http.response.body", "body": end})
 
 
-_Reader = Callable[[ByteRange], AsyncIterator[bytes | bytearray]]
+_Reader = Callable[[ByteRange], AsyncIterator[Chunk]]
 
 
 class BlobResponse(_RangedResponse):
@@ -241,12 +244,8 @@ class BlobResponse(_RangedResponse):
         try:
             if self.verified is None and self._answer_at_once(scope, descriptor):
                 return
-            pools = exchange_of(scope).hub.pools
-
-            def read(asked: ByteRange) -> AsyncIterator[bytes | bytearray]:
-                return _read_file(descriptor, extent, asked, pools, self.verified)
-
-            await self.send_sized(scope, send, extent.length, read)
+            file = _OpenFile(descriptor, extent, exchange_of(scope).hub.pools, self.verified, pieces=is_offered(scope))
+            await self.send_sized(scope, send, extent.length, file.read)
         finally:
             os.close(descriptor)
 
@@ -286,7 +285,7 @@ class HeldResponse(_RangedResponse):
             return
         await self.send_sized(scope, send, size, self._read)
 
-    async def _read(self, asked: ByteRange) -> AsyncIterator[bytes | bytearray]:
+    async def _read(self, asked: ByteRange) -> AsyncIterator[Chunk]:
         yield self.held[asked.start : asked.stop]
 
 
@@ -321,10 +320,16 @@ async def _start(send: Send, status: int, headers: RawHeaders) -> None:
     await send({"type": "http.response.start", "status": status, "headers": headers})
 
 
-async def _pump(send: Send, chunks: AsyncIterator[bytes | bytearray]) -> None:
+def _message(chunk: Chunk) -> Message:
+    if isinstance(chunk, FilePiece):
+        return chunk.message()
+    return {"type": "http.response.body", "body": chunk, "more_body": True}
+
+
+async def _pump(send: Send, chunks: AsyncIterator[Chunk]) -> None:
     try:
         async for chunk in chunks:
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await send(_message(chunk))
     except (TransferBroken, ClientGone):
         raise
     except Exception as error:
@@ -335,38 +340,61 @@ def _content_range(asked: ByteRange, size: int) -> bytes:
     return b"bytes %d-%d/%d" % (asked.start, asked.stop - 1, size)
 
 
-async def _nothing(_: ByteRange) -> AsyncIterator[bytes | bytearray]:
+async def _nothing(_: ByteRange) -> AsyncIterator[Chunk]:
     no_chunks: tuple[bytes, ...] = ()
     for chunk in no_chunks:
         yield chunk
 
 
-async def _read_file(
-    descriptor: int, extent: Extent, asked: ByteRange, pools: Pools, verified: asyncio.Task[None] | None
-) -> AsyncIterator[bytes | bytearray]:
-    offset, stop = extent.offset + asked.start, extent.offset + asked.stop
-    while offset < stop:
-        length = min(FILE_STEP, stop - offset)
-        chunk = _read_cached(descriptor, offset, length)
-        if chunk is None:
-            chunk = await pools.disk.run(os.pread, descriptor, length, offset)
-        if not chunk:
-            raise TransferBroken(f"{extent.path} ends {stop - offset} bytes before its row says")
-        offset += len(chunk)
-        if offset == stop and verified is not None:
-            await asyncio.shield(verified)
-        yield chunk
+@dataclass(frozen=True, slots=True)
+class _OpenFile:
+    """A file's bytes on their way out.
+
+    Attributes:
+        descriptor, extent: where they are.
+        pools: for what has to wait for a disk.
+        verified: what the last bytes wait for.
+        pieces: whether the server sends files itself.
+    """
+
+    descriptor: int
+    extent: Extent
+    pools: Pools
+    verified: asyncio.Task[None] | None
+    pieces: bool
+
+    async def read(self, asked: ByteRange) -> AsyncIterator[Chunk]:
+        """What was asked for, chunk by chunk."""
+        offset, stop = self.extent.offset + asked.start, self.extent.offset + asked.stop
+        pieces = self.pieces and asked.length > FILE_STEP
+        while offset < stop:
+            length = min(PIECE_STEP, stop - offset)
+            if pieces and is_cached(self.descriptor, offset, length):
+                chunk: Chunk = FilePiece(self.descriptor, offset, length)
+            else:
+                chunk = await self._read(offset, min(FILE_STEP, length))
+                length = len(chunk)
+            if not length:
+                raise TransferBroken(f"{self.extent.path} ends {stop - offset} bytes before its row says")
+            offset += length
+            if offset == stop and self.verified is not None:
+                await asyncio.shield(self.verified)
+            yield chunk
+
+    async def _read(self, offset: int, length: int) -> bytes | bytearray:
+        chunk = _read_cached(self.descriptor, offset, length)
+        return chunk if chunk is not None else await self.pools.disk.run(os.pread, self.descriptor, length, offset)
 
 
 def _read_cached(descriptor: int, offset: int, length: int) -> bytes | bytearray | None:
     """What the page cache has of it; None where the kernel would wait for a disk, or cannot tell."""
-    if _NOWAIT is None:
+    if NOWAIT is None:
         return None
     buffer = bytearray(length)
     try:
-        count = os.preadv(descriptor, [buffer], offset, _NOWAIT)
+        count = os.preadv(descriptor, [buffer], offset, NOWAIT)
     except OSError as error:
-        if error.errno in _WOULD_WAIT:
+        if error.errno in WOULD_WAIT:
             return None
         raise TransferBroken(f"reading at {offset} failed: {error.strerror}") from error
     return buffer if count == length else buffer[:count]

@@ -1,0 +1,156 @@
+"""Large files on their way past the process: whole, from the middle, slowly, cut short, and when they are cold."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from creamery.http.exchange import TransferBroken
+from creamery.http.zerocopy import CACHED_TOGETHER, NOWAIT, FilePiece, is_cached, send_piece
+from tests.doubles.toy import LARGE
+from tests.doubles.waiting import eventually
+from tests.doubles.wired import Wired
+
+
+@contextlib.contextmanager
+def opened(file: Path) -> Iterator[int]:
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Eight megabytes, written to the disk."""
+    path = tmp_path / "file"
+    with path.open("wb") as out:
+        out.write(LARGE)
+        out.flush()
+        os.fsync(out.fileno())
+    with opened(path) as descriptor:
+        if NOWAIT is None or not is_cached(descriptor, 0, 1):
+            pytest.skip("this system, or its disk, does not tell what is in the page cache")
+    return path
+
+
+def cool(file: Path) -> None:
+    """Let the page cache forget it."""
+    with opened(file) as descriptor:
+        os.fsync(descriptor)
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def send(piece: FilePiece, *, pause: float = 0.0) -> bytes:
+    """What the other side of a socket gets of it, reading slowly."""
+
+    async def both() -> bytes:
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            ours.setblocking(False)
+            theirs.setblocking(False)
+            sending = asyncio.create_task(send_piece(ours.fileno(), piece))
+            got = b""
+            while not sending.done():
+                await asyncio.sleep(pause)
+                with contextlib.suppress(BlockingIOError):
+                    got += theirs.recv(1 << 20)
+            await sending
+            ours.close()
+            theirs.setblocking(True)
+            while more := theirs.recv(1 << 20):
+                got += more
+        return got
+
+    return asyncio.run(both())
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.001])
+def test_a_piece_arrives_whole_however_slowly_it_is_read(file: Path, pause: float) -> None:
+    with opened(file) as descriptor:
+        assert send(FilePiece(descriptor, 5, 2_000_000), pause=pause) == LARGE[5:2_000_005]
+
+
+def test_a_piece_that_the_file_does_not_have_is_broken(file: Path) -> None:
+    with opened(file) as descriptor, pytest.raises(TransferBroken, match="ends 7 bytes before"):
+        send(FilePiece(descriptor, len(LARGE) - 3, 10))
+
+
+def test_a_client_that_has_gone_is_told_of_and_leaves_nothing_open(file: Path) -> None:
+    before = descriptors()
+    ours, theirs = socket.socketpair()
+    theirs.close()
+
+    with ours, opened(file) as descriptor, pytest.raises(BrokenPipeError):
+        asyncio.run(send_piece(ours.fileno(), FilePiece(descriptor, 0, 10)))
+
+    assert descriptors() == before
+
+
+def test_only_what_the_page_cache_has_from_end_to_end_is_cached(file: Path) -> None:
+    with opened(file) as descriptor:
+        assert is_cached(descriptor, 0, len(LARGE))
+        assert not is_cached(descriptor, 0, len(LARGE) + 1)
+
+        cool(file)
+        assert not is_cached(descriptor, 1_000, 1)
+
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)  # no reading ahead
+        os.pread(descriptor, 10, 4 * CACHED_TOGETHER)
+        assert is_cached(descriptor, 4 * CACHED_TOGETHER, 10)
+        assert not is_cached(descriptor, 4 * CACHED_TOGETHER, CACHED_TOGETHER)
+        assert not is_cached(descriptor, 3 * CACHED_TOGETHER, 2 * CACHED_TOGETHER)
+
+
+def test_many_read_a_large_file_at_once_each_from_where_it_wants(toy: Wired) -> None:
+    starts = [0, 1, 299_999, 4_000_001, len(LARGE) - 300_000] * 4
+
+    with ThreadPoolExecutor(len(starts)) as clients:
+        answers = list(clients.map(lambda start: toy.get("/blob/large", range=f"bytes={start}-"), starts))
+
+    assert [answer.status for answer in answers] == [206] * len(starts)
+    assert all(answer.body == LARGE[start:] for answer, start in zip(answers, starts, strict=True))
+    assert sorted(line["bytes"] for line in toy.lines()[-len(starts) :]) == sorted(len(LARGE) - at for at in starts)
+
+
+def test_what_is_only_on_the_disk_is_read_from_there(toy: Wired, toy_files: Path) -> None:
+    cool(toy_files / "large")
+
+    assert toy.get("/blob/large").body == LARGE
+
+
+def test_another_request_follows_on_the_same_connection(toy: Wired) -> None:
+    asked = b"GET /blob/large HTTP/1.1\r\nHost: hub\r\n\r\nGET /page HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n"
+
+    first, _, rest = toy.ask(asked).partition(b"\r\n\r\n")
+
+    assert first.startswith(b"HTTP/1.1 200")
+    assert rest[: len(LARGE)] == LARGE
+    assert rest[len(LARGE) :].startswith(b"HTTP/1.1 200")
+    assert rest.endswith(b"page")
+
+
+def test_clients_that_leave_in_the_middle_leave_nothing_open(toy: Wired) -> None:
+    eventually(lambda: toy.connections() == 0)
+    before = descriptors()
+
+    for _ in range(10):
+        with toy.connected() as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            connection.sendall(b"GET /blob/large HTTP/1.1\r\nHost: hub\r\n\r\n")
+            assert connection.recv(100)
+
+    eventually(lambda: toy.connections() == 0 and descriptors() == before)
+    assert [line.get("aborted") for line in toy.lines()[-10:]] == ["client"] * 10
