@@ -364,9 +364,9 @@ def _is_loopback(host: str) -> bool:
 
 
 def _allow_open_files(connections: int) -> None:
-    """Each connection is a file, and so is what it sends; the usual soft limit of 1,024 would end at 500 clients."""
+    """Each connection is a file, twice while a file goes out, and so is that file; the usual limit is 1,024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 2 * connections + 512
+    wanted = 3 * connections + 512
     if soft != resource.RLIM_INFINITY and soft < wanted:
         allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
