@@ -109,16 +109,16 @@ def routes_page() -> str:
         "# Routes",
         "",
         "What the hub answers. GET brings HEAD; OPTIONS is answered everywhere. `{name}` stands for one segment of a",
-        "path, or for a part of it.",
+        "path, or for a part of it. The right is what who asks must have; `hub:see` has anyone.",
         "",
     ]
     for door in _doors():
-        rows = [["methods", "path", "for", "what it answers"], ["---"] * 4]
+        rows = [["methods", "path", "right", "what it answers"], ["---"] * 4]
         for route in door.routes:
             what = (inspect.getdoc(route.endpoint) or "").partition("\n")[0]
             if not what:
                 raise ValueError(f"{route.path}: its endpoint has no docstring that says what it answers")
-            rows.append([", ".join(route.methods), f"`{route.path}`", route.needs.value, what])
+            rows.append([", ".join(route.methods), f"`{route.path}`", f"`{route.needs.action}`", what])
         lines += [f"## {door.name}", "", *_rows(rows)]
     return "\n".join(lines).rstrip() + "\n"
 

@@ -9,9 +9,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from creamery.accounts import Accounts, Rule, ScopeWord
 from creamery.blobs import Blobs, Holder
 from creamery.clock import Clock
-from creamery.database import Committer, Database, Generations
+from creamery.database import Committer, Database, Generations, Settling
 from creamery.egress import Egress
 from creamery.http import Problem, Route
 from creamery.jobs import Handler, Schedule
@@ -31,6 +32,8 @@ class Hub:
     database: Database
     committer: Committer
     generations: Generations
+    settling: Settling
+    accounts: Accounts
     egress: Egress
     blobs: Blobs
 
@@ -55,6 +58,8 @@ class Door:
     Attributes:
         name: the door's word in logs, metrics and settings.
         routes: what it answers.
+        rules: who may do what here, by action; a route whose action nobody has declared ends the start.
+        scopes: what tokens may be limited to here.
         handlers: by kind, what runs its jobs.
         holders: which blobs its tables refer to.
         schedules: which jobs it wants at which distance.
@@ -65,6 +70,8 @@ class Door:
 
     name: str
     routes: tuple[Route, ...]
+    rules: Mapping[str, Rule] = field(default_factory=dict)
+    scopes: Mapping[str, ScopeWord] = field(default_factory=dict)
     handlers: Mapping[str, Handler] = field(default_factory=dict)
     holders: tuple[Holder, ...] = ()
     schedules: tuple[Schedule, ...] = ()

@@ -7,12 +7,13 @@ import uuid
 from dataclasses import dataclass
 
 from creamery import index, operations
+from creamery.accounts import ADMIN, Accounts, ScopeWord
 from creamery.blobs import Blobs, Holder
 from creamery.clock import SystemClock
-from creamery.database import Committer, Database, Generations
+from creamery.database import Committer, Database, Generations, Settling
 from creamery.door import Door, Hub
 from creamery.egress import Egress
-from creamery.http import Application, Proxies, Router, access_log
+from creamery.http import Application, Gate, Proxies, Router, access_log
 from creamery.jobs import EmbeddedEngine
 from creamery.settings import Settings
 from creamery.telemetry import Telemetry
@@ -46,6 +47,7 @@ class BuiltHub:
         hub.committer.start()
         await asyncio.to_thread(hub.blobs.open)
         hub.blobs.hold(tuple(holder for door in self.doors for holder in door.holders))
+        await hub.accounts.start()
         await hub.egress.start()
         for door in self.doors:
             if door.start is not None:
@@ -59,6 +61,7 @@ class BuiltHub:
         for door in self.doors:
             if door.stop is not None:
                 await door.stop()
+        await hub.accounts.stop()
         await hub.egress.close()
         await asyncio.to_thread(hub.blobs.close)
         await asyncio.to_thread(hub.committer.close)
@@ -79,6 +82,7 @@ def build(settings: Settings) -> BuiltHub:
     database = Database(settings.resolved_database_url(), limits, telemetry)
     generations = Generations(database)
     committer = Committer(database, generations, limits, clock, telemetry)
+    settling = Settling(database, generations, pools)
     via = f"creamery-{uuid.uuid4().hex[:12]}"
     hub = Hub(
         settings=settings,
@@ -88,26 +92,46 @@ def build(settings: Settings) -> BuiltHub:
         database=database,
         committer=committer,
         generations=generations,
+        settling=settling,
+        accounts=Accounts(
+            database,
+            committer,
+            generations,
+            settling,
+            pools,
+            limits,
+            clock,
+            password_files=settings.password_files(),
+            passcodes=settings.passcodes(),
+        ),
         egress=Egress(settings.egress, limits, telemetry, via=via),
         blobs=Blobs(settings.data, database, committer, limits, settings.cache, clock, telemetry, pools),
     )
+    return _with_doors(hub, via)
+
+
+def _with_doors(hub: Hub, via: str) -> BuiltHub:
+    settings, limits, clock, telemetry = hub.settings, hub.settings.limits, hub.clock, hub.telemetry
     doors = doors_of(hub)
+    for door in doors:
+        hub.accounts.declare(door.rules)
     jobs = EmbeddedEngine(
-        database,
-        committer,
+        hub.database,
+        hub.committer,
         {kind: handler for door in doors for kind, handler in door.handlers.items()},
         [schedule for door in doors for schedule in door.schedules],
         limits,
         clock,
         telemetry,
     )
+    proxies = Proxies(settings.trusted_proxies, settings.public_url)
     app = Application(
-        Router({door.name: door.routes for door in doors}),
-        pools=pools,
+        Router({door.name: door.routes for door in doors}, Gate(hub.accounts, proxies)),
+        pools=hub.pools,
         limits=limits,
         clock=clock,
         telemetry=telemetry,
-        proxies=Proxies(settings.trusted_proxies, settings.public_url),
+        proxies=proxies,
         via=via,
         access_log=access_log(settings.log),
         refusals={kind: problem for door in doors for kind, problem in door.refusals.items()},
@@ -118,3 +142,8 @@ def build(settings: Settings) -> BuiltHub:
 def offline_holders() -> tuple[Holder, ...]:
     """Who refers to blobs, for commands that open the data without a hub."""
     return (index.holder(),)
+
+
+def offline_scopes() -> dict[str, ScopeWord]:
+    """What tokens may be limited to, for commands that open the data without a hub."""
+    return {ADMIN: ScopeWord("everything, where its user is an administrator"), **index.SCOPES}

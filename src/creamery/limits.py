@@ -54,6 +54,19 @@ class Limits(BaseModel):
     known_projects: PositiveInt = Field(20_000, description="Projects kept in memory, apart from their pages.")
     known_files: PositiveInt = Field(20_000, description="File addresses kept in memory.")
 
+    password_characters: PositiveInt = Field(8, description="The fewest characters that a new password has.")
+    password_bytes: PositiveInt = Field(1_024, description="The most bytes that a password has; more are not hashed.")
+    password_seconds: NonNegativeFloat = Field(
+        300.0, description="How long a password that was right is known again without hashing it anew."
+    )
+    waiting_logins: PositiveInt = Field(32, description="Passwords that wait to be looked at; beyond it 503.")
+    login_failures: PositiveInt = Field(
+        10, description="Wrong passwords for one account before each further try has to wait (429)."
+    )
+    login_failures_address: PositiveInt = Field(40, description="The same from one address, for whatever accounts.")
+    login_seconds: PositiveFloat = Field(30.0, description="How long such a wait is: one more try each.")
+    known_accounts: PositiveInt = Field(10_000, description="Users, tokens and right passwords kept in memory, each.")
+
     reserve_bytes: NonNegativeInt = Field(GIB, description="Disk space that is left free (507 below it).")
     reserve_share: float = Field(
         0.02, ge=0, lt=1, description="The same as a share of the disk; the smaller of the two holds."

@@ -36,11 +36,14 @@ from creamery.database.schema import is_current
 from creamery.faults import arm
 from creamery.http import Wire, is_json
 from creamery.hub import BuiltHub, build
+from creamery.limits import Limits
 from creamery.settings import Listen, Settings
 from creamery.telemetry import configure_logging, log
 
 BACKLOG = 2_048
 HIGHEST_PORT = 65_535
+FILES_PER_CONNECTION = 3
+FILES_BESIDE = 512  # part files, databases, sockets to upstreams
 YOUNG_OBJECTS = 20_000  # before a garbage collection looks at them: requests leave none that it would have to find
 COLLECTED_SECONDS = 60.0  # between looks at all objects, 10 ms each: with so little garbage they would never come
 
@@ -88,8 +91,7 @@ class _Serving:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop, number)
         limits = self._settings.limits
-        _allow_open_files(limits.connections)
-        wire = Wire(limits, self._clock)
+        wire = Wire(_allow_open_files(limits), self._clock)
         server = _Server(
             uvicorn.Config(
                 self._hub.app,
@@ -363,13 +365,23 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _allow_open_files(connections: int) -> None:
-    """Each connection is a file, twice while a file goes out, and so is that file; the usual limit is 1,024."""
+def _allow_open_files(limits: Limits) -> Limits:
+    """Each connection is a file, twice while a file goes out, and so is that file; the usual limit is 1,024.
+
+    Where the system allows fewer, so many connections are too many, and are told so (503): a process that may open no
+    further file could not even accept one to say it.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 3 * connections + 512
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    wanted = FILES_PER_CONNECTION * limits.connections + FILES_BESIDE
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return limits
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    connections = max(1, (allowed - FILES_BESIDE) // FILES_PER_CONNECTION)
+    if connections < limits.connections:
+        remedy = f"raise the limit of open files (ulimit -Hn, LimitNOFILE) to {wanted}, or lower limits.connections"
+        log.warning("server.few_files", files=allowed, connections=connections, remedy=remedy)
+    return limits.model_copy(update={"connections": min(connections, limits.connections)})
 
 
 def _open_standard_streams() -> None:

@@ -23,6 +23,7 @@ from pydantic import (
     ConfigDict,
     Field,
     NonNegativeFloat,
+    SecretStr,
     ValidationError,
     field_validator,
 )
@@ -85,6 +86,12 @@ def _is_web_address(text: str) -> bool:
 def _names_a_host(text: str) -> str:
     if _address(text if "://" in text else f"//{text}") is None:
         raise ValueError("should be a host, such as `files.example` or `files.example:8443` (ports go from 1 to 65535)")
+    return text
+
+
+def _names_readers(text: str) -> str:
+    if text not in {"anyone", "users", "admins"} and not (text.startswith("group:") and text != "group:"):
+        raise ValueError("should be anyone, users, admins or group:NAME")
     return text
 
 
@@ -153,6 +160,15 @@ class Index(_Section):
     max_age: NonNegativeFloat = Field(
         0,
         description="Seconds for which an upstream's page is taken as fresh; 0: ask (conditionally) at every request.",
+    )
+    read: Annotated[str, AfterValidator(_names_readers)] = Field(
+        "anyone", description="Who may read: `anyone`, `users` (whoever is known), `admins`, or `group:NAME`."
+    )
+    htpasswd: Path | None = Field(
+        None, description="A password file as Apache has them; whoever is in it is known to this door, and to no other."
+    )
+    passcode: SecretStr | None = Field(
+        None, description="Password of the user `havarti`; unset: there is no such user."
     )
     offline_pages: Literal["here", "all"] = Field(
         "here", description="What a page lists while its upstream is unreachable: the files that are here, or all."
@@ -274,6 +290,14 @@ class Settings(BaseSettings):
                 f" (CREAMERY_INDEX_UPSTREAMS) to what it should ask instead: its address {_WEB_ADDRESS}"
             )
         return (_pypi(),) if self._is_this_hub(URL(url)) else (_with_known_files(Upstream(url=url)),)
+
+    def password_files(self) -> dict[str, Path]:
+        """The password files, by the door that each is for."""
+        return {} if self.index.htpasswd is None else {"index": self.index.htpasswd}
+
+    def passcodes(self) -> dict[str, str]:
+        """The passcodes, by the door that each is for."""
+        return {} if self.index.passcode is None else {"index": self.index.passcode.get_secret_value()}
 
     def _is_this_hub(self, url: URL) -> bool:
         """pip on this machine may already point at this hub; a hub that asks itself would never answer."""
@@ -424,9 +448,12 @@ class _OldNames(PydanticBaseSettingsSource):
         found: dict[str, Any] = {}
         if url := os.environ.get("DATABASE_URL"):
             found["database_url"] = url
+        index: dict[str, Any] = {}
         if url := os.environ.get("FALLBACK"):  # Havarti's upstream
-            found["index"] = {"upstreams": [{"url": url}]}
-        return found
+            index["upstreams"] = [{"url": url}]
+        if passcode := os.environ.get("PASSCODE"):  # Havarti's
+            index["passcode"] = passcode
+        return found | ({"index": index} if index else {})
 
 
 class _Proxies(PydanticBaseSettingsSource):

@@ -10,10 +10,10 @@ from starlette.responses import Response, StreamingResponse
 
 from creamery.blobs import Extent
 from creamery.http import (
+    PUBLIC,
     BlobResponse,
     BytesResponse,
     FollowResponse,
-    Needs,
     Problem,
     Route,
     base_url,
@@ -120,7 +120,7 @@ class Toy:
 
 def routes(folder: Path) -> list[Route]:
     """What the toy answers."""
-    toy, anyone = Toy(folder), Needs.ANYONE
+    toy, anyone = Toy(folder), PUBLIC
     return [
         Route(("GET",), "/page", toy.page, anyone),
         Route(("GET",), "/blob/{name}", toy.blob, anyone),

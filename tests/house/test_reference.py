@@ -26,6 +26,7 @@ SPELT = {
     "listen.uds": "hub.sock",
     "index.upstreams": "https://packages.example/simple/",
     "index.offline_pages": "all",
+    "index.read": "users",
     "egress.https_proxy": "http://proxy.example:3128",
     "egress.http_proxy": "http://proxy.example:3128",
     "egress.no_proxy": "intern.example",

@@ -13,7 +13,7 @@ from uvicorn.server import ServerState
 
 from creamery.clock import SystemClock
 from creamery.database import WritesBusy
-from creamery.http import Needs, Route, Wire
+from creamery.http import PUBLIC, Route, Wire
 from creamery.limits import Limits
 from tests.doubles.toy import CONTENT, routes
 from tests.doubles.wired import Wired
@@ -27,7 +27,7 @@ async def busy(_: Request) -> Response:
 def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wired]:
     """Few ranges; and a way to a database that is busy."""
     toys = routes(tmp_path_factory.mktemp("narrow"))
-    with Wired([*toys, Route(("GET",), "/busy", busy, Needs.ANYONE)], ranges_asked=6, ranges_answered=3) as wired:
+    with Wired([*toys, Route(("GET",), "/busy", busy, PUBLIC)], ranges_asked=6, ranges_answered=3) as wired:
         yield wired
 
 

@@ -8,7 +8,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from creamery.http import Needs, Route, Router
+from creamery.http import PUBLIC, Needs, Route, Router
 from tests.doubles.wired import Wired
 
 
@@ -17,7 +17,7 @@ async def nothing(_: Request) -> Response:
 
 
 def route(path: str, *methods: str) -> Route:
-    return Route(methods or ("GET",), path, nothing, Needs.ANYONE)
+    return Route(methods or ("GET",), path, nothing, PUBLIC)
 
 
 def test_a_route_that_does_not_declare_its_needs_cannot_be_built() -> None:
@@ -85,7 +85,7 @@ def test_the_more_literal_route_goes_first(toy: Wired) -> None:
     async def literal(_: Request) -> Response:
         return Response("literal")
 
-    anyone = Needs.ANYONE
+    anyone = PUBLIC
     shapes = [
         Route(("GET",), "/i/{project}/{file}", named, anyone),
         Route(("GET",), "/i/{project}/{wheel}.metadata", named, anyone),

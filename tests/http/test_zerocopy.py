@@ -14,6 +14,7 @@ import pytest
 
 from creamery.http.exchange import TransferBroken
 from creamery.http.zerocopy import CACHED_TOGETHER, NOWAIT, FilePiece, is_cached, send_piece
+from creamery.limits import MIB
 from tests.doubles.toy import LARGE
 from tests.doubles.waiting import eventually
 from tests.doubles.wired import Wired
@@ -61,13 +62,15 @@ def send(piece: FilePiece, *, pause: float = 0.0) -> bytes:
         with ours, theirs:
             ours.setblocking(False)
             theirs.setblocking(False)
-            sending = asyncio.create_task(send_piece(ours.fileno(), piece))
+            counted: list[int] = []
+            sending = asyncio.create_task(send_piece(ours.fileno(), piece, counted.append))
             got = b""
             while not sending.done():
                 await asyncio.sleep(pause)
                 with contextlib.suppress(BlockingIOError):
                     got += theirs.recv(1 << 20)
             await sending
+            assert sum(counted) == piece.length
             ours.close()
             theirs.setblocking(True)
             while more := theirs.recv(1 << 20):
@@ -94,7 +97,7 @@ def test_a_client_that_has_gone_is_told_of_and_leaves_nothing_open(file: Path) -
     theirs.close()
 
     with ours, opened(file) as descriptor, pytest.raises(BrokenPipeError):
-        asyncio.run(send_piece(ours.fileno(), FilePiece(descriptor, 0, 10)))
+        asyncio.run(send_piece(ours.fileno(), FilePiece(descriptor, 0, 10), print))
 
     assert descriptors() == before
 
@@ -153,4 +156,7 @@ def test_clients_that_leave_in_the_middle_leave_nothing_open(toy: Wired) -> None
             assert connection.recv(100)
 
     eventually(lambda: toy.connections() == 0 and descriptors() == before)
-    assert [line.get("aborted") for line in toy.lines()[-10:]] == ["client"] * 10
+    cut = toy.lines()[-10:]
+    assert [line.get("aborted") for line in cut] == ["client"] * 10
+    assert all(line["bytes"] < len(LARGE) for line in cut)
+    assert any(line["bytes"] % MIB for line in cut)  # what went, not what was begun

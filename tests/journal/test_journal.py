@@ -19,13 +19,13 @@ NOW = Micros(1_800_000_000_000_000)
 
 def test_an_entry_says_who_did_what_to_what_and_when(committer: Committer, database: Database) -> None:
     serial = committer.write(
-        lambda c: record(c, "index", "cached", "numpy", now=NOW, actor="me", detail={"files": ["a", "Ünïcode 🧀"]})
+        lambda c: record(c, "index", "cached", "numpy", now=NOW, actor="me", origin="::1", detail={"of": "Ünïcode 🧀"})
     )
 
     found = database.read(lambda connection: since(connection, 0, 10))
 
     assert serial == 1
-    assert found == [Entry(1, NOW, "index", "cached", "numpy", "me", {"files": ["a", "Ünïcode 🧀"]})]
+    assert found == [Entry(1, NOW, "index", "cached", "numpy", "me", "::1", {"of": "Ünïcode 🧀"})]
 
 
 def test_the_hub_itself_is_the_actor_where_nobody_is_named(committer: Committer, database: Database) -> None:
@@ -33,7 +33,7 @@ def test_the_hub_itself_is_the_actor_where_nobody_is_named(committer: Committer,
 
     found = database.read(lambda connection: since(connection, 0, 10))
 
-    assert (found[0].actor, found[0].detail) == ("hub", {})
+    assert (found[0].actor, found[0].origin, found[0].detail) == ("hub", "", {})
 
 
 def test_reading_goes_on_where_it_stopped(committer: Committer, database: Database) -> None:

@@ -17,6 +17,8 @@ from creamery import __version__
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "serve": ("creamery.cli.serve", "Run the hub."),
     "db": ("creamery.cli.db", "Upgrade the database, or see whether it needs that."),
+    "user": ("creamery.cli.user", "Add, show and change users and groups."),
+    "token": ("creamery.cli.token", "Make, list and take back tokens."),
     "fsck": ("creamery.cli.fsck", "Compare what is stored with what is known, and mend it."),
     "version": ("creamery.cli.version", "Show what is installed."),
 }

@@ -7,6 +7,7 @@ from creamery.database.generation import Generations, bump
 from creamery.database.inserting import insert_unless_there
 from creamery.database.metadata import TABLE_OPTIONS, BigId, DigestColumn, LongText, metadata
 from creamery.database.numbers import take_number
+from creamery.database.settling import Settling
 
 __all__ = [
     "TABLE_OPTIONS",
@@ -18,6 +19,7 @@ __all__ = [
     "DiskFull",
     "Generations",
     "LongText",
+    "Settling",
     "WritesBusy",
     "announce",
     "bump",

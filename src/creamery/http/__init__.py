@@ -15,15 +15,17 @@ from creamery.http.conditionals import (
     quoted,
 )
 from creamery.http.exchange import ClientGone, Exchange, TransferBroken, exchange_of, note
+from creamery.http.gate import Gate, principal_of
 from creamery.http.negotiation import negotiate, negotiate_encoding
 from creamery.http.problems import Problem, printable, render_problem
 from creamery.http.protocol import Wire
 from creamery.http.ranges import ByteRange, RangeNotSatisfiable, parse_range
 from creamery.http.request_log import AccessLog, access_log, is_json
-from creamery.http.routing import Endpoint, Needs, Route, Router
+from creamery.http.routing import PUBLIC, Endpoint, Needs, Route, Router
 from creamery.http.send import BlobResponse, BytesResponse, FollowResponse, HeldResponse, RawHeaders, Source
 
 __all__ = [
+    "PUBLIC",
     "AccessLog",
     "Application",
     "BlobResponse",
@@ -33,6 +35,7 @@ __all__ = [
     "Endpoint",
     "Exchange",
     "FollowResponse",
+    "Gate",
     "HeldResponse",
     "Needs",
     "Problem",
@@ -60,6 +63,7 @@ __all__ = [
     "note",
     "parse_range",
     "precondition",
+    "principal_of",
     "printable",
     "quoted",
     "render_problem",

@@ -8,13 +8,22 @@ and an answer that breaks off is never ended cleanly.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from starlette.types import ASGIApp, Message, Scope
 
-from creamery.http.exchange import AT_ONCE, CLIENT_LEFT, CLOSE, REFUSAL, ClientGone, TransferBroken, header_lines
+from creamery.http.exchange import (
+    AT_ONCE,
+    CLIENT_LEFT,
+    CLOSE,
+    REFUSAL,
+    SENT_MORE,
+    ClientGone,
+    TransferBroken,
+    header_lines,
+)
 from creamery.http.problems import Problem
 from creamery.http.zerocopy import MESSAGE, FilePiece
 
@@ -128,7 +137,8 @@ class Cycle:
             self._start(message["status"], message["headers"])
             return
         if message["type"] == MESSAGE:
-            await self._send_piece(FilePiece(message["file"], message["offset"], message["count"]))
+            piece = FilePiece(message["file"], message["offset"], message["count"])
+            await self._send_piece(piece, message[SENT_MORE])
             return
         body, more_body = message.get("body", b""), message.get("more_body", False)
         if self.scope["method"] == "HEAD":
@@ -190,12 +200,12 @@ class Cycle:
         seconds = self._connection.wire.limits.body_silent_seconds
         self.refuse(Problem(408, "Request timeout", f"Nothing of the request's body came for {seconds:g} s."))
 
-    async def _send_piece(self, piece: FilePiece) -> None:
+    async def _send_piece(self, piece: FilePiece, sent_more: Callable[[int], None]) -> None:
         if self._length is None:
             raise ValueError("a file is sent past the process only where the answer's length was announced")
         self._count(piece.length)
         try:
-            await self._connection.send_piece(piece)
+            await self._connection.send_piece(piece, sent_more)
         except (BrokenPipeError, ConnectionResetError) as error:
             raise ClientGone("the client has closed the connection") from error
 

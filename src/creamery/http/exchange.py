@@ -8,6 +8,7 @@ from typing import Any
 
 from starlette.types import Message, Send
 
+from creamery.accounts import Principal
 from creamery.http.addresses import Proxies
 from creamery.limits import Limits
 from creamery.threads import Pools
@@ -24,6 +25,9 @@ AtOnce = Callable[[int, bytes, bytes | bytearray, int], bool]
 """How our protocol takes a whole answer in one call: status, headers without framing, body, length to announce. It
 refuses, with False, while the client has too much to read already."""
 
+
+SENT_MORE = "creamery.sent_more"
+"""In a message that sends a file: whom the protocol tells of each number of bytes that have gone."""
 
 CLIENT_LEFT = "the client has left"
 """The message of a cancellation whose reason that is."""
@@ -57,9 +61,22 @@ class Exchange:
         status: of the answer; 0 until it has begun.
         sent_bytes: of the answer's body.
         fields: what the door adds to the request's line in the log.
+        principal: who asks; None where nobody was asked for credentials.
     """
 
-    __slots__ = ("_at_once", "_has_body", "_send", "door", "fields", "headers", "hub", "id", "sent_bytes", "status")
+    __slots__ = (
+        "_at_once",
+        "_has_body",
+        "_send",
+        "door",
+        "fields",
+        "headers",
+        "hub",
+        "id",
+        "principal",
+        "sent_bytes",
+        "status",
+    )
 
     def __init__(
         self,
@@ -79,6 +96,7 @@ class Exchange:
         self.status = 0
         self.sent_bytes = 0
         self.fields: dict[str, Any] | None = None
+        self.principal: Principal | None = None
         self._send = send
         self._at_once = at_once
         self._has_body = has_body
@@ -105,9 +123,14 @@ class Exchange:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             message["headers"] = [*message["headers"], (b"x-request-id", self.id.encode())]
+        elif "count" in message:
+            message[SENT_MORE] = self._count
         elif self._has_body:
-            self.sent_bytes += message["count"] if "count" in message else len(message.get("body", b""))
+            self._count(len(message.get("body", b"")))
         await self._send(message)
+
+    def _count(self, length: int) -> None:
+        self.sent_bytes += length
 
 
 def exchange_of(scope: Mapping[str, Any]) -> Exchange:

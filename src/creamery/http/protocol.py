@@ -14,6 +14,7 @@ import socket
 import struct
 import termios
 from collections import deque
+from collections.abc import Callable
 from email.utils import formatdate
 from typing import Any, cast
 from urllib.parse import unquote
@@ -207,8 +208,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self._gathers = gather
             self.transport.set_write_buffer_limits(high=GATHERED_BYTES if gather else None)
 
-    async def send_piece(self, piece: FilePiece) -> None:
-        """Send bytes of a file behind all that was written.
+    async def send_piece(self, piece: FilePiece, sent_more: Callable[[int], None]) -> None:
+        """Send bytes of a file behind all that was written; `sent_more` hears how many have gone.
 
         Raises:
             TransferBroken: the file ends before them.
@@ -220,7 +221,7 @@ class BoundedProtocol(HttpToolsProtocol):
             while self.transport.get_write_buffer_size():
                 await self.flow.drain()
             if not self.transport.is_closing():
-                await send_piece(self.transport.get_extra_info("socket").fileno(), piece)
+                await send_piece(self.transport.get_extra_info("socket").fileno(), piece, sent_more)
         finally:
             self._sends_file = False
             if not self.transport.is_closing():

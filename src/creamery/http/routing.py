@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from urllib.parse import unquote_to_bytes
 
 from starlette.requests import Request
@@ -17,6 +16,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from creamery.http.exchange import exchange_of
+from creamery.http.gate import Gate
 from creamery.http.problems import Problem
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -29,10 +29,21 @@ _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 
 
-class Needs(Enum):
-    """What a route asks of whoever comes. A route that declares nothing cannot be built."""
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a route asks of whoever comes. A route that declares nothing cannot be built.
 
-    ANYONE = "anyone"
+    Attributes:
+        action: the right, such as `index:read`; a door's rules say who has it.
+        kind: of the thing that something is done to, such as `project`.
+    """
+
+    action: str
+    kind: str
+
+
+PUBLIC = Needs("hub:see", "hub")
+"""For what anyone may see of a hub, whatever it keeps from whom."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +108,19 @@ class _Segment:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """What answers at one path: by method, a door's name and its route; the placeholders' values."""
+class _Answer:
+    """A door's name and its route; whether anyone may use it."""
 
-    answers: Mapping[str, tuple[str, Route]]
+    door: str
+    route: Route
+    is_open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What answers at one path, by method; the placeholders' values."""
+
+    answers: Mapping[str, _Answer]
     params: Mapping[str, str]
     allow: str
 
@@ -110,13 +130,15 @@ class Router:
 
     Args:
         doors: each door's name and its routes.
+        gate: lets in whom a route's declaration lets in; without one every route is open to anyone.
 
     Raises:
-        ValueError: two routes answer the same method of the same path.
+        ValueError: two routes answer the same method of the same path; a route needs a right that no door declares.
     """
 
-    def __init__(self, doors: Mapping[str, Sequence[Route]]) -> None:
-        self._table: dict[tuple[bytes | None, int], list[tuple[str, Route]]] = {}
+    def __init__(self, doors: Mapping[str, Sequence[Route]], gate: Gate | None = None) -> None:
+        self._gate = gate
+        self._table: dict[tuple[bytes | None, int], list[_Answer]] = {}
         self._remembered: dict[bytes, _Place] = {}
         taken: set[tuple[str, tuple[tuple[bytes, bool, bytes], ...]]] = set()
         for door, routes in doors.items():
@@ -128,9 +150,9 @@ class Router:
                     taken.add((method, shape))
                 first = route.segments[0]
                 key = (first.prefix if first.name is None else None, len(route.segments))
-                self._table.setdefault(key, []).append((door, route))
+                self._table.setdefault(key, []).append(_Answer(door, route, self._is_open(route)))
         for candidates in self._table.values():
-            candidates.sort(key=lambda candidate: [segment.rank for segment in candidate[1].segments])
+            candidates.sort(key=lambda candidate: [segment.rank for segment in candidate.route.segments])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or raise what stands in the way.
@@ -146,29 +168,42 @@ class Router:
         if found is None:
             await self._answer_without_route(place, scope, receive, send)
             return
-        exchange_of(scope).door, route = found
+        route = found.route
+        exchange_of(scope).door = found.door
         scope["path_params"] = place.params
+        if not found.is_open and self._gate is not None:
+            await self._gate.admit(scope, found.door, route.needs.action, route.needs.kind)
         response = await route.endpoint(Request(scope, receive, send))
         await response(scope, receive, send)
+
+    def _is_open(self, route: Route) -> bool:
+        action = route.needs.action
+        if self._gate is None or action == PUBLIC.action:
+            if route.needs != PUBLIC:
+                raise ValueError(f"route {route.path} needs {action}, and there is nobody to ask for it")
+            return True
+        if not self._gate.is_declared(action):
+            raise ValueError(f"route {route.path} needs {action}, and no door says who has it")
+        return self._gate.is_open(action)
 
     def _find(self, raw_path: bytes) -> _Place | None:
         if not raw_path.startswith(b"/"):
             return _EVERYWHERE if raw_path == b"*" else None
         segments = raw_path[1:].split(b"/")
         fitting = [
-            (door, route, values)
+            (answer, values)
             for key in ((segments[0], len(segments)), (None, len(segments)))
-            for door, route in self._table.get(key, ())
-            if (values := _values(route, segments)) is not None
+            for answer in self._table.get(key, ())
+            if (values := _values(answer.route, segments)) is not None
         ]
         if not fitting:
             return None
-        _, _, params = fitting[0]
-        answers: dict[str, tuple[str, Route]] = {}
-        for door, route, values in fitting:
+        _, params = fitting[0]
+        answers: dict[str, _Answer] = {}
+        for answer, values in fitting:
             if values.keys() == params.keys():  # the most literal shape that fits has the path to itself
-                for method in route.methods:
-                    answers.setdefault(method, (door, route))
+                for method in answer.route.methods:
+                    answers.setdefault(method, answer)
         if "GET" in answers:
             answers.setdefault("HEAD", answers["GET"])
         decoded = {name: _decoded(value) for name, value in params.items()}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,8 +63,10 @@ def is_cached(descriptor: int, offset: int, length: int) -> bool:
     return True
 
 
-async def send_piece(socket: int, piece: FilePiece) -> None:
+async def send_piece(socket: int, piece: FilePiece, sent_more: Callable[[int], None]) -> None:
     """Send it over a socket that does not block and into which nobody else writes meanwhile.
+
+    `sent_more` hears of each number of bytes that the kernel has taken.
 
     Raises:
         TransferBroken: the file ends before it.
@@ -82,6 +85,7 @@ async def send_piece(socket: int, piece: FilePiece) -> None:
                 raise TransferBroken(f"a file ends {rest} bytes before its row says")
             offset += sent
             rest -= sent
+            sent_more(sent)
     finally:
         os.close(out)
     await asyncio.sleep(0)  # a client as fast as we are would have the loop for itself

@@ -5,7 +5,9 @@ Others use `door` and `holder` only; tables, rules and the wire are the room's o
 
 from __future__ import annotations
 
+from creamery.accounts import Rule
 from creamery.door import Door, Health, Hub
+from creamery.index.access import READ, SCOPES
 from creamery.index.catalog import Catalog
 from creamery.index.download import Downloads
 from creamery.index.freshness import Freshness
@@ -14,7 +16,7 @@ from creamery.index.routes import Routes, refusals
 from creamery.index.tables import holder
 from creamery.index.upstream import Upstreams
 
-__all__ = ["door", "holder"]
+__all__ = ["SCOPES", "door", "holder"]
 
 
 def door(hub: Hub) -> Door:
@@ -46,9 +48,14 @@ def door(hub: Hub) -> Door:
         reasons = "; ".join(breaker.outage.reason for breaker in down if breaker.outage is not None)
         return Health("index.upstreams", ok=not down, detail=reasons or "all answer", hinders=False)
 
+    readers = Rule.parse(hub.settings.index.read)
+    is_open = readers.who == "anyone"
+    routes = Routes(catalog, freshness, downloads, metadata, hub.blobs, hub.settling, is_open=is_open)
     return Door(
         name="index",
-        routes=Routes(catalog, freshness, downloads, metadata, hub.blobs).table(),
+        routes=routes.table(),
+        rules={READ: readers},
+        scopes=SCOPES,
         handlers={JOB_KIND: metadata.read_newest},
         holders=(holder(),),
         checks=(upstreams_answer,),

@@ -55,7 +55,6 @@ class Catalog:
         telemetry: Telemetry,
     ) -> None:
         self._database = database
-        self._generations = generations
         self._pools = pools
         self._limits = limits
         self._epoch = 0
@@ -63,8 +62,6 @@ class Catalog:
         self._files: OrderedDict[tuple[str, str], StoredFile] = OrderedDict()
         self.shelf = Shelf(limits, telemetry)
         self._making: Sharing[Any] = Sharing()
-        self._looking = asyncio.Lock()
-        self._has_looked = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._renders = telemetry.counter("index_renders", "Pages rendered.", ["format"])
         self._page_bytes = telemetry.gauge("index_page_bytes", "Rendered pages in memory, in bytes.")
@@ -75,28 +72,6 @@ class Catalog:
     def start(self) -> None:
         """Remember the loop that everything here belongs to."""
         self._loop = asyncio.get_running_loop()
-
-    async def settle(self) -> None:
-        """See what other processes have committed; called before every answer.
-
-        One look (9 us on SQLite) holds for all requests that were read before it: those whose tasks are already
-        waiting for their turn on the loop. Whoever asks later finds `_has_looked` taken back.
-        """
-        if self._has_looked:
-            return
-        if not self._generations.moved():
-            self._has_looked = True
-            asyncio.get_running_loop().call_soon(self._look_again)
-            return
-        if self._database.is_sqlite:
-            async with self._looking:
-                if self._generations.moved():
-                    await self._pools.database.run(self._generations.look)
-        else:
-            await self._pools.database.run(self._generations.look)
-
-    def _look_again(self) -> None:
-        self._has_looked = False
 
     def doubt(self) -> None:
         """Believe nothing that is in memory without asking the database once more."""

@@ -19,7 +19,9 @@ from starlette.responses import Response
 
 from creamery.blobs import BlobCorrupt, BlobMissing, Blobs, HashMismatch, LengthMismatch, TooLong
 from creamery.contract import Digest, InvalidName, ProjectName, check_filename, normalize
+from creamery.database import Settling
 from creamery.http import (
+    PUBLIC,
     BlobResponse,
     BytesResponse,
     FollowResponse,
@@ -36,6 +38,7 @@ from creamery.http import (
     note,
     quoted,
 )
+from creamery.index.access import READ
 from creamery.index.answers import Answer, remember, remembered
 from creamery.index.catalog import Catalog
 from creamery.index.download import Downloads, FileGone, WrongBytes
@@ -60,6 +63,15 @@ _FILE_HEADERS: tuple[tuple[bytes, bytes], ...] = (
 )
 _UNSETTLED_HEADERS: tuple[tuple[bytes, bytes], ...] = ((b"cache-control", b"no-cache"), *_FILE_HEADERS[1:])
 
+
+def _closed(headers: tuple[tuple[bytes, bytes], ...]) -> tuple[tuple[bytes, bytes], ...]:
+    """For one reader alone (RFC 9111 section 5.2.2.7)."""
+    return tuple(
+        (name, b"private, " + value.removeprefix(b"public, ")) if name == b"cache-control" else (name, value)
+        for name, value in headers
+    )
+
+
 _LATEST = "application/vnd.pypi.simple.latest+"
 _OFFERS: dict[str, tuple[Format, str]] = {
     CONTENT_TYPES["json"]: ("json", CONTENT_TYPES["json"]),
@@ -79,31 +91,44 @@ class Routes:
     """The endpoints, over the rules of the index."""
 
     def __init__(
-        self, catalog: Catalog, freshness: Freshness, downloads: Downloads, metadata: MetadataFiles, blobs: Blobs
+        self,
+        catalog: Catalog,
+        freshness: Freshness,
+        downloads: Downloads,
+        metadata: MetadataFiles,
+        blobs: Blobs,
+        settling: Settling,
+        *,
+        is_open: bool,
     ) -> None:
+        """`is_open`: anyone may read; else no cache on the way may keep for others what one was given."""
         self._catalog = catalog
         self._freshness = freshness
         self._downloads = downloads
         self._metadata = metadata
         self._blobs = blobs
+        self._settling = settling
+        self._is_open = is_open
+        self._file_headers = _FILE_HEADERS if is_open else _closed(_FILE_HEADERS)
+        self._unsettled_headers = _UNSETTLED_HEADERS if is_open else _closed(_UNSETTLED_HEADERS)
 
     def table(self) -> tuple[Route, ...]:
         """What the index answers, and who may ask."""
-        anyone = Needs.ANYONE
+        read = Needs(READ, "project")
         views = [
             route
             for view in ("simple", "i")
             for route in (
-                Route(("GET",), f"/{view}", self.projects_without_slash, anyone),
-                Route(("GET",), f"/{view}/", self.projects, anyone),
-                Route(("GET",), f"/{view}/{{project}}", self.project_without_slash, anyone),
-                Route(("GET",), f"/{view}/{{project}}/", self.project, anyone),
+                Route(("GET",), f"/{view}", self.projects_without_slash, read),
+                Route(("GET",), f"/{view}/", self.projects, read),
+                Route(("GET",), f"/{view}/{{project}}", self.project_without_slash, read),
+                Route(("GET",), f"/{view}/{{project}}/", self.project, read),
             )
         ]
         return (
-            Route(("GET",), "/", self.front, anyone),
-            Route(("GET",), "/i/{project}/{file}", self.file, anyone),
-            Route(("GET",), "/i/{project}/{file}.metadata", self.metadata, anyone),
+            Route(("GET",), "/", self.front, PUBLIC),
+            Route(("GET",), "/i/{project}/{file}", self.file, read),
+            Route(("GET",), "/i/{project}/{file}.metadata", self.metadata, read),
             *views,
         )
 
@@ -114,9 +139,9 @@ class Routes:
     async def projects(self, request: Request) -> Response:
         """The list of projects."""
         page_format, content_type = _format_of(request)
-        await self._catalog.settle()
+        await self._settling.settle()
         page = await self._catalog.projects_page(page_format)
-        uncached = [(b"cache-control", b"no-cache")]
+        uncached = [(b"cache-control", b"no-cache" if self._is_open else b"private, no-cache")]
         return _answer(page, page.identity, "identity", content_type, uncached).to(request.scope)
 
     async def projects_without_slash(self, request: Request) -> Response:
@@ -129,7 +154,7 @@ class Routes:
     async def project(self, request: Request) -> Response:
         """A project's page."""
         scope, written = request.scope, request.path_params["project"]
-        await self._catalog.settle()
+        await self._settling.settle()
         headers = exchange_of(scope).headers
         asked = (scope["query_string"], headers.get(b"accept"), headers.get(b"accept-encoding"))
         entry = self._catalog.believed(written)
@@ -148,7 +173,7 @@ class Routes:
         page, body = await self._catalog.page(view.entry, page_format, view.listing, encoding)
         note(scope, cache=view.outcome)
         seconds = int(view.fresh_for)
-        answer = _answer(page, body, encoding, content_type, _freshness_headers(view), seconds)
+        answer = _answer(page, body, encoding, content_type, self._page_headers(view), seconds)
         if seconds > 0 and view.listing == "all" and view.entry.pages.get((page_format, "all")) is page:
             remember(view.entry, asked, answer)
         return answer.to(scope)
@@ -160,7 +185,7 @@ class Routes:
     async def file(self, request: Request) -> Response:
         """A file's bytes."""
         project, filename = request.path_params["project"], request.path_params["file"]
-        await self._catalog.settle()
+        await self._settling.settle()
         held = self._catalog.shelf.get((project, filename))
         if held is not None:
             return self._served(request, held.digest, held.response)
@@ -185,7 +210,7 @@ class Routes:
     async def metadata(self, request: Request) -> Response:
         """A wheel's METADATA, stored or upstream's."""
         project, filename = request.path_params["project"], request.path_params["file"]
-        await self._catalog.settle()
+        await self._settling.settle()
         key = filename + METADATA
         held = self._catalog.shelf.get((project, key))
         if held is not None:
@@ -209,7 +234,7 @@ class Routes:
             file = await self._find(_project_name(project), _filename(filename))
             stored = await self._metadata.fetch(file)
             extent = await self._blobs.prepare(stored.digest, stored.size)
-            headers = _FILE_HEADERS
+            headers = self._file_headers
             return BlobResponse(extent, etag=quoted(stored.digest), media_type=METADATA_TYPE, headers=headers)
         return response
 
@@ -225,11 +250,11 @@ class Routes:
             verified = self._blobs.check_of(digest)
             if verified is None and shelf.wants((project, name), size):
                 body = await exchange_of(request).hub.pools.disk.run(self._blobs.read, digest, size)
-                response = HeldResponse(body, etag=etag, media_type=media_type, headers=_FILE_HEADERS)
+                response = HeldResponse(body, etag=etag, media_type=media_type, headers=self._file_headers)
                 shelf.put((project, name), Held(digest, response))
             else:
                 response = BlobResponse(
-                    extent, etag=etag, media_type=media_type, headers=_FILE_HEADERS, verified=verified
+                    extent, etag=etag, media_type=media_type, headers=self._file_headers, verified=verified
                 )
         except (BlobMissing, BlobCorrupt):
             self._catalog.forget_file(project, name)
@@ -242,6 +267,10 @@ class Routes:
         note(request.scope, cache="hit")
         self._downloads.count("hit")
         return response
+
+    def _page_headers(self, view: View) -> list[tuple[bytes, bytes]]:
+        headers = _freshness_headers(view)
+        return headers if self._is_open else list(_closed(tuple(headers)))
 
     async def _find(self, name: ProjectName, filename: str) -> KeptFile:
         """A file's row; where there is none its project's page is asked for first.
@@ -262,7 +291,7 @@ class Routes:
         """The response for bytes that are at the upstream."""
         _refuse_quarantined(file)
         etag = None if file.expected is None else quoted(file.expected)
-        headers: RawHeaders = _FILE_HEADERS if etag is not None else _UNSETTLED_HEADERS
+        headers: RawHeaders = self._file_headers if etag is not None else self._unsettled_headers
         size = file.listed_file.size
         if etag is not None and is_not_modified(request.scope, etag):
             return BytesResponse(b"", [*headers, (b"etag", etag.encode())], status=304)

@@ -26,6 +26,7 @@ journal = Table(
     Column("action", String(64), nullable=False),
     Column("subject", LongText, nullable=False),
     Column("actor", String(255), nullable=False),
+    Column("origin", String(64), nullable=False),
     Column("detail", LongText, nullable=False),
     **TABLE_OPTIONS,
 )
@@ -50,6 +51,7 @@ class Entry:
         action: the door's verb, such as `cached` or `uploaded`.
         subject: what it happened to.
         actor: who did it; `hub` for the hub itself.
+        origin: the address that it was asked from; empty where it was not asked over the network.
         detail: whatever else an auditor wants to know; never a secret.
     """
 
@@ -59,10 +61,11 @@ class Entry:
     action: str
     subject: str
     actor: str
+    origin: str
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
-def record(
+def record(  # noqa: PLR0913 - what the journal says, by name
     connection: Connection,
     door: str,
     action: str,
@@ -70,6 +73,7 @@ def record(
     *,
     now: Micros,
     actor: str = "hub",
+    origin: str = "",
     detail: Mapping[str, Any] | None = None,
 ) -> int:
     """Write what happened, in the transaction in which it happens, and return its serial."""
@@ -82,6 +86,7 @@ def record(
             action=action,
             subject=subject,
             actor=actor,
+            origin=origin,
             detail=orjson.dumps(dict(detail or {})).decode(),
         )
     )

@@ -18,7 +18,7 @@ from starlette.responses import Response
 
 from creamery import __version__
 from creamery.door import Health
-from creamery.http import BytesResponse, Needs, RawHeaders, Route, exchange_of
+from creamery.http import PUBLIC, BytesResponse, RawHeaders, Route, exchange_of
 from creamery.operations.health import Readiness
 from creamery.operations.metrics import CONTENT_TYPE, Metrics
 
@@ -38,10 +38,10 @@ class Routes:
     def table(self) -> tuple[Route, ...]:
         """What is answered."""
         return (
-            Route(("GET",), "/healthz", self.healthz, Needs.ANYONE),
-            Route(("GET",), "/readyz", self.readyz, Needs.ANYONE),
-            Route(("GET",), "/metrics", self.metrics, Needs.ANYONE),
-            Route(("GET",), "/robots.txt", self.robots, Needs.ANYONE),
+            Route(("GET",), "/healthz", self.healthz, PUBLIC),
+            Route(("GET",), "/readyz", self.readyz, PUBLIC),
+            Route(("GET",), "/metrics", self.metrics, PUBLIC),
+            Route(("GET",), "/robots.txt", self.robots, PUBLIC),
         )
 
     async def healthz(self, _: Request) -> Response:

@@ -1,5 +1,5 @@
 # ruff: noqa: INP001 - Alembic loads it by its path
-"""The first tables: generations, journal, jobs, blobs, index.
+"""The first tables: generations, journal, jobs, blobs, accounts, index.
 
 Alembic's revision 0001, after nothing.
 """
@@ -31,6 +31,7 @@ def upgrade() -> None:
     _create_core()
     _create_jobs()
     _create_blobs()
+    _create_accounts()
     _create_index()
 
 
@@ -54,6 +55,7 @@ def _create_core() -> None:
         sa.Column("action", sa.String(64), nullable=False),
         sa.Column("subject", LONG_TEXT, nullable=False),
         sa.Column("actor", sa.String(255), nullable=False),
+        sa.Column("origin", sa.String(64), nullable=False),
         sa.Column("detail", LONG_TEXT, nullable=False),
         sa.PrimaryKeyConstraint("serial", name="pk_journal"),
         if_not_exists=True,
@@ -153,6 +155,68 @@ def _create_blobs() -> None:
         if_not_exists=True,
         **OPTIONS,
     )
+
+
+def _create_accounts() -> None:
+    numbered = {**OPTIONS, "sqlite_autoincrement": True}
+    op.create_table(
+        "account_user",
+        sa.Column("id", ROW_NUMBER, autoincrement=True, nullable=False),
+        sa.Column("name", sa.String(64), nullable=False),
+        sa.Column("name_key", sa.String(64), nullable=False),
+        sa.Column("password", sa.String(255)),
+        sa.Column("is_admin", sa.Boolean(), nullable=False),
+        sa.Column("disabled", sa.Boolean(), nullable=False),
+        sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.Column("changed", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_account_user"),
+        sa.UniqueConstraint("name_key", name="uq_account_user_name_key"),
+        if_not_exists=True,
+        **numbered,
+    )
+
+    op.create_table(
+        "account_group",
+        sa.Column("id", ROW_NUMBER, autoincrement=True, nullable=False),
+        sa.Column("name", sa.String(64), nullable=False),
+        sa.Column("name_key", sa.String(64), nullable=False),
+        sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_account_group"),
+        sa.UniqueConstraint("name_key", name="uq_account_group_name_key"),
+        if_not_exists=True,
+        **numbered,
+    )
+
+    op.create_table(
+        "account_member",
+        sa.Column("group_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("user_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.ForeignKeyConstraint(["group_id"], ["account_group.id"], name="fk_account_member_group_id"),
+        sa.ForeignKeyConstraint(["user_id"], ["account_user.id"], name="fk_account_member_user_id"),
+        sa.PrimaryKeyConstraint("group_id", "user_id", name="pk_account_member"),
+        if_not_exists=True,
+        **OPTIONS,
+    )
+    op.create_index("ix_account_member_user_id", "account_member", ["user_id"], if_not_exists=True)
+
+    op.create_table(
+        "account_token",
+        sa.Column("id", ROW_NUMBER, autoincrement=True, nullable=False),
+        sa.Column("user_id", sa.BigInteger(), nullable=False),
+        sa.Column("name", sa.String(64), nullable=False),
+        sa.Column("digest", DIGEST, nullable=False),
+        sa.Column("ending", sa.String(8), nullable=False),
+        sa.Column("scopes", LONG_TEXT, nullable=False),
+        sa.Column("expires", sa.BigInteger()),
+        sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.Column("used", sa.BigInteger()),
+        sa.ForeignKeyConstraint(["user_id"], ["account_user.id"], name="fk_account_token_user_id"),
+        sa.PrimaryKeyConstraint("id", name="pk_account_token"),
+        sa.UniqueConstraint("digest", name="uq_account_token_digest"),
+        if_not_exists=True,
+        **numbered,
+    )
+    op.create_index("ix_account_token_user_id", "account_token", ["user_id"], if_not_exists=True)
 
 
 def _create_index() -> None:

@@ -1,0 +1,130 @@
+"""Accounts as the hub has them: put together, kept true to the database, and asked two questions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+from creamery.accounts.authenticator import Authenticator
+from creamery.accounts.directory import Directory
+from creamery.accounts.htpasswd import PasswordFiles
+from creamery.accounts.passwords import Passwords
+from creamery.accounts.people import CHANGED
+from creamery.accounts.principals import Presented, Principal, Thing
+from creamery.accounts.rights import Rights, Rule
+from creamery.accounts.uses import TokenUses
+from creamery.clock import Clock
+from creamery.database import (
+    Committer,
+    Database,
+    DatabaseUnavailable,
+    DiskFull,
+    Generations,
+    Settling,
+    WritesBusy,
+)
+from creamery.limits import Limits
+from creamery.telemetry import log
+from creamery.threads import Pools
+
+
+class Accounts:
+    """Everything about who asks. Coroutines belong to the event loop.
+
+    Args:
+        password_files: an htpasswd file by the door that it is for.
+        passcodes: a passcode by the door that it is for.
+    """
+
+    def __init__(  # noqa: PLR0913 - the hub puts it together, in one place
+        self,
+        database: Database,
+        committer: Committer,
+        generations: Generations,
+        settling: Settling,
+        pools: Pools,
+        limits: Limits,
+        clock: Clock,
+        *,
+        password_files: Mapping[str, Path],
+        passcodes: Mapping[str, str],
+    ) -> None:
+        self._committer = committer
+        self._settling = settling
+        self._pools = pools
+        self._limits = limits
+        self._clock = clock
+        self._rights = Rights()
+        self._uses = TokenUses(committer, clock)
+        passwords = Passwords(limits)
+        self._authenticator = Authenticator(
+            Directory(database, pools, limits.known_accounts),
+            passwords,
+            PasswordFiles(password_files, passwords),
+            self._uses,
+            dict(passcodes),
+            pools=pools,
+            limits=limits,
+            clock=clock,
+        )
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._flushing: asyncio.Task[None] | None = None
+        generations.on_change("rights", self._forget_from_thread)
+        committer.on_commit(lambda announced: self._forget_from_thread() if CHANGED in announced else None)
+
+    async def start(self) -> None:
+        """Begin, on the event loop that serves."""
+        self._loop = asyncio.get_running_loop()
+        self._flushing = self._loop.create_task(self._flush_again_and_again())
+
+    async def stop(self) -> None:
+        """Write down which tokens were used."""
+        if self._flushing is not None:
+            self._flushing.cancel()
+            await asyncio.gather(self._flushing, return_exceptions=True)
+        await self._flush()
+
+    def declare(self, rules: Mapping[str, Rule]) -> None:
+        """A door's rules: who may do what, by action."""
+        self._rights.declare(rules)
+
+    def is_declared(self, action: str) -> bool:
+        """Has a door said who may do it?"""
+        return self._rights.knows(action)
+
+    def is_open(self, action: str) -> bool:
+        """May anyone do it, so that nobody need be known for it?"""
+        return self._rights.rule(action).who == "anyone"
+
+    async def authenticate(self, presented: Presented) -> Principal:
+        """Who it is, as of this moment: what any process has revoked before does not count.
+
+        Raises:
+            BadCredentials: what was brought makes nobody known.
+            Throttled: too many wrong passwords came before.
+            TooManyLogins: too many passwords wait to be looked at.
+            DatabaseUnavailable: the database does not answer.
+        """
+        if presented.authorization:
+            await self._settling.settle()
+        return await self._authenticator.authenticate(presented)
+
+    def may(self, principal: Principal, action: str, thing: Thing) -> bool:
+        """May they do this to that? Costs no statement."""
+        return self._rights.may(principal, action, thing)
+
+    def _forget_from_thread(self) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._authenticator.forget)
+
+    async def _flush_again_and_again(self) -> None:
+        while True:
+            await self._clock.pause(self._limits.uses_seconds)
+            await self._flush()
+
+    async def _flush(self) -> None:
+        try:
+            await self._pools.database.run(self._uses.flush)
+        except (WritesBusy, DiskFull, DatabaseUnavailable) as error:
+            log.warning("accounts.uses_wait", error=str(error))  # the next round takes them along

@@ -1,0 +1,292 @@
+"""Users, groups and tokens: their tables, and the questions about them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    ForeignKey,
+    Row,
+    String,
+    Table,
+    UniqueConstraint,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
+
+from creamery.accounts.names import NAME_LENGTH, key_of
+from creamery.accounts.principals import Scope
+from creamery.accounts.scopes import from_stored
+from creamery.clock import Micros
+from creamery.contract import Digest
+from creamery.database import TABLE_OPTIONS, BigId, DigestColumn, LongText, metadata
+
+# Numbers are never given twice: what other rooms have granted to a number must not come to whoever is added next.
+_NUMBERED: dict[str, Any] = {**TABLE_OPTIONS, "sqlite_autoincrement": True}
+
+account_user = Table(
+    "account_user",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("name", String(NAME_LENGTH), nullable=False),
+    Column("name_key", String(NAME_LENGTH), nullable=False),
+    Column("password", String(255)),
+    Column("is_admin", Boolean, nullable=False),
+    Column("disabled", Boolean, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("changed", BigInteger, nullable=False),
+    UniqueConstraint("name_key"),
+    **_NUMBERED,
+)
+
+account_group = Table(
+    "account_group",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("name", String(NAME_LENGTH), nullable=False),
+    Column("name_key", String(NAME_LENGTH), nullable=False),
+    Column("created", BigInteger, nullable=False),
+    UniqueConstraint("name_key"),
+    **_NUMBERED,
+)
+
+account_member = Table(
+    "account_member",
+    metadata,
+    Column("group_id", BigInteger, ForeignKey("account_group.id"), primary_key=True, autoincrement=False),
+    Column("user_id", BigInteger, ForeignKey("account_user.id"), primary_key=True, autoincrement=False, index=True),
+    **TABLE_OPTIONS,
+)
+
+account_token = Table(
+    "account_token",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("user_id", BigInteger, ForeignKey("account_user.id"), nullable=False, index=True),
+    Column("name", String(NAME_LENGTH), nullable=False),
+    Column("digest", DigestColumn, nullable=False),
+    Column("ending", String(8), nullable=False),
+    Column("scopes", LongText, nullable=False),
+    Column("expires", BigInteger),
+    Column("created", BigInteger, nullable=False),
+    Column("used", BigInteger),
+    UniqueConstraint("digest"),
+    **_NUMBERED,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A user's row, and the groups that it is in.
+
+    Attributes:
+        password: what argon2 made of it; None where nobody gets in with one.
+        groups: names as they are compared.
+    """
+
+    id: int
+    name: str
+    password: str | None
+    is_admin: bool
+    disabled: bool
+    created: Micros
+    groups: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group's row, and the names of its members."""
+
+    id: int
+    name: str
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token's row.
+
+    Attributes:
+        ending: its last characters, for people to know it by.
+        scopes: what it is limited to.
+        expires: when it ends; None: never.
+        used: when it was used last, within seconds.
+    """
+
+    id: int
+    user_id: int
+    name: str
+    ending: str
+    scopes: tuple[Scope, ...]
+    expires: Micros | None
+    created: Micros
+    used: Micros | None
+
+
+def find_user(connection: Connection, name: str) -> User | None:
+    """By name, in whatever case: two point reads."""
+    row = connection.execute(select(account_user).where(account_user.c.name_key == key_of(name))).first()
+    return None if row is None else _user(row, groups_of(connection, row.id))
+
+
+def user_by_id(connection: Connection, user_id: int) -> User | None:
+    """Two point reads."""
+    row = connection.execute(select(account_user).where(account_user.c.id == user_id)).first()
+    return None if row is None else _user(row, groups_of(connection, row.id))
+
+
+def users(connection: Connection) -> list[User]:
+    """All of them, by name."""
+    groups: dict[int, set[str]] = {}
+    joined = select(account_member.c.user_id, account_group.c.name_key).join_from(account_member, account_group)
+    for row in connection.execute(joined):
+        groups.setdefault(row.user_id, set()).add(row.name_key)
+    rows = connection.execute(select(account_user).order_by(account_user.c.name_key))
+    return [_user(row, frozenset(groups.get(row.id, ()))) for row in rows]
+
+
+def has_users(connection: Connection) -> bool:
+    """Is there anybody yet?"""
+    return connection.execute(select(account_user.c.id).limit(1)).first() is not None
+
+
+def groups_of(connection: Connection, user_id: int) -> frozenset[str]:
+    """The names, as they are compared, of a user's groups."""
+    query = select(account_group.c.name_key).join_from(account_group, account_member)
+    return frozenset(connection.execute(query.where(account_member.c.user_id == user_id)).scalars())
+
+
+def active_admins(connection: Connection) -> int:
+    """How many administrators can get in."""
+    question = select(func.count()).select_from(account_user)
+    return int(connection.execute(question.where(account_user.c.is_admin, ~account_user.c.disabled)).scalar_one())
+
+
+def insert_user(connection: Connection, name: str, password: str | None, *, is_admin: bool, now: Micros) -> int:
+    """Write a user; IntegrityError where the name is taken."""
+    row = {"name": name, "name_key": key_of(name), "password": password, "is_admin": is_admin, "disabled": False}
+    key: Any = connection.execute(insert(account_user).values(**row, created=now, changed=now)).inserted_primary_key
+    return int(key[0])
+
+
+def change_user(connection: Connection, user_id: int, now: Micros, **values: object) -> None:
+    """Set columns of a user's row."""
+    connection.execute(update(account_user).where(account_user.c.id == user_id).values(**values, changed=now))
+
+
+def delete_user(connection: Connection, user_id: int) -> None:
+    """Delete a user with all that hangs on the row here."""
+    for table in (account_token, account_member):
+        connection.execute(delete(table).where(table.c.user_id == user_id))
+    connection.execute(delete(account_user).where(account_user.c.id == user_id))
+
+
+def find_group(connection: Connection, name: str) -> Group | None:
+    """By name, in whatever case."""
+    row = connection.execute(select(account_group).where(account_group.c.name_key == key_of(name))).first()
+    return None if row is None else Group(row.id, row.name, _members(connection, row.id))
+
+
+def groups(connection: Connection) -> list[Group]:
+    """All of them, by name."""
+    rows = connection.execute(select(account_group).order_by(account_group.c.name_key)).all()
+    return [Group(row.id, row.name, _members(connection, row.id)) for row in rows]
+
+
+def insert_group(connection: Connection, name: str, now: Micros) -> int:
+    """Write a group; IntegrityError where the name is taken."""
+    row = {"name": name, "name_key": key_of(name), "created": now}
+    key: Any = connection.execute(insert(account_group).values(**row)).inserted_primary_key
+    return int(key[0])
+
+
+def delete_group(connection: Connection, group_id: int) -> None:
+    """Delete a group; its members stay users."""
+    connection.execute(delete(account_member).where(account_member.c.group_id == group_id))
+    connection.execute(delete(account_group).where(account_group.c.id == group_id))
+
+
+def insert_member(connection: Connection, group_id: int, user_id: int) -> None:
+    """IntegrityError where it is one already."""
+    connection.execute(insert(account_member).values(group_id=group_id, user_id=user_id))
+
+
+def delete_member(connection: Connection, group_id: int, user_id: int) -> bool:
+    """Was it one?"""
+    gone = connection.execute(
+        delete(account_member).where(account_member.c.group_id == group_id, account_member.c.user_id == user_id)
+    )
+    return gone.rowcount > 0
+
+
+def insert_token(connection: Connection, token: Mapping[str, Any]) -> int:
+    """Write a token's row."""
+    key: Any = connection.execute(insert(account_token).values(**token)).inserted_primary_key
+    return int(key[0])
+
+
+def token_by_digest(connection: Connection, digest: Digest) -> Token | None:
+    """One point read."""
+    row = connection.execute(select(account_token).where(account_token.c.digest == digest)).first()
+    return None if row is None else _token(row)
+
+
+def token_by_id(connection: Connection, token_id: int) -> Token | None:
+    """One point read."""
+    row = connection.execute(select(account_token).where(account_token.c.id == token_id)).first()
+    return None if row is None else _token(row)
+
+
+def tokens(connection: Connection, user_id: int | None = None) -> list[Token]:
+    """All tokens, or a user's, oldest first."""
+    query = select(account_token).order_by(account_token.c.id)
+    if user_id is not None:
+        query = query.where(account_token.c.user_id == user_id)
+    return [_token(row) for row in connection.execute(query)]
+
+
+def delete_tokens(connection: Connection, token_ids: Sequence[int]) -> None:
+    """They open nothing any more."""
+    connection.execute(delete(account_token).where(account_token.c.id.in_(token_ids)))
+
+
+def set_used(connection: Connection, uses: Mapping[int, Micros]) -> None:
+    """When tokens were used last; a use moves no topic."""
+    later = update(account_token).where(account_token.c.id == bindparam("token")).values(used=bindparam("at"))
+    connection.execute(later, [{"token": token, "at": at} for token, at in sorted(uses.items())])
+
+
+def _members(connection: Connection, group_id: int) -> tuple[str, ...]:
+    query = select(account_user.c.name).join_from(account_user, account_member)
+    return tuple(
+        connection.execute(
+            query.where(account_member.c.group_id == group_id).order_by(account_user.c.name_key)
+        ).scalars()
+    )
+
+
+def _user(row: Row[Any], groups: frozenset[str]) -> User:
+    return User(row.id, row.name, row.password, row.is_admin, row.disabled, row.created, groups)
+
+
+def _token(row: Row[Any]) -> Token:
+    return Token(
+        id=row.id,
+        user_id=row.user_id,
+        name=row.name,
+        ending=row.ending,
+        scopes=from_stored(row.scopes),
+        expires=row.expires,
+        created=row.created,
+        used=row.used,
+    )

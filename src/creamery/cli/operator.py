@@ -1,0 +1,155 @@
+"""What operators' commands have in common that change rows: the database, opened, and one write."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from creamery.cli.options import settings_from
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from creamery.accounts import By
+    from creamery.limits import Limits
+
+T = TypeVar("T")
+
+
+class NotDone(click.ClickException):
+    """What was asked cannot be done; click prints the message and ends with status 1."""
+
+
+class OpenedData:
+    """The database of a hub that may be running."""
+
+    def __init__(self, read: Callable[..., Any], write: Callable[..., Any], by: By, limits: Limits) -> None:
+        self._read = read
+        self._write = write
+        self.by = by
+        self.limits = limits
+
+    def read(self, question: Callable[[Connection], T]) -> T:
+        """Ask something."""
+        found: T = self._read(question)
+        return found
+
+    def write(self, work: Callable[[Connection], T]) -> T:
+        """Change something; on return it holds in every process."""
+        done: T = self._write(work)
+        return done
+
+
+@contextmanager
+def opened_data(data: Path | None, config: Path | None) -> Iterator[OpenedData]:
+    """Open the database that the settings name.
+
+    Raises:
+        NotDone: it does not answer, or needs an upgrade; or what is done with it is refused.
+    """
+    from creamery.accounts import (  # noqa: PLC0415 - a command's help costs click alone
+        By,
+        InvalidAccountName,
+        LastAdministrator,
+        NameTaken,
+        NoSuchAccount,
+        NoSuchToken,
+        PasswordRefused,
+        TokenRefused,
+        UnknownScope,
+    )
+    from creamery.clock import SystemClock  # noqa: PLC0415
+    from creamery.database import (  # noqa: PLC0415
+        Committer,
+        Database,
+        DatabaseUnavailable,
+        DiskFull,
+        Generations,
+        WritesBusy,
+    )
+    from creamery.database.schema import is_current  # noqa: PLC0415
+    from creamery.telemetry import Telemetry  # noqa: PLC0415
+
+    settings, clock = settings_from(config, data=data), SystemClock()
+    refusals = (
+        *(DatabaseUnavailable, DiskFull, WritesBusy),
+        *(InvalidAccountName, LastAdministrator, NameTaken, NoSuchAccount, NoSuchToken, PasswordRefused),
+        *(TokenRefused, UnknownScope),
+    )
+    try:
+        database = Database(settings.resolved_database_url(), settings.limits)
+        if not is_current(database):
+            raise NotDone(f"the database {database.url} needs an upgrade; run: creamery db upgrade")
+        committer = Committer(database, Generations(database), settings.limits, clock, Telemetry())
+        committer.start()
+        try:
+            yield OpenedData(database.read, committer.write, By(clock.now(), _who()), settings.limits)
+        finally:
+            committer.close()
+            database.close()
+    except refusals as error:
+        raise NotDone(str(error)) from error
+
+
+def new_password(*, from_stdin: bool) -> str:
+    """A password, asked for twice, or the first line of standard input.
+
+    Raises:
+        NotDone: none was given, or the two differ.
+    """
+    if from_stdin:
+        password = sys.stdin.readline().rstrip("\r\n")
+        if not password:
+            raise NotDone("standard input holds no password")
+        return password
+    return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
+
+
+def show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool, empty: str) -> None:
+    """A table for people, a list of objects for programs."""
+    if as_json:
+        click.echo(json.dumps([dict(row) for row in rows]))
+    elif not rows:
+        click.echo(empty)
+    else:
+        from rich.console import Console  # noqa: PLC0415
+        from rich.table import Table  # noqa: PLC0415
+
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for column in columns:
+            table.add_column(column, overflow="fold")
+        for row in rows:
+            table.add_row(*(_cell(row[column]) for column in columns))
+        Console().print(table)
+
+
+def moment(micros: int | None) -> str | None:
+    """A time as people and programs read it (RFC 3339, UTC); None stays None."""
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    if micros is None:
+        return None
+    return datetime.fromtimestamp(micros // 1_000_000, UTC).isoformat().replace("+00:00", "Z")
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else ""
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value))
+    return "" if value is None else str(value)
+
+
+def _who() -> str:
+    """For the journal: who called the command, on this machine."""
+    try:
+        return f"command:{getpass.getuser()}"
+    except (KeyError, OSError):  # a user without a name, in a container
+        return "command"
