@@ -36,29 +36,29 @@ def test_the_smaller_reserve_holds(
 def test_the_last_byte_can_be_promised_and_not_one_more(disk: SimpleNamespace, tmp_path: Path) -> None:
     reservations = Reservations(tmp_path, Limits(reserve_bytes=0), HandClock())
 
-    reservation = reservations.reserve(3_000)
+    reservation = reservations.reserve(3_000, "3000")
     with pytest.raises(NoSpace) as caught:
-        reservations.reserve(1)
+        reservations.reserve(1, "1")
 
     assert (caught.value.needed, caught.value.free) == (1, 0)
     reservation.release()
-    reservations.reserve(3_000)
+    reservations.reserve(3_000, "3000")
 
 
 def test_it_recovers_when_the_disk_does(disk: SimpleNamespace, tmp_path: Path) -> None:
     reservations = Reservations(tmp_path, Limits(reserve_bytes=1_000, reserve_share=0.5), HandClock())
     disk.f_bavail = 900
     with pytest.raises(NoSpace):
-        reservations.reserve(1)
+        reservations.reserve(1, "1")
 
     disk.f_bavail = 1_100
 
-    reservations.reserve(100)
+    reservations.reserve(100, "100")
 
 
 def test_releasing_twice_gives_back_once(disk: SimpleNamespace, tmp_path: Path) -> None:
     reservations = Reservations(tmp_path, Limits(reserve_bytes=0), HandClock())
-    other, reservation = reservations.reserve(500), reservations.reserve(1_000)
+    other, reservation = reservations.reserve(500, "a"), reservations.reserve(1_000, "b")
 
     reservation.used(400)
     reservation.release()
@@ -75,23 +75,33 @@ def test_what_did_not_fit_is_told_at_once_and_wanted_for_a_while(disk: SimpleNam
 
     for count in (5_000, 4_000):
         with pytest.raises(NoSpace):
-            reservations.reserve(count)
-    wanted = [reservations.wanted(most) for most in (10_000, 5_000, 4_500, 3_999)]
+            reservations.reserve(count, str(count))
+    wanted = [reservations.wanted(most) for most in (10_000, 8_999, 5_000, 4_500, 3_999)]
     clock.advance(601)
 
     assert told == [True, True]
-    assert wanted == [5_000, 5_000, 4_000, 0]
+    assert wanted == [9_000, 5_000, 5_000, 4_000, 0]
     assert reservations.wanted(10_000) == 0
+
+
+def test_what_is_refused_twice_is_wanted_once(disk: SimpleNamespace, tmp_path: Path) -> None:
+    reservations = Reservations(tmp_path, Limits(reserve_bytes=0), HandClock())
+
+    for owner in ("one", "one", "another"):
+        with pytest.raises(NoSpace):
+            reservations.reserve(4_000, owner)
+
+    assert reservations.wanted(100_000) == 8_000
 
 
 def test_what_fits_in_the_end_is_wanted_no_longer(disk: SimpleNamespace, tmp_path: Path) -> None:
     reservations = Reservations(tmp_path, Limits(reserve_bytes=0), HandClock())
     for count in (5_000, 4_000):
         with pytest.raises(NoSpace):
-            reservations.reserve(count)
+            reservations.reserve(count, str(count))
 
     disk.f_bavail = 4_500
-    reservations.reserve(4_000)
+    reservations.reserve(4_000, "4000")
 
     assert reservations.wanted(4_500) == 0
     assert reservations.wanted(10_000) == 5_000

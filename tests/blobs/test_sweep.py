@@ -495,6 +495,35 @@ def test_a_disk_below_its_reserve_evicts_what_is_lacking_once(
     assert (first.blobs, second.blobs) == (2, 0)
 
 
+@pytest.mark.parametrize(("free", "goes"), [(15_000, 0), (11_500, 1), (10_100, 2)])
+def test_there_is_room_before_somebody_needs_it(
+    open_cellar: Callable[..., Cellar], database_url: str, monkeypatch: pytest.MonkeyPatch, free: int, goes: int
+) -> None:
+    """As much as the reserve above it, where a tenth of the cache is as much."""
+    cellar = open_cellar(database_url, reserve_bytes=10_000, reserve_share=0.9)
+    fill(cellar, 19)
+    disk = SimpleNamespace(f_frsize=1, f_blocks=100_000, f_bavail=free)
+    monkeypatch.setattr(os, "statvfs", lambda path: disk)
+
+    assert cellar.blobs.evict().blobs == goes
+
+
+def test_room_is_made_for_all_that_did_not_fit(
+    open_cellar: Callable[..., Cellar], database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cellar = open_cellar(database_url, reserve_bytes=0)
+    fill(cellar, 9)
+    disk = SimpleNamespace(f_frsize=1, f_blocks=100_000, f_bavail=100)
+    monkeypatch.setattr(os, "statvfs", lambda path: disk)
+
+    for owner in ("one", "two", "three"):
+        with pytest.raises(NoSpace):
+            cellar.blobs.begin(1_500, owner)
+    cellar.blobs.evict()
+
+    assert Counter(cellar.states().values())["deleting"] == 5
+
+
 @pytest.mark.parametrize(("wanted", "goes"), [(2_500, 2), (50_000, 0)])
 def test_the_cache_gives_way_to_what_did_not_fit_if_that_helps(
     open_cellar: Callable[..., Cellar], database_url: str, monkeypatch: pytest.MonkeyPatch, wanted: int, goes: int
@@ -506,7 +535,7 @@ def test_the_cache_gives_way_to_what_did_not_fit_if_that_helps(
 
     for count in (50_000, wanted):  # what can never fit takes nothing from what can
         with pytest.raises(NoSpace):
-            cellar.blobs.begin(count, "what does not fit")
+            cellar.blobs.begin(count, f"what does not fit, {count}")
     cellar.blobs.evict()  # as a thread of its own does just now
 
     assert Counter(cellar.states().values())["deleting"] == goes

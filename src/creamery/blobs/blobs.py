@@ -195,10 +195,11 @@ class Blobs:
             Exception: as `begin` and `keep`.
         """
         self._refuse_if_failed()
-        file = PartFile(self._incoming.new_path(), self._reservations.reserve(len(data)))
+        digest = digest_of(data)
+        file = PartFile(self._incoming.new_path(), self._reservations.reserve(len(data), digest))
         try:
             file.append([data])
-            fresh = tables.Fresh(digest_of(data), len(data), file.crc32)
+            fresh = tables.Fresh(digest, len(data), file.crc32)
             for _ in range(ATTEMPTS):
                 self._place(file.path, fresh, file.descriptor)
                 try:

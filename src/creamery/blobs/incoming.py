@@ -360,7 +360,7 @@ class Incoming:
         """
         if size is not None and size > self._limits.file_bytes:
             raise TooLong(self._limits.file_bytes)
-        reservation = self._reservations.reserve(1 if size is None else size)
+        reservation = self._reservations.reserve(1 if size is None else size, owner)
         reach("blobs.reserved")
         return Part(PartFile(self.new_path(), reservation), size, owner, self._limits.file_bytes, self._disk)
 

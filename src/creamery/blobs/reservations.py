@@ -7,6 +7,7 @@ import errno
 import os
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from creamery.blobs.store import NoSpace
@@ -30,8 +31,9 @@ def _nothing() -> None:
 class Reservation:
     """Space for one part file, made by `Reservations.reserve`. May be called from any thread."""
 
-    def __init__(self, reservations: Reservations) -> None:
+    def __init__(self, reservations: Reservations, owner: str) -> None:
         self._reservations = reservations
+        self._owner = owner
         self._outstanding = 0
         self._is_allocated = False
 
@@ -43,7 +45,7 @@ class Reservation:
         """
         with self._reservations.lock:
             if count > self._outstanding and not self._is_allocated:
-                self._reservations.promise(count - self._outstanding)
+                self._reservations.promise(count - self._outstanding, self._owner)
                 self._outstanding = count
 
     def allocate(self, descriptor: int) -> None:
@@ -58,7 +60,7 @@ class Reservation:
         try:
             self._is_allocated = _allocate(descriptor, count)
         except OSError:
-            self._reservations.did_not_fit(count)
+            self._reservations.did_not_fit(count, self._owner)
             raise
         if self._is_allocated:
             self.release()
@@ -75,6 +77,14 @@ class Reservation:
         self.used(self._outstanding)
 
 
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """So many bytes did not fit, which is remembered for a while."""
+
+    count: int
+    until: float
+
+
 class Reservations:
     """What this process has promised and not yet written.
 
@@ -89,21 +99,21 @@ class Reservations:
         self.lock = threading.RLock()
         self.on_refused: Callable[[], None] = _nothing
         self._clock = clock
-        self._refused: dict[int, float] = {}
+        self._refused: dict[str, _Refused] = {}
         self._folder = folder
         self._limits = limits
 
-    def reserve(self, count: int) -> Reservation:
-        """Promise `count` bytes.
+    def reserve(self, count: int, owner: str) -> Reservation:
+        """Promise `count` bytes to `owner`, who is known again by that word.
 
         Raises:
             NoSpace: the disk has not so much above its reserve.
         """
-        reservation = Reservation(self)
+        reservation = Reservation(self, owner)
         reservation.need(count)
         return reservation
 
-    def promise(self, count: int) -> None:
+    def promise(self, count: int, owner: str) -> None:
         """Count `count` further bytes as promised.
 
         Raises:
@@ -113,31 +123,38 @@ class Reservations:
             free = self.free()
             if count <= free:
                 self.outstanding += count
-                self._refused = {each: until for each, until in self._refused.items() if each > count}  # they fit now
+                self._refused.pop(owner, None)
                 return
-        self.did_not_fit(count)
+        self.did_not_fit(count, owner)
         raise NoSpace(count, max(free, 0))
 
-    def did_not_fit(self, count: int) -> None:
+    def did_not_fit(self, count: int, owner: str) -> None:
         """Remember it, so that the cache gives way."""
         now = self._clock.monotonic()
         with self.lock:
-            self._refused = {each: until for each, until in self._refused.items() if until > now}
-            if count in self._refused or len(self._refused) < MOST_REMEMBERED:
-                self._refused[count] = now + REMEMBERED_SECONDS
+            self._refused = {each: refused for each, refused in self._refused.items() if refused.until > now}
+            if owner in self._refused or len(self._refused) < MOST_REMEMBERED:
+                self._refused[owner] = _Refused(count, now + REMEMBERED_SECONDS)
         self.on_refused()
 
     def wanted(self, most: int) -> int:
-        """The most bytes, up to `most`, that were refused lately: so much should be free for the next."""
-        now = self._clock.monotonic()
+        """The bytes of all that was refused lately and fits into `most` together, the oldest first."""
+        now, wanted = self._clock.monotonic(), 0
         with self.lock:
-            return max((count for count, until in self._refused.items() if count <= most and until > now), default=0)
+            for refused in self._refused.values():
+                if refused.until > now and wanted + refused.count <= most:
+                    wanted += refused.count
+        return wanted
+
+    def reserve_bytes(self) -> int:
+        """What is left free: `limits.reserve_bytes`, or `limits.reserve_share` of the disk, whichever is less."""
+        disk = os.statvfs(self._folder)
+        return min(self._limits.reserve_bytes, int(disk.f_blocks * disk.f_frsize * self._limits.reserve_share))
 
     def free(self) -> int:
         """Bytes that can still be promised; below zero where the reserve itself is touched."""
         disk = os.statvfs(self._folder)
-        reserve = min(self._limits.reserve_bytes, int(disk.f_blocks * disk.f_frsize * self._limits.reserve_share))
-        return disk.f_bavail * disk.f_frsize - reserve - self.outstanding
+        return disk.f_bavail * disk.f_frsize - self.reserve_bytes() - self.outstanding
 
 
 def _allocate(descriptor: int, count: int) -> bool:

@@ -44,6 +44,9 @@ from creamery.telemetry import Telemetry, log
 P = ParamSpec("P")
 T = TypeVar("T")
 
+AHEAD_SHARE = 0.1
+"""Of the cache, which gives way to files that nobody has asked for yet: so much, or as much as the reserve."""
+
 BATCH = 200
 BREAKER_BLOBS = 20
 JUMP_SECONDS = 60.0
@@ -344,13 +347,17 @@ class Sweeper:
         return Cut(max(over, self._lacking(holders), 0), before)
 
     def _lacking(self, holders: Sequence[Holder]) -> int:
-        """What the disk lacks: for its reserve, and for what was refused a while ago, if the cache can give it."""
-        free = self._reservations.free()
-        if free >= 0 and free >= self._reservations.wanted(sys.maxsize):
+        """What the disk lacks: for its reserve, for what was refused a while ago, and for the next that may come.
+
+        Nobody loses anything for what would not fit either; for what may come no more goes than a share of the cache.
+        """
+        free, reserve = self._reservations.free(), self._reservations.reserve_bytes()
+        if free >= max(self._reservations.wanted(sys.maxsize), reserve):
             return 0
         going = self._read(tables.total_bytes, tables.blob.c.state == tables.DELETING)
-        possible = free + going + self._read(tables.total_bytes, self._evictable(holders))
-        return self._reservations.wanted(possible) - free - going  # nobody loses anything for what would not fit either
+        evictable = self._read(tables.total_bytes, self._evictable(holders))
+        ahead = min(reserve, int(evictable * AHEAD_SHARE))
+        return max(self._reservations.wanted(free + going + evictable), ahead) - free - going
 
     def _too_old_before(self, holders: Sequence[Holder], now: Micros) -> Micros:
         before = Micros(now - int(self._cache.max_age * SECOND))

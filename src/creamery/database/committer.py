@@ -255,6 +255,8 @@ class Committer:
             meaning = DatabaseUnavailable(f"the database {self._database.url} cannot be written: {error}")
         else:
             return error
+        if isinstance(meaning, DiskFull) and self._database.ballast is not None:
+            self._database.ballast.give_up()  # so that eviction, which frees space, can be written down
         meaning.__cause__ = error
         return meaning
 

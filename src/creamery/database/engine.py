@@ -9,6 +9,7 @@ snapshot.
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from sqlalchemy import Connection, Engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
+from creamery.database.ballast import FULL_BYTES, Ballast
 from creamery.database.connect import build_engine
 from creamery.database.errors import DatabaseUnavailable, damage, translate
 from creamery.limits import Limits
@@ -39,6 +41,7 @@ class Database:
         url: the address, its password masked.
         dialect: `sqlite`, `postgresql` or `mysql` (MariaDB included).
         write: the engine of the committer and of nothing else.
+        ballast: what is given up on a full disk; None elsewhere than on SQLite.
         stopped_uncleanly: SQLite's log lay there when this was opened: nobody had closed the database.
     """
 
@@ -55,6 +58,9 @@ class Database:
                 "database_url is none that the hub understands; write sqlite:///FILE, postgresql://USER@HOST/NAME or"
                 f" mysql://USER@HOST/NAME ({error})"
             ) from error
+        self.ballast = None if self.path is None else Ballast(self.path.parent)
+        if self.ballast is not None and self.path is not None and self.path.exists():
+            self.ballast.give_up()
         self.stopped_uncleanly = self.wal_bytes() > 0
         if telemetry is not None:
             self._count_statements(telemetry)
@@ -97,6 +103,8 @@ class Database:
         finding = self.read(self._finding)
         if finding is not None:
             raise DatabaseUnavailable(finding)
+        if self.ballast is not None:
+            self.ballast.lay()
 
     def find_damage(self) -> str | None:
         """Look through SQLite's file (`quick_check`), which may be in use: what is wrong with it, and what to do.
@@ -110,6 +118,10 @@ class Database:
 
     def unavailable(self, error: DBAPIError) -> DatabaseUnavailable:
         """What a driver's error means to people who read."""
+        if self.path is not None and self._has_no_room(self.path):
+            return DatabaseUnavailable(
+                f"the database {self.url} has no room on its disk; free some space ({error.orig})"
+            )
         meaning = translate(error, self.url)
         return meaning if isinstance(meaning, DatabaseUnavailable) else DatabaseUnavailable(str(meaning))
 
@@ -193,6 +205,14 @@ class Database:
                 f"the database {path} lies on a network's file system ({kind}), whose locks SQLite cannot trust; move"
                 " `data` to a disk of this machine, or set database_url to PostgreSQL or MariaDB"
             )
+
+    def _has_no_room(self, path: Path) -> bool:
+        """SQLite says `disk I/O error` where it has no room for its log."""
+        try:
+            disk = os.statvfs(path.parent)
+        except OSError:
+            return False
+        return disk.f_bavail * disk.f_frsize < FULL_BYTES
 
     def _count_statements(self, telemetry: Telemetry) -> None:
         counter = telemetry.counter("sql_statements", "Statements sent to the database.", ["engine"])
