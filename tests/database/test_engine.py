@@ -62,8 +62,9 @@ def test_an_address_that_is_none_says_what_to_write(url: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["postgresql+psycopg", "mysql+pymysql"])
-def test_a_server_that_is_not_there_is_named_without_its_password(scheme: str) -> None:
-    database = Database(f"{scheme}://someone:hush@127.0.0.1:9/names", Limits())
+@pytest.mark.parametrize("where", ["someone:hush@127.0.0.1:9/names", "someone@127.0.0.1:9/names?password=hush"])
+def test_a_server_that_is_not_there_is_named_without_its_password(scheme: str, where: str) -> None:
+    database = Database(f"{scheme}://{where}", Limits())
 
     with pytest.raises(DatabaseUnavailable) as told:
         database.check()

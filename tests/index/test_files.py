@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import errno
+import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import md5, sha256
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import orjson
 import pytest
+from sqlalchemy import Connection
 
 from creamery import faults
+from creamery.database import Committer, DatabaseUnavailable, DiskFull, WritesBusy
 from creamery.index import download
 from tests.doubles.loopback import Exchange, Reply
 from tests.doubles.running import JSON, RunningHub, hub_over
@@ -508,6 +513,32 @@ def test_a_disk_without_room_is_507_and_reading_goes_on(tmp_path: Path, upstream
         assert hub.get(f"/i/demo/{first}").content == content
     with RunningHub(tmp_path, index=index) as hub:
         assert hub.get(f"/i/demo/{second}").status_code == 200
+
+
+@pytest.mark.parametrize("trouble", [WritesBusy("busy"), DatabaseUnavailable("away"), DiskFull("no room")])
+def test_a_file_that_came_whole_is_stored_as_soon_as_the_database_takes_its_row(
+    relaxed_hub: RunningHub, upstream: Upstream, monkeypatch: pytest.MonkeyPatch, trouble: Exception
+) -> None:
+    made = upstream.add("big", "1.0", size=300_000)
+    filename, path = made.filename, f"/i/big/{made.filename}"
+    relaxed_hub.page("big")
+    refusing, commit = threading.Event(), Committer.commit
+
+    async def refused(self: Committer, work: Callable[[Connection], Any]) -> Any:
+        if refusing.is_set():
+            raise trouble
+        return await commit(self, work)
+
+    monkeypatch.setattr(Committer, "commit", refused)
+    monkeypatch.setattr("creamery.index.download.KEEP_PAUSE_SECONDS", 0.02)
+    refusing.set()
+    answers = [relaxed_hub.get(path) for _ in range(3)]
+    assert not relaxed_hub.is_here(filename)
+    refusing.clear()
+    relaxed_hub.wait_until(lambda: relaxed_hub.is_here(filename))
+
+    assert {(answer.status_code, answer.content) for answer in answers} == {(200, made.content)}
+    assert upstream.count(upstream.path_of(filename)) == 1
 
 
 def test_an_error_that_nobody_foresaw_is_told_to_who_waits(hub: RunningHub) -> None:

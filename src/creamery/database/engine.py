@@ -38,7 +38,7 @@ class Database:
     """Where rows are. Reading may happen in any thread; writing goes through the `Committer`.
 
     Attributes:
-        url: the address, its password masked.
+        url: the address, its password masked and without its options.
         dialect: `sqlite`, `postgresql` or `mysql` (MariaDB included).
         write: the engine of the committer and of nothing else.
         ballast: what is given up on a full disk; None elsewhere than on SQLite.
@@ -50,7 +50,8 @@ class Database:
         try:
             parsed = make_url(url)
             self.dialect = parsed.get_backend_name().replace("mariadb", "mysql")
-            self.url = parsed.render_as_string(hide_password=True)
+            # libpq also takes a password, or a file with one, behind the question mark.
+            self.url = parsed.set(query={}).render_as_string(hide_password=True)
             self._read = build_engine(url, limits, "read")
             self.write = build_engine(url, limits, "write")
         except (ArgumentError, NoSuchModuleError, ImportError, LookupError) as error:

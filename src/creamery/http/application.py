@@ -203,7 +203,8 @@ def _busy(error: Exception) -> Problem:
     )
 
 
-def _database(_: Exception) -> Problem:
+def _database(error: Exception) -> Problem:
+    log.warning("http.database_unavailable", reason=str(error))
     return Problem(
         503,
         "Database unavailable",

@@ -48,6 +48,10 @@ BEAT_SECONDS = 1.0
 CLAIM_SILENT_SECONDS = 5.0
 """How often who fetches a file for others shows that it lives, and how long they wait for that."""
 
+KEEP_SECONDS = 600.0
+KEEP_PAUSE_SECONDS = 2.0
+"""How long, and how often, it is tried to store a file that has come whole while the database does not take its row."""
+
 PROGRESS_BYTES = 64 * 1024
 
 _Key = tuple[ProjectName, str]
@@ -267,7 +271,8 @@ class Downloads:
                 return "shared"
             async with self._slots:
                 await self._transfer(flight)
-                await self._keep(flight)
+                digest = await flight.finish(flight.file.expected)
+            await self._keep(flight, digest)
             return "kept"
         finally:
             beating.cancel()
@@ -383,15 +388,28 @@ class Downloads:
                 self._bytes.inc(len(chunk))
                 await flight.take(chunk)
 
-    async def _keep(self, flight: _Flight) -> None:
+    async def _keep(self, flight: _Flight, digest: Digest) -> None:
         file, part = flight.file, flight.part()
-        digest = await flight.finish(file.expected)
-        project = await self._blobs.keep(part, lambda connection, digest: self._record(connection, file, digest, part))
+        project = await self._store(flight)
         self._catalog.remember(project)
         pinned = file.pinned or file.expected is None
         self._catalog.remember_file(file.project, file.filename, StoredFile(digest, part.written, pinned))
         if pinned:
             log.warning("index.unverified", project=file.project, file=file.filename, digest=digest)
+
+    async def _store(self, flight: _Flight) -> KnownProject:
+        """Its clients have it whole, and whoever else comes has it from its part file until it is stored."""
+        file, part, began = flight.file, flight.part(), self._clock.monotonic()
+        while True:
+            try:
+                return await self._blobs.keep(
+                    part, lambda connection, digest: self._record(connection, file, digest, part)
+                )
+            except (DiskFull, WritesBusy, DatabaseUnavailable) as error:
+                if self._clock.monotonic() - began > KEEP_SECONDS:
+                    raise
+                log.warning("index.kept_later", project=file.project, file=file.filename, reason=str(error))
+            await self._clock.pause(KEEP_PAUSE_SECONDS)
 
     def _record(self, connection: Connection, file: KeptFile, digest: Digest, part: Part) -> KnownProject:
         now = self._clock.now()
