@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
 
 KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
+
+_LONGEST = 1e9  # seconds, 31 years: what every clock and timer of a system still takes
+
+Seconds = Annotated[float, Field(gt=0, le=_LONGEST)]
+SecondsOrNone = Annotated[float, Field(ge=0, le=_LONGEST)]
+DatabaseSeconds = Annotated[float, Field(ge=0.01, le=86_400)]
+"""Servers count them in milliseconds, in 32 bits, and take 0 for "as long as it takes"."""
 
 
 class Limits(BaseModel):
@@ -15,24 +24,24 @@ class Limits(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     header_bytes: PositiveInt = Field(32_000, description="Bytes of a request's line and headers together.")
-    header_seconds: PositiveFloat = Field(10.0, description="Time in which a request's headers must have arrived.")
-    body_silent_seconds: PositiveFloat = Field(60.0, description="Longest silence while a request's body arrives.")
-    send_silent_seconds: PositiveFloat = Field(60.0, description="Longest time a client may take to accept any byte.")
-    idle_seconds: PositiveFloat = Field(75.0, description="How long a connection without a request is kept open.")
-    linger_seconds: PositiveFloat = Field(2.0, description="How long a refused client may take to read the refusal.")
+    header_seconds: Seconds = Field(10.0, description="Time in which a request's headers must have arrived.")
+    body_silent_seconds: Seconds = Field(60.0, description="Longest silence while a request's body arrives.")
+    send_silent_seconds: Seconds = Field(60.0, description="Longest time a client may take to accept any byte.")
+    idle_seconds: Seconds = Field(75.0, description="How long a connection without a request is kept open.")
+    linger_seconds: Seconds = Field(2.0, description="How long a refused client may take to read the refusal.")
     pipelined_requests: PositiveInt = Field(
         64, description="Requests that may wait behind another on their connection; those beyond it are not answered."
     )
     connections: PositiveInt = Field(2_000, description="Connections served at once; further ones get 503.")
-    drain_seconds: PositiveFloat = Field(30.0, description="Time in which requests and jobs finish after SIGTERM.")
-    check_seconds: PositiveFloat = Field(5.0, description="Time in which each check of /readyz answers.")
+    drain_seconds: Seconds = Field(30.0, description="Time in which requests and jobs finish after SIGTERM.")
+    check_seconds: Seconds = Field(5.0, description="Time in which each check of /readyz answers.")
     ranges_asked: PositiveInt = Field(1_000, description="Ranges that a request may name; more are ignored.")
     ranges_answered: PositiveInt = Field(32, description="Ranges that are answered in parts; more: the whole file.")
 
-    upstream_connect_seconds: PositiveFloat = Field(5.0, description="Time to reach an upstream.")
-    upstream_silent_seconds: PositiveFloat = Field(20.0, description="Longest silence of an upstream.")
-    upstream_page_seconds: PositiveFloat = Field(60.0, description="Time for a whole page of an upstream.")
-    upstream_stale_seconds: PositiveFloat = Field(
+    upstream_connect_seconds: Seconds = Field(5.0, description="Time to reach an upstream.")
+    upstream_silent_seconds: Seconds = Field(20.0, description="Longest silence of an upstream.")
+    upstream_page_seconds: Seconds = Field(60.0, description="Time for a whole page of an upstream.")
+    upstream_stale_seconds: Seconds = Field(
         0.9, description="Longest wait for an upstream where something older can be served instead."
     )
     upstream_page_bytes: PositiveInt = Field(100 * MIB, description="An upstream's page, after decompression.")
@@ -42,8 +51,8 @@ class Limits(BaseModel):
     upstream_minimum_rate: PositiveInt = Field(
         1_000, description="Bytes a second that a transfer must bring on average over 60 s, or it is begun anew."
     )
-    unknown_seconds: PositiveFloat = Field(10.0, description="How long an upstream's 'no such project' is remembered.")
-    breaker_seconds: PositiveFloat = Field(30.0, description="Longest pause between two looks at a dead upstream.")
+    unknown_seconds: Seconds = Field(10.0, description="How long an upstream's 'no such project' is remembered.")
+    breaker_seconds: Seconds = Field(30.0, description="Longest pause between two looks at a dead upstream.")
 
     metadata_bytes: PositiveInt = Field(10 * MIB, description="A distribution's METADATA.")
     file_bytes: PositiveInt = Field(64 * GIB, description="One file.")
@@ -56,7 +65,7 @@ class Limits(BaseModel):
 
     password_characters: PositiveInt = Field(8, description="The fewest characters that a new password has.")
     password_bytes: PositiveInt = Field(1_024, description="The most bytes that a password has; more are not hashed.")
-    password_seconds: NonNegativeFloat = Field(
+    password_seconds: SecondsOrNone = Field(
         300.0, description="How long a password that was right is known again without hashing it anew."
     )
     waiting_logins: PositiveInt = Field(32, description="Passwords that wait to be looked at; beyond it 503.")
@@ -64,7 +73,7 @@ class Limits(BaseModel):
         10, description="Wrong passwords for one account before each further try has to wait (429)."
     )
     login_failures_address: PositiveInt = Field(40, description="The same from one address, for whatever accounts.")
-    login_seconds: PositiveFloat = Field(30.0, description="How long such a wait is: one more try each.")
+    login_seconds: Seconds = Field(30.0, description="How long such a wait is: one more try each.")
     known_accounts: PositiveInt = Field(10_000, description="Users, tokens and right passwords kept in memory, each.")
 
     reserve_bytes: NonNegativeInt = Field(GIB, description="Disk space that is left free (507 below it).")
@@ -72,13 +81,13 @@ class Limits(BaseModel):
         0.02, ge=0, lt=1, description="The same as a share of the disk; the smaller of the two holds."
     )
     waiting_writes: PositiveInt = Field(1_024, description="Database writes that may wait in a process.")
-    waiting_seconds: PositiveFloat = Field(5.0, description="How long a write waits for a place among them (503).")
-    lock_seconds: PositiveFloat = Field(
+    waiting_seconds: Seconds = Field(5.0, description="How long a write waits for a place among them (503).")
+    lock_seconds: DatabaseSeconds = Field(
         10.0, description="How long a write waits for another process's; one that does nothing ends after half of it."
     )
-    statement_seconds: PositiveFloat = Field(30.0, description="How long a database server may take for a statement.")
-    sweep_grace_seconds: PositiveFloat = Field(86_400.0, description="Age at which unreferenced bytes are deleted.")
-    evict_grace_seconds: PositiveFloat = Field(60.0, description="Time between evicting a file and deleting it.")
+    statement_seconds: DatabaseSeconds = Field(30.0, description="How long a database server may take for a statement.")
+    sweep_grace_seconds: Seconds = Field(86_400.0, description="Age at which unreferenced bytes are deleted.")
+    evict_grace_seconds: Seconds = Field(60.0, description="Time between evicting a file and deleting it.")
     sweep_share: float = Field(
         0.5,
         gt=0,
@@ -86,18 +95,18 @@ class Limits(BaseModel):
         description="A sweep or eviction by age that would take more than this share of all blobs stops and says so.",
     )
     sweep_blobs: PositiveInt = Field(10_000, description="Blobs that one sweep or eviction takes at most.")
-    part_seconds: PositiveFloat = Field(3_600.0, description="Age at which a part file that nobody writes is deleted.")
-    uses_seconds: PositiveFloat = Field(5.0, description="How often it is written down which blobs were read.")
+    part_seconds: Seconds = Field(3_600.0, description="Age at which a part file that nobody writes is deleted.")
+    uses_seconds: Seconds = Field(5.0, description="How often it is written down which blobs were read.")
     job_threads: PositiveInt = Field(2, description="Jobs at once in a process.")
-    job_lease_seconds: PositiveFloat = Field(60.0, description="A job whose process is silent for so long runs again.")
-    job_poll_seconds: PositiveFloat = Field(1.0, description="How often a process looks for jobs that others enqueued.")
+    job_lease_seconds: Seconds = Field(60.0, description="A job whose process is silent for so long runs again.")
+    job_poll_seconds: Seconds = Field(1.0, description="How often a process looks for jobs that others enqueued.")
     job_attempts: PositiveInt = Field(5, description="Tries of a job before it counts as failed.")
-    job_retry_seconds: NonNegativeFloat = Field(
+    job_retry_seconds: SecondsOrNone = Field(
         2.0, description="Pause after a job's first failed try; each further one is four times as long, up to an hour."
     )
     jobs_kept: PositiveInt = Field(1_000, description="Rows of finished jobs that are kept, of failed ones as many.")
-    jobs_kept_seconds: PositiveFloat = Field(604_800.0, description="Age at which rows of finished jobs are deleted.")
-    schema_lock_seconds: PositiveFloat = Field(
+    jobs_kept_seconds: Seconds = Field(604_800.0, description="Age at which rows of finished jobs are deleted.")
+    schema_lock_seconds: Seconds = Field(
         600.0, description="How long an upgrade of the database waits for another process's upgrade."
     )
     database_threads: PositiveInt = Field(4, description="Threads that read the database.")
