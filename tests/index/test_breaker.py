@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -153,3 +154,21 @@ def test_an_upstream_that_is_gone_when_a_transfer_goes_on_counts_as_down(upstrea
             return checks["index.upstreams"] is False
 
         hub.wait_until(counts_as_down)
+
+
+def test_an_upstream_that_hung_is_found_back_as_soon_as_it_answers_something(
+    upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The look that hung would have gone on hanging for as long as an upstream may be silent."""
+    monkeypatch.setattr("creamery.index.upstream.LOOK_SECONDS", 0.3)
+    with RunningHub(tmp_path, index={"upstreams": [upstream.url]}) as hub:
+        hub.page("demo")
+        upstream.misbehave("*", hang())
+        stale = hub.get("/simple/demo/")
+        assert "fwd=stale" in stale.headers["cache-status"]
+        time.sleep(0.5)  # a look hangs now
+
+        upstream.behave()
+        upstream.add("demo", "7.0")
+
+        hub.wait_until(lambda: any("7.0" in name for name in hub.files("demo")), 5)

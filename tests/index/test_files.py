@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -539,6 +540,22 @@ def test_a_file_that_came_whole_is_stored_as_soon_as_the_database_takes_its_row(
 
     assert {(answer.status_code, answer.content) for answer in answers} == {(200, made.content)}
     assert upstream.count(upstream.path_of(filename)) == 1
+
+
+def test_what_somebody_is_receiving_is_not_evicted(upstream: Upstream, tmp_path: Path) -> None:
+    made = upstream.add("big", "1.0", size=8 * MIB)
+    with RunningHub(tmp_path, index={"upstreams": [upstream.url], "max_age": 1e6}, cache={"max_bytes": 0}) as hub:
+        hub.page("big")
+        hub.download("big", made.filename)
+        host, _, port = hub.base.removeprefix("http://").partition(":")
+        with socket.socket() as slow:
+            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            slow.connect((host, int(port)))
+            slow.sendall(f"GET /i/big/{made.filename} HTTP/1.1\r\nHost: hub\r\n\r\n".encode())
+            assert slow.recv(10)
+
+            assert hub.built.hub.blobs.evict().blobs == 0
+        hub.wait_until(lambda: hub.built.hub.blobs.evict().blobs == 1)
 
 
 def test_an_error_that_nobody_foresaw_is_told_to_who_waits(hub: RunningHub) -> None:

@@ -12,6 +12,7 @@ import asyncio
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
@@ -216,6 +217,7 @@ class BlobResponse(_RangedResponse):
         headers: further headers as they go out, names in lower case.
         verified: is done when the bytes are known to be right; whatever is sent lacks its last piece until then, and
             breaks off where this raises. None: they are known to be right.
+        lease: held while the bytes go out, so that nobody takes the file for unused.
     """
 
     def __init__(
@@ -226,10 +228,12 @@ class BlobResponse(_RangedResponse):
         media_type: str,
         headers: RawHeaders = (),
         verified: asyncio.Task[None] | None = None,
+        lease: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         super().__init__(etag, media_type, headers)
         self.extent = extent
         self.verified = verified
+        self.lease = lease
 
     async def answer(self, scope: Scope, send: Send) -> None:
         """Send what is asked of the file."""
@@ -245,7 +249,8 @@ class BlobResponse(_RangedResponse):
             if self.verified is None and self._answer_at_once(scope, descriptor):
                 return
             file = _OpenFile(descriptor, extent, exchange_of(scope).hub.pools, self.verified, pieces=is_offered(scope))
-            await self.send_sized(scope, send, extent.length, file.read)
+            with self.lease():
+                await self.send_sized(scope, send, extent.length, file.read)
         finally:
             os.close(descriptor)
 

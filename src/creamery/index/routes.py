@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 from urllib.parse import parse_qsl
 
@@ -254,7 +255,12 @@ class Routes:
                 shelf.put((project, name), Held(digest, response))
             else:
                 response = BlobResponse(
-                    extent, etag=etag, media_type=media_type, headers=self._file_headers, verified=verified
+                    extent,
+                    etag=etag,
+                    media_type=media_type,
+                    headers=self._file_headers,
+                    verified=verified,
+                    lease=partial(self._blobs.lease, digest),
                 )
         except (BlobMissing, BlobCorrupt):
             self._catalog.forget_file(project, name)

@@ -8,8 +8,10 @@ of the same name slip in.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 from http import HTTPStatus
+from itertools import count
 from urllib.parse import urlsplit
 
 from creamery.clock import Clock
@@ -23,6 +25,10 @@ from creamery.telemetry import Telemetry, log
 from creamery.threads import Pools
 
 ACCEPT = f"{JSON_TYPE}, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
+
+LOOK_SECONDS = 2.0
+PATIENT_EVERY = 5
+"""How long a look at a dead upstream lasts, and which one lasts as long as any request: some are alive and slow."""
 
 
 class UpstreamDown(Exception):
@@ -258,7 +264,9 @@ class Upstreams:
         probe.add_done_callback(self._probes.discard)
 
     async def _look_until_back(self, breaker: Breaker, origin: Origin | None, url: str) -> None:
-        while breaker.is_open:
+        for number in count(1):
+            if not breaker.is_open:
+                return
             await breaker.pass_pause()
             asked = [asyncio.create_task(self._look(breaker, origin, url))]
             elsewhere = breaker.other_than(url)
@@ -267,7 +275,7 @@ class Upstreams:
             if elsewhere is not None:
                 asked.append(asyncio.create_task(self._look(breaker, origin, elsewhere)))
             try:
-                if await self._first_answer(asked):
+                if await self._first_answer(asked, patient=number % PATIENT_EVERY == 0):
                     if not (asked[0].done() and asked[0].result()):
                         breaker.blame(url)  # at once, or its next silence takes the host down again
                         await asyncio.wait(asked[:1], timeout=breaker.patience)
@@ -280,11 +288,13 @@ class Upstreams:
                 await asyncio.gather(*asked, return_exceptions=True)
             breaker.looked_in_vain()
 
-    @staticmethod
-    async def _first_answer(asked: list[asyncio.Task[bool]]) -> bool:
-        for looked in asyncio.as_completed(asked):
-            if await looked:
-                return True
+    async def _first_answer(self, asked: list[asyncio.Task[bool]], *, patient: bool) -> bool:
+        """Does one answer soon? A look that hangs would keep the next one from finding the upstream back."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(None if patient else LOOK_SECONDS):
+                for looked in asyncio.as_completed(asked):
+                    if await looked:
+                        return True
         return False
 
     async def _look(self, breaker: Breaker, origin: Origin | None, url: str) -> bool:
