@@ -14,7 +14,7 @@ from creamery.index import breaker as breaker_room
 from creamery.index.breaker import BLAMED_SECONDS, FIRST_PAUSE, REFUSALS, Breaker
 from creamery.limits import Limits
 from tests.doubles.hand_clock import HandClock
-from tests.doubles.loopback import Exchange
+from tests.doubles.loopback import Answerer, Exchange
 from tests.doubles.running import JSON, RunningHub, hub_over
 from tests.doubles.upstream import Upstream, hang, redirect_to, status
 
@@ -156,19 +156,21 @@ def test_an_upstream_that_is_gone_when_a_transfer_goes_on_counts_as_down(upstrea
         hub.wait_until(counts_as_down)
 
 
-def test_an_upstream_that_hung_is_found_back_as_soon_as_it_answers_something(
-    upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("sickness", [hang(), hang(0.5)], ids=["hangs", "hangs in the middle"])
+def test_news_are_seen_soon_after_an_upstream_hung(
+    upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sickness: Answerer
 ) -> None:
-    """The look that hung would have gone on hanging for as long as an upstream may be silent."""
+    """The question that hangs, and the look, would have hung on for as long as an upstream may be silent."""
     monkeypatch.setattr("creamery.index.upstream.LOOK_SECONDS", 0.3)
+    monkeypatch.setattr("creamery.index.freshness.RENEW_SECONDS", 0.5)
     with RunningHub(tmp_path, index={"upstreams": [upstream.url]}) as hub:
         hub.page("demo")
-        upstream.misbehave("*", hang())
-        stale = hub.get("/simple/demo/")
-        assert "fwd=stale" in stale.headers["cache-status"]
+        upstream.add("demo", "6.0")
+        upstream.misbehave("*", sickness)
+        assert "fwd=stale" in hub.get("/simple/demo/").headers["cache-status"]
         time.sleep(0.5)  # a look hangs now
 
         upstream.behave()
         upstream.add("demo", "7.0")
 
-        hub.wait_until(lambda: any("7.0" in name for name in hub.files("demo")), 5)
+        hub.wait_until(lambda: any("7.0" in name for name in hub.files("demo")), 6)

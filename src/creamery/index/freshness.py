@@ -25,6 +25,9 @@ from creamery.limits import Limits
 from creamery.sharing import hear
 from creamery.telemetry import Telemetry, log
 
+RENEW_SECONDS = 2.0
+"""How old a question is, at first, that was given up, when it is asked anew beside it; each time twice as old."""
+
 Outcome = Literal["hit", "revalidated", "changed", "stale"]
 
 
@@ -56,7 +59,17 @@ class View:
 
 @dataclass(slots=True)
 class _Refresh:
+    """A page asked for upstream.
+
+    Attributes:
+        began: when (`Clock.monotonic`).
+        given_up: some have waited for it in vain, and nobody waits any longer.
+        renewed_at: from then on whoever comes asks anew beside it: it may hang on a connection that is long dead.
+    """
+
     task: asyncio.Task[tuple[Entry, Outcome] | None]
+    began: float
+    renewed_at: float
     given_up: bool = False
 
 
@@ -132,10 +145,8 @@ class Freshness:
 
     async def _ask(self, name: ProjectName, entry: Entry | None) -> View:
         refresh = self._refreshes.get(name)
-        if refresh is None:
-            refresh = self._refreshes[name] = _Refresh(asyncio.get_running_loop().create_task(self._refresh(name)))
-            refresh.task.add_done_callback(lambda _: self._refreshes.pop(name, None))
-            refresh.task.add_done_callback(hear)
+        if refresh is None or (refresh.given_up and self._clock.monotonic() >= refresh.renewed_at):
+            refresh = self._refreshes[name] = self._begin(name, refresh)
         if entry is not None:
             patience = 0.0 if refresh.given_up else self._upstreams.patience()
             done, _ = await asyncio.wait({refresh.task}, timeout=patience)
@@ -160,6 +171,23 @@ class Freshness:
         if found is None:
             raise UnknownProject(name)
         return View(found[0], found[1], fresh_for=self._upstreams.max_age(found[0].project.upstream))
+
+    def _begin(self, name: ProjectName, given_up: _Refresh | None) -> _Refresh:
+        """Ask upstream, beside what was given up: that ends with this one's answer, for its own would be older."""
+        seconds = RENEW_SECONDS if given_up is None else 2 * (given_up.renewed_at - given_up.began)
+        task = asyncio.get_running_loop().create_task(self._refresh(name))
+        now = self._clock.monotonic()
+        refresh = _Refresh(task, now, now + seconds)
+
+        def ended(task: asyncio.Task[tuple[Entry, Outcome] | None]) -> None:
+            if self._refreshes.get(name) is refresh:
+                del self._refreshes[name]
+            hear(task)
+            if given_up is not None and not task.cancelled() and task.exception() is None:
+                given_up.task.cancel()
+
+        task.add_done_callback(ended)
+        return refresh
 
     def _stale(self, entry: Entry, reason: str) -> View:
         is_down = self._upstreams.first_down(entry.project.upstream) is not None
