@@ -13,6 +13,7 @@ class Client(Protocol):
     """A program that installs packages."""
 
     machine: Machine
+    program: Path
 
     def try_install(self, index: str, *requirements: str) -> tuple[Ran, Environment]:
         """Install into a new, empty environment, with empty caches and nothing locked."""
