@@ -22,7 +22,7 @@ check: $(VENV)/.tests ## Check style, types, the walls between the rooms, and th
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/python scripts/reference.py --check
+	$(BIN)/python -m scripts.reference --check
 
 format: $(VENV)/.tests ## Put the code into the house's style.
 	$(BIN)/ruff check --quiet --fix --exit-zero .
@@ -32,7 +32,7 @@ bench: $(VENV)/.tests ## Measure beside nginx in one run, against benchmarks/goa
 	$(BIN)/python -m benchmarks
 
 docs: $(VENV)/.tests ## Write the pages of docs/reference/ from settings, limits, commands and routes.
-	$(BIN)/python scripts/reference.py
+	$(BIN)/python -m scripts.reference
 
 lock: $(VENV)/.tests ## Pin anew what requirements/ names, with hashes and without addresses.
 	scripts/lock

@@ -16,11 +16,13 @@ import click
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from creamery.accounts import Rule
 from creamery.cli import main as creamery
 from creamery.door import Door
 from creamery.hub import build
 from creamery.limits import GIB, KIB, MIB, Limits
 from creamery.settings import Settings, environment_name, sections
+from scripts.permissions import SETTINGS, credentials, outcome
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
 NOTICE = "<!-- Written by `make docs`; edit what it is made from. -->"
@@ -123,11 +125,31 @@ def routes_page() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def permissions_page() -> str:
+    """Who may do what: every right, every kind of credential, for every way in which the right may be given."""
+    lines = [
+        NOTICE,
+        "# Permissions",
+        "",
+        "Which right each route needs stands in [routes](routes.md). Here is who has it: `yes`; `401`, who asks is asked",
+        "for credentials; `403`, who asks is known and may not. Each cell is asked of a running hub in",
+        "`tests/operations/test_permissions.py`. `hub:see` has anyone, and nobody's credentials are looked at.",
+        "",
+    ]
+    for action, rule in sorted((action, rule) for door in _doors() for action, rule in door.rules.items()):
+        rows = [["credential", *(f"`{text}`" for text in SETTINGS)], ["---"] * (len(SETTINGS) + 1)]
+        for name, principal in credentials(action).items():
+            rows.append([name, *(outcome(Rule.parse(text), action, principal) for text in SETTINGS)])
+        lines += [f"## {action}", "", f"By default: `{rule.who}`.", "", *_rows(rows)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     "settings.md": settings_page,
     "limits.md": limits_page,
     "commands.md": commands_page,
     "routes.md": routes_page,
+    "permissions.md": permissions_page,
 }
 
 

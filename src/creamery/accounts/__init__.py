@@ -25,7 +25,7 @@ from creamery.accounts.people import (
     set_password,
 )
 from creamery.accounts.principals import ADMIN, ANONYMOUS, Presented, Principal, Scope, Thing
-from creamery.accounts.rights import Rule
+from creamery.accounts.rights import Rights, Rule
 from creamery.accounts.scopes import ScopeWord, UnknownScope, parse_scope
 from creamery.accounts.tables import Group, Token, User, find_user, groups, has_users, tokens, users
 from creamery.accounts.throttle import Throttled
@@ -46,6 +46,7 @@ __all__ = [
     "Passwords",
     "Presented",
     "Principal",
+    "Rights",
     "Rule",
     "Scope",
     "ScopeWord",

@@ -17,7 +17,7 @@ from creamery.accounts.directory import Directory, OwnedToken, Remembered
 from creamery.accounts.htpasswd import PasswordFiles
 from creamery.accounts.names import PASSCODE_USER, TOKEN_USER, key_of
 from creamery.accounts.passwords import Passwords
-from creamery.accounts.principals import ADMIN, ANONYMOUS, Presented, Principal
+from creamery.accounts.principals import ANONYMOUS, Presented, Principal
 from creamery.accounts.tables import User
 from creamery.accounts.throttle import Throttle
 from creamery.accounts.tokens import looks_like_token, token_digest
@@ -178,12 +178,11 @@ def _of_user(user: User) -> Principal:
 
 def _of_token(owned: OwnedToken) -> Principal:
     owner, token = owned.owner, owned.token
-    may_administer = owner.is_admin and any(scope.action == ADMIN for scope in token.scopes)
     return Principal(
         "token",
         owner.name,
         owner.id,
-        is_admin=may_administer,
+        is_admin=owner.is_admin,
         groups=owner.groups,
         scopes=token.scopes,
         token_id=token.id,

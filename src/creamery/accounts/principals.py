@@ -56,7 +56,7 @@ class Principal:
         kind: what made them known.
         name: of the user; of the entry in an htpasswd file, behind the door's name; for people and the journal only.
         user_id: of the hub's own user, also behind a token; None for everybody else.
-        is_admin: an administrator, and came with a credential that may be one.
+        is_admin: whose user is an administrator. `may` alone draws conclusions from it: a token's scopes take away.
         groups: names of the user's groups, as they are compared.
         scopes: what the credential is limited to; None: all that its user may.
         door: the only door where it counts; empty: all.
