@@ -131,8 +131,8 @@ def permissions_page() -> str:
         NOTICE,
         "# Permissions",
         "",
-        "Which right each route needs stands in [routes](routes.md). Here is who has it: `yes`; `401`, who asks is asked",
-        "for credentials; `403`, who asks is known and may not. Each cell is asked of a running hub in",
+        "Which right each route needs stands in [routes](routes.md). Here is who has it: `yes`; `401`, who asks is",
+        "asked for credentials; `403`, who asks is known and may not. Each cell is asked of a running hub in",
         "`tests/operations/test_permissions.py`. `hub:see` has anyone, and nobody's credentials are looked at.",
         "",
     ]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from sqlalchemy import BigInteger, Column, Connection, Integer, String, Table, insert, select
+from sqlalchemy import BigInteger, Column, Connection, Integer, RowMapping, String, Table, insert, select
 
 from creamery.clock import Micros
 from creamery.database import TABLE_OPTIONS, LongText, metadata, take_number
@@ -93,7 +93,17 @@ def record(  # noqa: PLR0913 - what the journal says, by name
     return serial
 
 
+def latest(connection: Connection, limit: int) -> list[Entry]:
+    """The last `limit` entries, in order (one range of the primary key)."""
+    rows = connection.execute(select(journal).order_by(journal.c.serial.desc()).limit(limit)).mappings().all()
+    return [_entry(row) for row in reversed(rows)]
+
+
 def since(connection: Connection, serial: int, limit: int) -> list[Entry]:
     """The first `limit` entries after `serial`, in order (one range of the primary key)."""
     rows = connection.execute(select(journal).where(journal.c.serial > serial).order_by(journal.c.serial).limit(limit))
-    return [Entry(**(dict(row) | {"detail": orjson.loads(row["detail"])})) for row in rows.mappings()]
+    return [_entry(row) for row in rows.mappings()]
+
+
+def _entry(row: RowMapping) -> Entry:
+    return Entry(**(dict(row) | {"detail": orjson.loads(row["detail"])}))
