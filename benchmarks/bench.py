@@ -54,9 +54,9 @@ class Bench:
     rounds: int
     seconds: int
 
-    def hub(self, name: str, *, max_age: float) -> contextlib.AbstractContextManager[Server]:
-        """A hub with nothing in it."""
-        return running_hub(self.folder / f"hub-{name}", self.upstream, max_age=max_age)
+    def hub(self, name: str, *, max_age: float, **variables: str) -> contextlib.AbstractContextManager[Server]:
+        """A hub with nothing in it; settings by their names in the environment."""
+        return running_hub(self.folder / f"hub-{name}", self.upstream, max_age=max_age, **variables)
 
     @contextlib.contextmanager
     def nginx(self, name: str) -> Iterator[tuple[Server, Path]]:

@@ -126,7 +126,7 @@ class Upstream:
 
 
 @contextlib.contextmanager
-def running_hub(folder: Path, upstream: Upstream, *, max_age: float) -> Iterator[Server]:
+def running_hub(folder: Path, upstream: Upstream, *, max_age: float, **variables: str) -> Iterator[Server]:
     """The hub as `creamery serve` runs it: its log to a file, its metrics on."""
     port = free_port()
     environment = {
@@ -135,6 +135,7 @@ def running_hub(folder: Path, upstream: Upstream, *, max_age: float) -> Iterator
         if not name.startswith(_OURS) and name.upper() not in _ELSEWHERE
     }
     environment |= {"CREAMERY_INDEX_UPSTREAMS": upstream.url, "CREAMERY_INDEX_MAX_AGE": str(max_age)}
+    environment |= variables
     command = [sys.executable, "-m", "creamery", "serve", "--port", str(port), "--data", str(folder / "data")]
     folder.mkdir()
     with _running(command, folder, environment) as process:

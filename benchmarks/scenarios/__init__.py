@@ -7,7 +7,7 @@ from typing import Protocol
 
 from benchmarks.bench import Bench
 from benchmarks.goals import Figure
-from benchmarks.scenarios import cold, crowd, files, help_text, pages, revalidation, start
+from benchmarks.scenarios import accounts, cold, crowd, files, help_text, pages, revalidation, start
 
 
 class Scenario(Protocol):
@@ -23,4 +23,4 @@ class Scenario(Protocol):
         ...
 
 
-SCENARIOS: tuple[Scenario, ...] = (help_text, start, pages, files, revalidation, cold, crowd)
+SCENARIOS: tuple[Scenario, ...] = (help_text, start, pages, files, revalidation, cold, crowd, accounts)

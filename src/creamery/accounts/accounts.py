@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from creamery.accounts.authenticator import Authenticator
-from creamery.accounts.directory import Directory
 from creamery.accounts.htpasswd import PasswordFiles
 from creamery.accounts.passwords import Passwords
 from creamery.accounts.people import CHANGED
@@ -59,11 +58,11 @@ class Accounts:
         self._uses = TokenUses(committer, clock)
         passwords = Passwords(limits)
         self._authenticator = Authenticator(
-            Directory(database, pools, limits.known_accounts),
+            database,
             passwords,
             PasswordFiles(password_files, passwords),
             self._uses,
-            dict(passcodes),
+            passcodes,
             pools=pools,
             limits=limits,
             clock=clock,
@@ -106,8 +105,7 @@ class Accounts:
             TooManyLogins: too many passwords wait to be looked at.
             DatabaseUnavailable: the database does not answer.
         """
-        if presented.authorization:
-            await self._settling.settle()
+        await self._settling.settle()
         return await self._authenticator.authenticate(presented)
 
     def may(self, principal: Principal, action: str, thing: Thing) -> bool:

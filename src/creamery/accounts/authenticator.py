@@ -11,20 +11,28 @@ import binascii
 import hashlib
 import hmac
 import secrets
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
-from creamery.accounts.directory import Directory, OwnedToken, Remembered
+from sqlalchemy import Connection
+
+from creamery.accounts import tables
 from creamery.accounts.htpasswd import PasswordFiles
+from creamery.accounts.memory import Remembered
 from creamery.accounts.names import PASSCODE_USER, TOKEN_USER, key_of
 from creamery.accounts.passwords import Passwords
-from creamery.accounts.principals import ANONYMOUS, Presented, Principal
-from creamery.accounts.tables import User
+from creamery.accounts.principals import Presented, Principal
+from creamery.accounts.tables import Token, User
 from creamery.accounts.throttle import Throttle
 from creamery.accounts.tokens import looks_like_token, token_digest
 from creamery.accounts.uses import TokenUses
-from creamery.clock import Clock
+from creamery.clock import Clock, Micros
+from creamery.database import Database
 from creamery.limits import Limits
 from creamery.threads import Pools
+
+T = TypeVar("T")
 
 _SEPARATORS = frozenset(", \t")
 
@@ -40,11 +48,23 @@ class _Pair:
 
 
 @dataclass(frozen=True, slots=True)
+class _KnownToken:
+    """A token that opened something, and whom it made known."""
+
+    token_id: int
+    expires: Micros | None
+    principal: Principal
+
+    def has_expired(self, now: Micros) -> bool:
+        return self.expires is not None and self.expires <= now
+
+
+@dataclass(frozen=True, slots=True)
 class _Right:
-    """A password that was right a moment ago."""
+    """A password that was right a moment ago, and until when (`Clock.monotonic`) it is taken for right."""
 
     until: float
-    user: User
+    principal: Principal
 
 
 class Authenticator:
@@ -52,17 +72,17 @@ class Authenticator:
 
     def __init__(  # noqa: PLR0913 - `Accounts` puts it together, in one place
         self,
-        directory: Directory,
+        database: Database,
         passwords: Passwords,
         files: PasswordFiles,
         uses: TokenUses,
-        passcodes: dict[str, str],
+        passcodes: Mapping[str, str],
         *,
         pools: Pools,
         limits: Limits,
         clock: Clock,
     ) -> None:
-        self._directory = directory
+        self._database = database
         self._passwords = passwords
         self._files = files
         self._uses = uses
@@ -71,16 +91,17 @@ class Authenticator:
         self._limits = limits
         self._clock = clock
         self._throttle = Throttle(limits, clock)
+        self._tokens: Remembered[bytes, _KnownToken] = Remembered(limits.known_accounts)
         self._right: Remembered[bytes, _Right] = Remembered(limits.known_accounts)
         self._key = secrets.token_bytes(32)
 
     def forget(self) -> None:
         """Somebody has changed a right."""
-        self._directory.forget()
-        self._right.clear()
+        self._tokens.forget()
+        self._right.forget()
 
     async def authenticate(self, presented: Presented) -> Principal:
-        """Who it is; `ANONYMOUS` for who brought nothing.
+        """Who it is.
 
         Raises:
             BadCredentials: what was brought makes nobody known.
@@ -88,18 +109,26 @@ class Authenticator:
             TooManyLogins: too many passwords wait to be looked at.
             DatabaseUnavailable: the database does not answer.
         """
-        if not presented.authorization:
-            return ANONYMOUS
-        if len(presented.authorization) > 1:
-            raise BadCredentials("two Authorization headers")
-        scheme, _, value = presented.authorization[0].partition(" ")
+        header = hashlib.sha256(presented.authorization.encode("latin-1")).digest()
+        known = self._tokens.get(header)
+        if known is None or known.has_expired(self._clock.now()):
+            epoch, found = self._tokens.epoch, await self._look(presented)
+            if isinstance(found, Principal):
+                return found
+            self._tokens.put(header, found, epoch)
+            known = found
+        self._uses.note(known.token_id)
+        return known.principal
+
+    async def _look(self, presented: Presented) -> Principal | _KnownToken:
+        scheme, _, value = presented.authorization.partition(" ")
         if scheme.lower() == "bearer":
             return await self._by_token(value.strip(), name=None)
         if scheme.lower() == "basic":
             return await self._by_pair(_decoded(value.strip()), presented)
         raise BadCredentials(f"the scheme {scheme[:20]!r} is not spoken here")
 
-    async def _by_pair(self, pair: _Pair, presented: Presented) -> Principal:
+    async def _by_pair(self, pair: _Pair, presented: Presented) -> Principal | _KnownToken:
         if looks_like_token(pair.password):
             return await self._by_token(pair.password, None if pair.name == TOKEN_USER else pair.name)
         if looks_like_token(pair.name) and not pair.password:  # as in https://TOKEN@host/
@@ -108,21 +137,22 @@ class Authenticator:
             return self._by_passcode(pair, presented)
         return await self._by_password(pair, presented)
 
-    async def _by_token(self, text: str, name: str | None) -> Principal:
+    async def _by_token(self, text: str, name: str | None) -> _KnownToken:
         digest = token_digest(text)
         if digest is None:
             raise BadCredentials("no whole token")
-        owned = await self._directory.token(digest)
+        owned = await self._ask(lambda connection: tables.token_and_owner(connection, digest))
         if owned is None:
             raise BadCredentials("a token that is not, or no more")
-        if name is not None and key_of(name) != key_of(owned.owner.name):
+        token, owner = owned
+        if name is not None and key_of(name) != key_of(owner.name):
             raise BadCredentials("another user's token")
-        if owned.token.expires is not None and owned.token.expires <= self._clock.now():
-            raise BadCredentials(f"token {owned.token.id} of {owned.owner.name} has expired")
-        if owned.owner.disabled:
-            raise BadCredentials(f"token {owned.token.id} of {owned.owner.name}, who is disabled")
-        self._uses.note(owned.token.id)
-        return _of_token(owned)
+        known = _KnownToken(token.id, token.expires, _of_token(token, owner))
+        if known.has_expired(self._clock.now()):
+            raise BadCredentials(f"token {token.id} of {owner.name} has expired")
+        if owner.disabled:
+            raise BadCredentials(f"token {token.id} of {owner.name}, who is disabled")
+        return known
 
     def _by_passcode(self, pair: _Pair, presented: Presented) -> Principal:
         self._throttle.take(PASSCODE_USER, presented.address)
@@ -132,26 +162,33 @@ class Authenticator:
         return Principal("passcode", PASSCODE_USER, door=presented.door)
 
     async def _by_password(self, pair: _Pair, presented: Presented) -> Principal:
+        """A user is read each time: memory would be quicker for those who exist, which would tell who does."""
         name = key_of(pair.name)
         proof = self._proof(presented.door, name, pair.password)
         right = self._right.get(proof)
         if right is not None and right.until > self._clock.monotonic():
-            return _of_user(right.user)
+            return right.principal
         self._throttle.take(name, presented.address)
-        user = await self._directory.user(name)
+        epoch = self._right.epoch
+        user = await self._ask(lambda connection: tables.find_user(connection, name))
         hashed = None if user is None else user.password
         if await self._passwords.fits(pair.password, hashed, self._pools) and user is not None:
             self._throttle.succeeded(name, presented.address)
             if user.disabled:
                 raise BadCredentials(f"{user.name}, who is disabled")
-            if await self._directory.user(name) != user:  # changed while the password was looked at
-                raise BadCredentials(f"{user.name}, who has just been changed")
-            self._right.put(proof, _Right(self._clock.monotonic() + self._limits.password_seconds, user))
-            return _of_user(user)
+            if await self._ask(lambda connection: tables.find_user(connection, name)) != user:
+                raise BadCredentials(f"{user.name}, who was changed while the password was looked at")
+            principal = Principal("user", user.name, user.id, is_admin=user.is_admin, groups=user.groups)
+            until = self._clock.monotonic() + self._limits.password_seconds
+            self._right.put(proof, _Right(until, principal), epoch)
+            return principal
         if await self._files.fits(presented.door, pair.name, pair.password, self._pools):
             self._throttle.succeeded(name, presented.address)
             return Principal("htpasswd", f"{presented.door}:{pair.name}", door=presented.door)
         raise BadCredentials("a wrong password, or no such user")
+
+    async def _ask(self, question: Callable[[Connection], T]) -> T:
+        return await self._pools.database.run(self._database.read, question)
 
     def _proof(self, door: str, name: str, password: str) -> bytes:
         """What a right password is remembered by: worthless without this process's key."""
@@ -172,12 +209,7 @@ def _decoded(value: str) -> _Pair:
     return _Pair(name, password)
 
 
-def _of_user(user: User) -> Principal:
-    return Principal("user", user.name, user.id, is_admin=user.is_admin, groups=user.groups)
-
-
-def _of_token(owned: OwnedToken) -> Principal:
-    owner, token = owned.owner, owned.token
+def _of_token(token: Token, owner: User) -> Principal:
     return Principal(
         "token",
         owner.name,

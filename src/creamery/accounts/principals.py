@@ -86,11 +86,11 @@ class Presented:
     """What a request brought to be known by.
 
     Attributes:
-        authorization: every Authorization header, as it was sent.
+        authorization: the Authorization header as it was sent; several of them joined by commas.
         address: where it came from; it slows guessing down and never grants a right.
         door: the door that is asked, whose password file counts.
     """
 
-    authorization: tuple[str, ...] = ()
+    authorization: str
     address: str = ""
     door: str = ""

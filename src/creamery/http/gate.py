@@ -59,8 +59,11 @@ class Gate:
             )
 
     async def _principal(self, scope: Scope, door: str) -> Principal:
-        lines = tuple(value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization")
-        presented = Presented(lines, self._proxies.client(scope), door)
+        exchange = exchange_of(scope)
+        authorization = exchange.headers.get(b"authorization")
+        if authorization is None:
+            return ANONYMOUS
+        presented = Presented(authorization.decode("latin-1"), self._proxies.client(scope), door)
         try:
             principal = await self._accounts.authenticate(presented)
         except BadCredentials as error:
@@ -82,9 +85,8 @@ class Gate:
                 remedy="Ask again in a moment; a token does not wait.",
                 headers={"Retry-After": "1"},
             ) from error
-        if principal.is_known:
-            note(scope, user=principal.name)
-        exchange_of(scope).principal = principal
+        note(scope, user=principal.name)
+        exchange.principal = principal
         return principal
 
 
