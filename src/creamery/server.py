@@ -29,6 +29,7 @@ import uvicorn
 import uvloop
 
 from creamery import __version__
+from creamery.accounts import has_users
 from creamery.blobs import StoreMismatch
 from creamery.clock import Clock, SystemClock
 from creamery.database import Database, DatabaseUnavailable
@@ -84,6 +85,7 @@ class _Serving:
         self._clock = clock
         self._told_to_stop = asyncio.Event()
         self._told_to_stop_at = 0.0
+        self._has_users = True
 
     async def run(self) -> int:
         """Serve; return the process's exit code."""
@@ -111,6 +113,7 @@ class _Serving:
             wire,
         )
         await self._hub.start()
+        self._has_users = await asyncio.to_thread(self._hub.hub.database.read, has_users)
         collecting = asyncio.create_task(self._collect_garbage())
         await server.serve(self._sockets)
         collecting.cancel()
@@ -126,7 +129,7 @@ class _Serving:
 
     def _begin(self) -> None:
         _settle_memory()
-        _greet(self._settings, self._sockets)
+        _greet(self._settings, self._sockets, has_users=self._has_users)
 
     def _stop(self, number: int) -> None:
         name = signal.Signals(number).name
@@ -312,8 +315,8 @@ def _upgrade_schema(settings: Settings) -> None:
     log.info("server.upgraded", result=done.stdout.strip())
 
 
-def _greet(settings: Settings, sockets: list[socket.socket]) -> None:
-    """Say where the hub listens, what to paste, where data lies."""
+def _greet(settings: Settings, sockets: list[socket.socket], *, has_users: bool) -> None:
+    """Say where the hub listens, what to paste, where data lies, and how the first administrator is made."""
     database = "SQLite" if _is_sqlite(settings) else "a database server"
     own = _own_address(settings, sockets)
     lines = [f"Creamery {__version__} listens on {own or f'unix:{settings.listen.uds}'}"]
@@ -321,6 +324,9 @@ def _greet(settings: Settings, sockets: list[socket.socket]) -> None:
     if address is not None:
         lines.append(f"  install through it:  pip install --index-url {address}/simple/{_trust(address)} PACKAGE")
     lines.append(f"  data:                {settings.data.resolve()} ({database})")
+    if not has_users:
+        data = "" if settings.data == Settings.model_fields["data"].default else f" --data {settings.data}"
+        lines.append(f"  first administrator: creamery user add NAME --admin{data}")
     try:
         sys.stdout.write("\n".join(lines) + "\n")
         sys.stdout.flush()
