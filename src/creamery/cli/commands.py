@@ -18,6 +18,9 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "serve": ("creamery.cli.serve", "Run the hub."),
     "db": ("creamery.cli.db", "Upgrade the database, or see whether it needs that."),
     "fsck": ("creamery.cli.fsck", "Compare what is stored with what is known, and mend it."),
+    "scrub": ("creamery.cli.scrub", "Read everything that is stored, and put away what is wrong."),
+    "backup": ("creamery.cli.backup", "Copy everything, while the hub runs."),
+    "restore": ("creamery.cli.restore", "Make a hub from a backup."),
     "version": ("creamery.cli.version", "Show what is installed."),
 }
 """By name: the module, and the line that `creamery --help` shows."""
