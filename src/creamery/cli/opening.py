@@ -81,10 +81,11 @@ def _check(database: Database, *, quick: bool) -> None:
 
 @contextmanager
 def writing(database: Database, settings: Settings, clock: Clock) -> Iterator[Committer]:
-    """A writer beside those of hubs that run."""
+    """A writer beside those of hubs that run; what it and others have to say goes to standard error."""
     from creamery.database import Committer, Generations  # noqa: PLC0415
-    from creamery.telemetry import Telemetry  # noqa: PLC0415
+    from creamery.telemetry import Telemetry, configure_command_logging  # noqa: PLC0415
 
+    configure_command_logging()
     committer = Committer(database, Generations(database), settings.limits, clock, Telemetry())
     committer.start()
     try:
