@@ -67,7 +67,7 @@ def test_it_is_renewed_as_long_as_its_process_lives(open_cellar: Callable[..., C
     garbage(cellar)
 
     with Pause(cellar.committer, cellar.limits, cellar.clock) as pause:
-        cellar.clock.sleep(1)
+        cellar.clock.sleep(0.6)
         pause.check()
 
         assert cellar.blobs.sweep().skipped is not None

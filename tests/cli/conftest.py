@@ -24,22 +24,33 @@ from tests.doubles.cellar import Cellar
 
 
 @pytest.fixture(scope="session")
-def _upgraded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("upgraded") / "creamery.sqlite3"
-    database = Database(f"sqlite:///{path}", Limits())
+def _made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made once; each test works on a copy."""
+    data = tmp_path_factory.mktemp("hub") / "data"
+    database = Database(f"sqlite:///{data}/creamery.sqlite3", Limits())
     upgrade(database, Limits(), SystemClock())
     database.close()
-    return path
+    with_cellar(data, shelve_three)
+    return data
 
 
 @pytest.fixture
-def hub_data(tmp_path: Path, _upgraded: Path) -> Path:
+def hub_data(tmp_path: Path, _made: Path) -> Path:
     """A hub's directory with the files one.whl, two.whl and three.whl, whose bytes are their names."""
-    data = tmp_path / "data"
-    data.mkdir()
-    shutil.copyfile(_upgraded, data / "creamery.sqlite3")
-    with_cellar(data, shelve_three)
-    return data
+    return Path(shutil.copytree(_made, tmp_path / "data"))
+
+
+@pytest.fixture(scope="session")
+def _made_vault(tmp_path_factory: pytest.TempPathFactory, _made: Path) -> Path:
+    folder = tmp_path_factory.mktemp("vaults") / "vault"
+    assert run("backup", folder, "--data", _made)[0] == 0
+    return folder
+
+
+@pytest.fixture
+def vault(tmp_path: Path, _made_vault: Path) -> Path:
+    """A backup of that hub."""
+    return Path(shutil.copytree(_made_vault, tmp_path / "vault"))
 
 
 @pytest.fixture(autouse=True)

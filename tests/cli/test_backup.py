@@ -49,21 +49,18 @@ def test_the_first_one_copies_everything(hub_data: Path, tmp_path: Path) -> None
     assert complete(tmp_path / "vault") == [report["backup"]]
 
 
-def test_the_next_one_copies_what_is_new(hub_data: Path, tmp_path: Path) -> None:
-    run("backup", tmp_path / "vault", "--data", hub_data)
+def test_the_next_one_copies_what_is_new(hub_data: Path, vault: Path) -> None:
     with_cellar(hub_data, lambda cellar: shelve(cellar, "four.whl"))
 
-    code, report = run("backup", tmp_path / "vault", "--data", hub_data)
+    code, report = run("backup", vault, "--data", hub_data)
 
     assert code == 0
     assert (report["blobs"], report["copied_blobs"], report["copied_bytes"]) == (4, 1, 8)
-    assert len(complete(tmp_path / "vault")) == 2
+    assert len(complete(vault)) == 2
 
 
-def test_nothing_of_it_is_the_hubs_own_file(hub_data: Path, tmp_path: Path) -> None:
-    run("backup", tmp_path / "vault", "--data", hub_data)
-
-    assert {path.stat().st_nlink for path in (tmp_path / "vault" / "blobs").glob("*/*/*")} == {1}
+def test_nothing_of_it_is_the_hubs_own_file(vault: Path) -> None:
+    assert {path.stat().st_nlink for path in (vault / "blobs").glob("*/*/*")} == {1}
 
 
 def test_nobody_else_may_look_into_it(hub_data: Path, tmp_path: Path) -> None:
@@ -150,10 +147,8 @@ def test_what_somebody_kept_and_cannot_be_copied_ends_with_1(hub_data: Path, tmp
 
 @pytest.mark.parametrize("point", ["backup.snapshot_taken", "blobs.after_file_sync", "backup.before_manifest"])
 def test_one_that_is_cut_short_leaves_the_former_and_is_taken_away_by_the_next(
-    hub_data: Path, tmp_path: Path, point: str
+    hub_data: Path, vault: Path, tmp_path: Path, point: str
 ) -> None:
-    vault = tmp_path / "vault"
-    run("backup", vault, "--data", hub_data)
     with_cellar(hub_data, lambda cellar: shelve(cellar, "four.whl"))
 
     code, report = run("backup", vault, "--data", hub_data, CREAMERY_FAULTS=f"{point}=EIO")
@@ -191,12 +186,10 @@ def test_a_directory_that_holds_something_else_stays_as_it_is(hub_data: Path, tm
     assert sorted(path.name for path in vault.iterdir()) == before
 
 
-def test_two_at_once_do_not_write_into_one_directory(hub_data: Path, tmp_path: Path) -> None:
-    run("backup", tmp_path / "vault", "--data", hub_data)
-
-    with (tmp_path / "vault" / "lock").open("rb") as file:
+def test_two_at_once_do_not_write_into_one_directory(hub_data: Path, vault: Path) -> None:
+    with (vault / "lock").open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        code, report = run("backup", tmp_path / "vault", "--data", hub_data)
+        code, report = run("backup", vault, "--data", hub_data)
 
     assert code == 11
     assert "another process" in report["error"]
@@ -209,10 +202,9 @@ def test_what_is_no_hub_ends_with_10(tmp_path: Path) -> None:
     assert not (tmp_path / "vault").exists()
 
 
-def test_a_former_backup_that_cannot_be_read_keeps_every_blob(hub_data: Path, tmp_path: Path) -> None:
-    vault = tmp_path / "vault"
-    _, first = run("backup", vault, "--data", hub_data)
-    (vault / "backups" / first["backup"] / "blobs.jsonl.gz").write_bytes(b"?")
+def test_a_former_backup_that_cannot_be_read_keeps_every_blob(hub_data: Path, vault: Path) -> None:
+    [first] = complete(vault)
+    (vault / "backups" / first / "blobs.jsonl.gz").write_bytes(b"?")
     with_cellar(hub_data, lambda cellar: cellar.committer.write(cellar_forgets))
 
     code, report = run("backup", vault, "--data", hub_data, "--keep", 5)

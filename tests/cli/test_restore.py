@@ -25,13 +25,6 @@ from tests.cli.test_backup import NAMES, digests, spoil, stored
 from tests.cli.test_backup import everything_kept as everything_kept  # noqa: PLC0414 - a fixture
 
 
-@pytest.fixture
-def vault(hub_data: Path, tmp_path: Path) -> Path:
-    """A backup of the hub."""
-    run("backup", tmp_path / "vault", "--data", hub_data)
-    return tmp_path / "vault"
-
-
 def ask(data: Path, question: Any) -> Any:
     database = Database(f"sqlite:///{data}/creamery.sqlite3", Limits())
     try:
@@ -122,7 +115,8 @@ def test_a_damaged_blob_of_a_backup_is_named_and_forgotten(vault: Path, tmp_path
 
 
 @pytest.mark.usefixtures("everything_kept")
-def test_a_kept_blob_that_is_lost_ends_with_1_and_stays_named(vault: Path, tmp_path: Path) -> None:
+def test_a_kept_blob_that_is_lost_ends_with_1_and_stays_named(hub_data: Path, vault: Path, tmp_path: Path) -> None:
+    run("backup", vault, "--data", hub_data)
     spoil(vault, "one.whl", None)
 
     code, report = run("restore", vault, "--data", tmp_path / "new")
