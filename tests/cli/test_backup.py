@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +22,12 @@ from creamery.limits import Limits
 from tests.cli.conftest import run, shelve, tell, with_cellar
 
 NAMES = ("one.whl", "two.whl", "three.whl")
+
+
+@pytest.fixture(autouse=True)
+def _no_faults() -> Iterator[None]:
+    yield
+    faults.disarm()
 
 
 @pytest.fixture
@@ -222,3 +233,22 @@ def test_one_that_is_cut_short_holds_up_no_sweep(hub_data: Path, tmp_path: Path)
     database = Database(f"sqlite:///{hub_data}/creamery.sqlite3", Limits())
     assert database.read(lambda connection: connection.execute(select(blob_pause)).all()) == []
     database.close()
+
+
+def test_one_whose_pause_ended_too_early_is_none(hub_data: Path, tmp_path: Path) -> None:
+    def take_the_pause_away() -> None:
+        with contextlib.closing(sqlite3.connect(hub_data / "creamery.sqlite3", isolation_level=None)) as connection:
+            until = time.monotonic() + 10
+            while connection.execute("SELECT holder FROM blob_pause").fetchone() is None and time.monotonic() < until:
+                time.sleep(0.01)
+            connection.execute("DELETE FROM blob_pause")
+
+    thief = threading.Thread(target=take_the_pause_away)
+    thief.start()
+    faults_armed = {"CREAMERY_FAULTS": "backup.snapshot_taken=sleep:0.4", "CREAMERY_LIMITS_PAUSE_SECONDS": "0.4"}
+    code, report = run("backup", tmp_path / "vault", "--data", hub_data, **faults_armed)
+    thief.join()
+
+    assert code == 2
+    assert "begin anew" in report["error"]
+    assert complete(tmp_path / "vault") == []

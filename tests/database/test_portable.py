@@ -42,8 +42,6 @@ PAIRS = [
             ("mariadb", "postgresql"),
             ("postgresql", "sqlite"),
             ("mariadb", "sqlite"),
-            ("postgresql", "postgresql"),
-            ("mariadb", "mariadb"),
         ]
     ),
 ]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from creamery.cli.backup import shown_lack, tell_lacks
-from creamery.cli.opening import FAILED, LOCKED, NOT_A_STORE, answer
+from creamery.cli.opening import FAILED, LOCKED, NOT_A_STORE, answer, printable
 from creamery.cli.options import opens_the_data, settings_from
 from creamery.cli.progress import Bar
 
@@ -97,6 +97,7 @@ def _restore(settings: Settings, directory: Path, name: str | None, *, quiet: bo
         "began": done.manifest.began,
         "data": str(settings.data),
         "database": database.url,
+        "has_own_database": settings.database_url is not None,
         "rows": done.manifest.rows,
         "blobs": audit.summary.blobs,
         "bytes": audit.summary.bytes,
@@ -120,12 +121,11 @@ def _tell(report: Mapping[str, Any]) -> None:
         click.echo(f"{len(report['lacks'])} blobs of the backup are missing or damaged:")
         tell_lacks(report["lacks"])
     for finding in report["findings"]:
-        names = ", ".join(finding["names"])
-        click.echo(
-            f"  {finding['kind']}: {finding['subject']} {finding['detail']}" + (f" (of {names})" if names else "")
-        )
+        of = f" (of {', '.join(finding['names'])})" if finding["names"] else ""
+        click.echo(printable(f"  {finding['kind']}: {finding['subject']}: {finding['detail']}{of}"))
     click.echo("creamery fsck --quick finds nothing wrong." if not report["findings"] else "That is what fsck found.")
+    elsewhere = f" and `database_url` to {report['database']}" if report["has_own_database"] else ""
     click.echo(
-        f"Now set `data` to {report['data']} and `database_url` to {report['database']}, see to the other settings,"
-        " which are not in a backup, and start it with `creamery serve`."
+        f"Now set `data` to {report['data']}{elsewhere}, see to the other settings, which are not in a backup, and"
+        " start it: creamery serve"
     )
