@@ -17,6 +17,9 @@ from dataclasses import dataclass, field
 
 POINTS = frozenset(
     {
+        "backup.before_manifest",
+        "backup.named",
+        "backup.snapshot_taken",
         "blobs.after_dir_sync",
         "blobs.after_file_sync",
         "blobs.after_link",
@@ -34,6 +37,8 @@ POINTS = frozenset(
         "jobs.claimed",
         "jobs.done_not_recorded",
         "quarantine.moved",
+        "restore.copied",
+        "restore.loaded",
         "sweep.deleting",
         "sweep.gone",
         "sweep.marked",

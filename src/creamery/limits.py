@@ -95,6 +95,16 @@ class Limits(BaseModel):
         description="A sweep or eviction by age that would take more than this share of all blobs stops and says so.",
     )
     sweep_blobs: PositiveInt = Field(10_000, description="Blobs that one sweep or eviction takes at most.")
+    pause_seconds: Seconds = Field(
+        60.0, description="A backup that is silent for so long keeps sweeps from deleting no more."
+    )
+    scrub_bytes: PositiveInt = Field(50 * MIB, description="Bytes a second that a scrub reads.")
+    scrub_seconds: Seconds = Field(
+        20.0, description="How long the hub's own scrub reads at once, every ten minutes; it ends with a whole file."
+    )
+    scrub_pass_seconds: Seconds = Field(
+        2_592_000.0, description="Time in which the hub's own scrub reads everything once (30 days)."
+    )
     part_seconds: Seconds = Field(3_600.0, description="Age at which a part file that nobody writes is deleted.")
     uses_seconds: Seconds = Field(5.0, description="How often it is written down which blobs were read.")
     job_threads: PositiveInt = Field(2, description="Jobs at once in a process.")

@@ -84,6 +84,16 @@ def configure_logging(*, as_json: bool, level: str, stream: TextIO | None = None
     root.setLevel(logging.WARNING)
 
 
+def configure_command_logging() -> None:
+    """Send warnings and errors to standard error: a command's standard output is its answer, which programs read."""
+    structlog.configure(
+        processors=[structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso"), _render_text],
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS["warning"]),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        cache_logger_on_first_use=False,  # whoever calls a command in a process of its own may hear others
+    )
+
+
 class _LibraryRecords(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         log.log(record.levelno, "library", logger=record.name, message=record.getMessage(), exc_info=record.exc_info)

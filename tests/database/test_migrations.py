@@ -116,7 +116,7 @@ def test_who_waits_too_long_is_told_so(empty_database_url: str, monkeypatch: pyt
     databases = [Database(empty_database_url, Limits()) for _ in range(2)]
     migrating, free = threading.Event(), threading.Event()
 
-    def slow(_: object) -> None:
+    def slow(*_: object) -> None:
         migrating.set()
         free.wait(10)
 

@@ -18,7 +18,7 @@ from creamery.telemetry import Telemetry
 from creamery.threads import Pools
 from tests.doubles import shelf
 
-TABLES: list[Table] = [tables.blob, tables.blob_digest, tables.store, metadata.tables["generation"]]
+TABLES: list[Table] = [tables.blob, tables.blob_digest, tables.store, tables.blob_pause, metadata.tables["generation"]]
 
 
 def make_tables(url: str) -> None:

@@ -95,6 +95,12 @@ class Served:
 
 def fsck(data: Path, *flags: str) -> tuple[int, str]:
     """`creamery fsck`: its exit code, and what it says."""
-    command = [sys.executable, "-m", "creamery", "fsck", "--data", str(data), *flags]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return creamery("fsck", "--data", data, *flags)
+
+
+def creamery(*arguments: object, **settings: str) -> tuple[int, str]:
+    """Any command, as a process of its own: its exit code, and what it says."""
+    environment = {**os.environ, **{f"CREAMERY_{name.upper()}": value for name, value in settings.items()}}
+    command = [sys.executable, "-m", "creamery", *map(str, arguments)]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     return ran.returncode, ran.stdout + ran.stderr

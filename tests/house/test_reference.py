@@ -362,7 +362,7 @@ def test_a_fault_point_that_nobody_passes_is_refused_and_those_that_there_are_ar
     monkeypatch.setenv("CREAMERY_FAULTS", "blobs.created@3=kill, nowhere.point=kill")
 
     with pytest.raises(
-        SettingsError, match=r"^faults = .*no fault point nowhere\.point; there are blobs\.after_dir_sync,"
+        SettingsError, match=r"^faults = .*no fault point nowhere\.point; there are backup\.before_manifest,"
     ):
         load_settings()
 

@@ -6,9 +6,12 @@ Only this room touches `blobs/`, `incoming/` and `quarantine/` of the data direc
 from creamery.blobs.audit import Audit, Depth, Finding, Kind, NotAStore, Summary
 from creamery.blobs.blobs import Blobs
 from creamery.blobs.claims import Claim, Lent
+from creamery.blobs.copying import Copied, Copier, Item, inventory
 from creamery.blobs.holders import Holder
 from creamery.blobs.incoming import Part
+from creamery.blobs.pause import Pause, PauseLost
 from creamery.blobs.repair import Repair
+from creamery.blobs.scrub import Scrub
 from creamery.blobs.store import (
     BlobCorrupt,
     BlobError,
@@ -33,12 +36,15 @@ __all__ = [
     "BlobStore",
     "Blobs",
     "Claim",
+    "Copied",
+    "Copier",
     "Depth",
     "Evicted",
     "Extent",
     "Finding",
     "HashMismatch",
     "Holder",
+    "Item",
     "Kind",
     "LengthMismatch",
     "Lent",
@@ -46,10 +52,14 @@ __all__ = [
     "NotAStore",
     "NotDurable",
     "Part",
+    "Pause",
+    "PauseLost",
     "ReadOnly",
     "Repair",
+    "Scrub",
     "StoreMismatch",
     "Summary",
     "Swept",
     "TooLong",
+    "inventory",
 ]

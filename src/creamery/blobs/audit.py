@@ -56,6 +56,7 @@ class Kind(StrEnum):
     MISSING = "missing blob"
     CORRUPT = "corrupt blob"
     WRONG_SIZE = "wrong size"
+    UNREADABLE = "unreadable blob"
     DANGLING = "dangling reference"
     ORPHAN = "orphan file"
     STALE_PART = "stale part"
@@ -108,8 +109,8 @@ class Audit:
         self._limits = limits
         self._clock = clock
 
-    def check_owner(self) -> None:
-        """Is it a store, and this database's?
+    def check_owner(self) -> str:
+        """Is it a store, and this database's? Returns its hub's instance.
 
         Raises:
             NotAStore: it is not.
@@ -129,6 +130,7 @@ class Audit:
                 f"{data} and the database {self._database.url} belong to different hubs: `data` and `database_url` must"
                 " name the same hub's"
             )
+        return on_disk.instance
 
     def size(self) -> int:
         """How many bytes the rows name: what `progress` will have been told in the end."""

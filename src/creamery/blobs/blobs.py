@@ -21,13 +21,16 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from creamery.blobs import tables
+from creamery.blobs.audit import Finding
 from creamery.blobs.claims import Claim
 from creamery.blobs.holders import Holder
 from creamery.blobs.incoming import Incoming, Part, PartFile
 from creamery.blobs.local import LocalStore
 from creamery.blobs.ownership import Layout, Owner, Running, locked, own
+from creamery.blobs.quarantine import Quarantine
 from creamery.blobs.reservations import Reservations
 from creamery.blobs.room import Room
+from creamery.blobs.scrub import Scrub
 from creamery.blobs.store import BlobCorrupt, BlobMissing, Extent, NoSpace, NotDurable, ReadOnly
 from creamery.blobs.sweep import Evicted, Sweeper, Swept
 from creamery.blobs.uses import Uses
@@ -57,7 +60,12 @@ class _Gone(Exception):
 
 
 class Blobs:
-    """The hub's bytes. Coroutines belong to the event loop, everything else may be called from any thread."""
+    """The hub's bytes. Coroutines belong to the event loop, everything else may be called from any thread.
+
+    Attributes:
+        epoch: known once it is open: a random name for the line of serials that the database counts. After a restore
+            it is a new one, because serials that were handed out since the backup are handed out once more.
+    """
 
     def __init__(  # noqa: PLR0913, PLR0917 - one argument for each room that it uses; hub.py alone calls it
         self,
@@ -96,14 +104,16 @@ class Blobs:
             clock,
             telemetry,
         )
+        self._scrub = Scrub(data, database, committer, limits, clock, telemetry)
         self._owner: Owner | None = None
+        self.epoch = ""
         self._room = Room(self.evict, limits.evict_grace_seconds)
         self._reservations.on_refused = self._room.want
         self._checks: dict[Digest, asyncio.Task[None]] = {}
         self._checking = asyncio.Semaphore(CHECKS_AT_ONCE)
         self._disk_failures = 0
         self._kept = telemetry.counter("blobs_kept", "Blobs that were made durable, those known before included.")
-        self._quarantined = telemetry.counter("blobs_quarantined", "Blobs that were found wrong and moved away.")
+        self._quarantine = Quarantine(self.store, committer, clock, telemetry)
 
     def open(self) -> None:
         """Check whose directory it is, make what is missing in it, and begin. Call it once, in a thread.
@@ -112,6 +122,7 @@ class Blobs:
             StoreMismatch: the data directory and the database do not belong together.
         """
         self._owner = own(self.layout, self._database, self._committer)
+        self.epoch = self._database.read(tables.epoch)
         unclean = self._running.begin()
         if unclean:
             log.warning("blobs.unclean_stop", remedy="every blob is hashed when it is first read")
@@ -338,25 +349,23 @@ class Blobs:
 
     # What is wrong
 
+    def scrub(self, every_seconds: float) -> list[Finding]:
+        """Read the share of all blobs that is due where this is called every so many seconds; for a job's thread.
+
+        What is wrong goes to quarantine and is named.
+
+        Raises:
+            DatabaseUnavailable, DiskFull, WritesBusy: ask again later; little is read twice.
+        """
+        return self._scrub.run_slice(self.holders, every_seconds)
+
     async def quarantine(self, digest: Digest, reason: str) -> None:
         """`quarantine_now`, for the event loop."""
         await self._pools.disk.run(self.quarantine_now, digest, reason)
 
     def quarantine_now(self, digest: Digest, reason: str) -> None:
-        """Move wrong bytes out of the way, to `quarantine/<sha256>.<micros>`; the row says `corrupt`.
-
-        The file goes first: a row in `corrupt` means that what lies at the name, if anything, came afterwards.
-        """
-        now = self._clock.now()
-        target = self.store.quarantine(digest, now)
-        if target is None:
-            return
-        self._quarantined.inc()
-        log.error("blobs.quarantined", digest=digest, reason=reason, file=str(target))
-        try:
-            self._committer.write(lambda connection: self._mark_corrupt(connection, digest))
-        except _Gone:
-            log.info("blobs.replaced", digest=digest)
+        """Move wrong bytes out of the way, to `quarantine/<sha256>.<micros>`; the row says `corrupt`."""
+        self._quarantine.put(digest, reason)
 
     # Steps
 
@@ -402,11 +411,6 @@ class Blobs:
             if state == tables.GONE:
                 self.store.delete(digest)
                 self._committer.write(lambda connection: tables.remove_gone(connection, [digest]))
-
-    def _mark_corrupt(self, connection: Connection, digest: Digest) -> None:
-        tables.set_corrupt(connection, digest, self._clock.now())
-        if self.store.size(digest) is not None:  # right bytes came between the move and this transaction
-            raise _Gone
 
     async def _check(self, digest: Digest) -> None:
         try:

@@ -69,6 +69,11 @@ class Layout:
         return self.data / "store.json"
 
     @property
+    def restoring(self) -> Path:
+        """There while a restore is at work, or was when it ended too early; it names the backup."""
+        return self.data / "restoring"
+
+    @property
     def sweeping(self) -> Path:
         """The lock of whoever unlinks blobs."""
         return self.data / "sweeping"
@@ -122,6 +127,8 @@ def own(layout: Layout, database: Database, committer: Committer) -> Owner:
     Raises:
         StoreMismatch: they do not.
     """
+    if layout.restoring.exists():
+        raise StoreMismatch(f"{layout.data} is half restored from a backup; run the same `creamery restore` again")
     in_database = database.read(tables.owner)
     on_disk = read_owner(layout)  # after the row: who begins writes this first
     if on_disk is None and in_database is not None:
@@ -138,7 +145,7 @@ def own(layout: Layout, database: Database, committer: Committer) -> Owner:
         _refuse_another(layout, database, on_disk, in_database[0])
     layout.make()
     if on_disk is None:
-        on_disk = _write_owner(layout, str(uuid.uuid4()))
+        on_disk = write_owner(layout, str(uuid.uuid4()))
     wanted = on_disk
     in_database = committer.write(lambda connection: tables.set_owner(connection, wanted.instance, wanted.format))
     _refuse_another(layout, database, on_disk, in_database[0])  # one that began at the same time
@@ -158,7 +165,7 @@ def _has_blobs(layout: Layout, database: Database) -> bool:
     return any(path.is_dir() for path in folders) or database.read(tables.has_blobs)
 
 
-def _write_owner(layout: Layout, instance: str) -> Owner:
+def write_owner(layout: Layout, instance: str) -> Owner:
     """Durably, and only one of several processes that begin at once: the others read what it wrote."""
     temporary = layout.data / f"store.json.{uuid.uuid4().hex}"
     with temporary.open("wb") as file:

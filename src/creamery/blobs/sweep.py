@@ -31,6 +31,7 @@ from creamery.blobs.holders import Holder, cached_by, held_by, kept_by
 from creamery.blobs.incoming import abandoned
 from creamery.blobs.local import LocalStore, is_plain
 from creamery.blobs.ownership import Layout, locked
+from creamery.blobs.pause import latest_end
 from creamery.blobs.reservations import Reservations
 from creamery.blobs.uses import Uses
 from creamery.clock import SECOND, Clock, Micros
@@ -62,7 +63,7 @@ class Swept:
         deleted: blobs that went.
         orphans: files that no row knew and that went.
         parts: part files that nobody wrote and that went.
-        skipped: why nothing was swept; None where all is well.
+        skipped: why nothing was swept; None where something could be.
     """
 
     marked: int = 0
@@ -149,6 +150,8 @@ class Sweeper:
             OSError: a folder cannot be read, or a file not deleted; the next sweep goes on in the next slice.
         """
         now = self._clock.now()
+        if self._read(self._is_paused):
+            return Swept(skipped="a backup is being made")
         wrong = self._what_is_wrong(holders, now)
         if wrong is not None:
             self._skip(wrong)
@@ -190,6 +193,9 @@ class Sweeper:
         self._uses.flush()
         if self._evict_watch.has_jumped():
             self._skip("the clock has jumped")
+            return Evicted()
+        if self._read(self._is_paused):
+            log.debug("blobs.eviction_paused", reason="a backup is being made")
             return Evicted()
         self.delete_due(holders)
         cut = self._cut(holders)
@@ -279,7 +285,7 @@ class Sweeper:
     def _delete(self, digests: Sequence[Digest], set_gone: Callable[[Connection], None]) -> int:
         """Steps 3 to 5."""
         with locked(self._layout.sweeping, self._clock, self._limits.lock_seconds):
-            self._committer.write(set_gone)  # 3
+            self._committer.write(lambda connection: self._unless_paused(connection, set_gone))  # 3
             gone = self._read(tables.those_gone, digests)
             reach("sweep.gone")
             unlinked = [digest for digest in gone if self._unlink(digest)]  # 4
@@ -287,6 +293,15 @@ class Sweeper:
             deleted = self._write(tables.remove_gone, unlinked)  # 5
         self._swept.inc(deleted)
         return deleted
+
+    def _is_paused(self, connection: Connection) -> bool:
+        now = self._clock.now()
+        return tables.is_paused(connection, now, latest_end(now, self._limits))
+
+    def _unless_paused(self, connection: Connection, set_gone: Callable[[Connection], None]) -> None:
+        """Asked in the writing transaction: what is not `gone` when a pause is committed stays as long as it lasts."""
+        if not self._is_paused(connection):
+            set_gone(connection)
 
     def _unlink(self, digest: Digest) -> bool:
         """One file that cannot be deleted keeps no other from it; its row stays `gone`, for the next round."""

@@ -10,12 +10,15 @@ A row is in one of four states:
     ok -> corrupt           the bytes were found wrong and moved to quarantine
     corrupt -> ok           the right bytes came
 
+`verified` is when a blob's bytes were last hashed: on their way in, or by a scrub.
+
 `segment_id` and `segment_offset` are for small blobs that lie together in one file; both NULL: a file of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import (
@@ -32,6 +35,7 @@ from sqlalchemy import (
     bindparam,
     delete,
     func,
+    insert,
     literal,
     or_,
     select,
@@ -46,6 +50,8 @@ OK = "ok"
 DELETING = "deleting"
 GONE = "gone"
 CORRUPT = "corrupt"
+
+ROWS_AT_ONCE = 1_000
 
 blob = Table(
     "blob",
@@ -81,7 +87,17 @@ store = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("instance", String(36), nullable=False),
     Column("format", Integer, nullable=False),
+    Column("epoch", String(36), nullable=False),
     Column("swept", BigInteger, nullable=True),
+    Column("scrubbing", BigInteger, nullable=True),
+    **TABLE_OPTIONS,
+)
+
+blob_pause = Table(
+    "blob_pause",
+    metadata,
+    Column("holder", String(36), primary_key=True),
+    Column("until", BigInteger, nullable=False),
     **TABLE_OPTIONS,
 )
 
@@ -328,6 +344,105 @@ def remove(connection: Connection, digest: Digest) -> None:
     connection.execute(delete(blob).where(blob.c.digest == digest))
 
 
+# Pauses: while one lasts, nothing becomes `gone`
+
+
+def hold_pause(connection: Connection, holder: str, now: Micros, until: Micros) -> None:
+    """Begin a pause, and take away those that ended without a word."""
+    connection.execute(delete(blob_pause).where(blob_pause.c.until <= now))
+    connection.execute(insert(blob_pause).values(holder=holder, until=until))
+
+
+def renew_pause(connection: Connection, holder: str, now: Micros, until: Micros) -> bool:
+    """Let it last longer; False where it has ended meanwhile."""
+    lasting = update(blob_pause).where(blob_pause.c.holder == holder, blob_pause.c.until > now)
+    return connection.execute(lasting.values(until=until)).rowcount == 1
+
+
+def end_pause(connection: Connection, holder: str) -> None:
+    """It is over."""
+    connection.execute(delete(blob_pause).where(blob_pause.c.holder == holder))
+
+
+def is_paused(connection: Connection, now: Micros, longest: Micros) -> bool:
+    """Does any pause last? One whose end lies beyond `longest` was written before the clock jumped back."""
+    lasting = blob_pause.c.until.between(now + 1, longest)
+    return connection.execute(select(blob_pause.c.holder).where(lasting).limit(1)).first() is not None
+
+
+# Scrub
+
+
+def scrubbing(connection: Connection) -> Micros | None:
+    """When the present pass of the scrub began; None before the first."""
+    began = connection.execute(select(store.c.scrubbing).where(store.c.id == 1)).scalar_one_or_none()
+    return None if began is None else Micros(began)
+
+
+def begin_scrubbing(connection: Connection, now: Micros) -> None:
+    """A pass begins: what was last hashed before now is to be read in it."""
+    connection.execute(update(store).where(store.c.id == 1).values(scrubbing=now))
+
+
+def is_unverified(since: Micros) -> ColumnElement[bool]:
+    """Not hashed since then."""
+    return and_(blob.c.state == OK, blob.c.verified < since)
+
+
+def unverified(connection: Connection, since: Micros, limit: int, after: Digest | None) -> list[Row]:
+    """The next blobs in order of digest that were not hashed since then."""
+    asked = select(blob.c.digest, blob.c.size, blob.c.state).where(is_unverified(since))
+    if after is not None:
+        asked = asked.where(blob.c.digest > after)
+    return [Row(*row) for row in connection.execute(asked.order_by(blob.c.digest).limit(limit))]
+
+
+def set_verified(connection: Connection, some: Sequence[Digest], now: Micros) -> None:
+    """They were looked at now."""
+    connection.execute(update(blob).where(blob.c.digest.in_(sorted(some))).values(verified=now))
+
+
+# Backup and restore
+
+
+def stored(
+    connection: Connection, kept: ColumnElement[bool], cached: ColumnElement[bool]
+) -> Iterator[tuple[Digest, int, str, bool, bool]]:
+    """Every blob but those that are `gone`: digest, size, state, and whether anybody holds it; in order of digest."""
+    asked = select(blob.c.digest, blob.c.size, blob.c.state, kept, cached).where(blob.c.state != GONE)
+    found = connection.execute(asked.order_by(blob.c.digest), execution_options={"yield_per": ROWS_AT_ONCE})
+    for digest, size, state, is_kept, is_cached in found:
+        yield digest, size, state, bool(is_kept), bool(is_cached)
+
+
+def begin_epoch(connection: Connection, epoch: str) -> None:
+    """Serials count anew from some point in the past; pauses of the past are over, and a sweep has yet to be."""
+    connection.execute(update(store).where(store.c.id == 1).values(epoch=epoch, swept=None))
+    connection.execute(delete(blob_pause))
+
+
+def remove_unless(connection: Connection, some: Sequence[Digest], held: ColumnElement[bool]) -> int:
+    """Delete those rows that nobody holds. Returns how many went."""
+    asked = select(blob.c.digest).where(blob.c.digest.in_(some), ~held)
+    unheld = list(connection.execute(asked).scalars())
+    connection.execute(delete(blob_digest).where(blob_digest.c.digest.in_(unheld)))
+    connection.execute(delete(blob).where(blob.c.digest.in_(unheld)))
+    return len(unheld)
+
+
+def set_found(connection: Connection, some: Sequence[Digest], now: Micros) -> None:
+    """`corrupt` -> `ok`: the right bytes came."""
+    found = update(blob).where(blob.c.digest.in_(some), blob.c.state == CORRUPT)
+    connection.execute(found.values(state=OK, changed=now, verified=now))
+
+
+def remove_all_gone(connection: Connection) -> None:
+    """Rows whose files a sweep had begun to unlink: in a new place there are none."""
+    gone = select(blob.c.digest).where(blob.c.state == GONE)
+    connection.execute(delete(blob_digest).where(blob_digest.c.digest.in_(gone)))
+    connection.execute(delete(blob).where(blob.c.state == GONE))
+
+
 # The owner
 
 
@@ -339,9 +454,15 @@ def owner(connection: Connection) -> tuple[str, int] | None:
 
 def set_owner(connection: Connection, instance: str, format_number: int) -> tuple[str, int]:
     """Name the owner where none is named; returns the one that is."""
-    connection.execute(insert_unless_there(connection, store).values(id=1, instance=instance, format=format_number))
+    values = {"id": 1, "instance": instance, "format": format_number, "epoch": str(uuid.uuid4())}
+    connection.execute(insert_unless_there(connection, store).values(values))
     row = connection.execute(select(store.c.instance, store.c.format).where(store.c.id == 1)).one()
     return row[0], row[1]
+
+
+def epoch(connection: Connection) -> str:
+    """A name for the line of serials that this database counts; a new one after each restore."""
+    return str(connection.execute(select(store.c.epoch).where(store.c.id == 1)).scalar_one())
 
 
 def has_blobs(connection: Connection) -> bool:

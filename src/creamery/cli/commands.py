@@ -21,6 +21,9 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "token": ("creamery.cli.token", "Make, list and take back tokens."),
     "journal": ("creamery.cli.journal", "Show who did what, when, and from where."),
     "fsck": ("creamery.cli.fsck", "Compare what is stored with what is known, and mend it."),
+    "scrub": ("creamery.cli.scrub", "Read everything that is stored, and put away what is wrong."),
+    "backup": ("creamery.cli.backup", "Copy everything, while the hub runs."),
+    "restore": ("creamery.cli.restore", "Make a hub from a backup."),
     "version": ("creamery.cli.version", "Show what is installed."),
 }
 """By name: the module, and the line that `creamery --help` shows."""

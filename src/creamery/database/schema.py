@@ -104,8 +104,10 @@ def is_current(database: Database) -> bool:
     return found.is_current
 
 
-def upgrade(database: Database, limits: Limits, clock: Clock) -> Schema:
+def upgrade(database: Database, limits: Limits, clock: Clock, to: str = "head") -> Schema:
     """Bring the database to the newest form, under a lock, and return where it stood before.
+
+    `to` names an older form, for a restore of rows that had it: into a database that has none yet.
 
     Killed at any point it can be called again: SQLite and PostgreSQL undo what was begun; MariaDB, which commits every
     statement that changes tables, goes on where it stopped.
@@ -125,7 +127,7 @@ def upgrade(database: Database, limits: Limits, clock: Clock) -> Schema:
                 _refuse_newer(database, before)
                 if not before.is_current:
                     _refuse_strangers(database)
-                    _migrate(engine)
+                    _migrate(engine, to)
         except DBAPIError as error:
             raise database.unavailable(error) from error
     return before
@@ -155,14 +157,14 @@ def _refuse_strangers(database: Database) -> None:
         )
 
 
-def _migrate(engine: Engine) -> None:
+def _migrate(engine: Engine, to: str) -> None:
     from alembic import command  # noqa: PLC0415 - only the process that upgrades pays for it
     from alembic.config import Config  # noqa: PLC0415
 
     with engine.connect() as connection:
         config = Config(attributes={"connection": connection, "version_table": VERSION_TABLE})
         config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-        command.upgrade(config, "head")
+        command.upgrade(config, to)
 
 
 @contextlib.contextmanager

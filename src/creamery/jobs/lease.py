@@ -130,6 +130,18 @@ def recover(connection: Connection, mine: Collection[int], now: Micros, lease: M
     return recovered + moved.rowcount
 
 
+def restart(connection: Connection, now: Micros) -> int:
+    """In a restored database: what ran when the backup was made waits again. Returns how many jobs.
+
+    Being cut short is not their fault, so the attempt does not count.
+    """
+    running = select(job.c.id, job.c.key, job.c.attempts).where(job.c.state == "running")
+    rows = connection.execute(running).all()
+    for row in rows:
+        _let_wait(connection, row.id, row.key, now, now, row.attempts - 1, None)
+    return len(rows)
+
+
 def pause_after(attempt: int, first_seconds: float) -> int:
     """Microseconds from a failed attempt to the next: four times as long each time, an hour at most."""
     return int(min(first_seconds * SECOND * 4.0 ** min(attempt - 1, 30), LONGEST_PAUSE))

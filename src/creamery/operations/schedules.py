@@ -10,11 +10,20 @@ from creamery.telemetry import log
 
 SWEEP = "blobs.sweep"
 EVICT = "blobs.evict"
+SCRUB = "blobs.scrub"
+SCRUB_SECONDS = 600.0
 
 
 def schedules() -> tuple[Schedule, ...]:
-    """Unreferenced bytes go once an hour; what can be fetched again, as soon as there is too much of it."""
-    return (Schedule(SWEEP, 3_600.0, SWEEP), Schedule(EVICT, 60.0, EVICT))
+    """Unreferenced bytes go once an hour; what can be fetched again, as soon as there is too much of it.
+
+    What stays is read once a month, in slices of seconds: a hub that is told to stop never waits for more than one.
+    """
+    return (
+        Schedule(SWEEP, 3_600.0, SWEEP),
+        Schedule(EVICT, 60.0, EVICT),
+        Schedule(SCRUB, SCRUB_SECONDS, SCRUB),
+    )
 
 
 def handlers(blobs: Blobs) -> Mapping[str, Handler]:
@@ -28,4 +37,8 @@ def handlers(blobs: Blobs) -> Mapping[str, Handler]:
         evicted = blobs.evict()
         log.debug("operations.evicted", result=str(evicted))
 
-    return {SWEEP: sweep, EVICT: evict}
+    def scrub(_: Job) -> None:
+        findings = blobs.scrub(SCRUB_SECONDS)
+        log.debug("operations.scrubbed", findings=len(findings))
+
+    return {SWEEP: sweep, EVICT: evict, SCRUB: scrub}

@@ -150,8 +150,19 @@ def _create_blobs() -> None:
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("instance", sa.String(36), nullable=False),
         sa.Column("format", sa.Integer(), nullable=False),
+        sa.Column("epoch", sa.String(36), nullable=False),
         sa.Column("swept", sa.BigInteger(), nullable=True),
+        sa.Column("scrubbing", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_store"),
+        if_not_exists=True,
+        **OPTIONS,
+    )
+
+    op.create_table(
+        "blob_pause",
+        sa.Column("holder", sa.String(36), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("holder", name="pk_blob_pause"),
         if_not_exists=True,
         **OPTIONS,
     )

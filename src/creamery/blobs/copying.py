@@ -1,0 +1,192 @@
+"""Blobs from one directory to another: into a backup, and back.
+
+Both sides are laid out as a data directory is (`blobs/`, `incoming/`, `quarantine/`). Every copy is hashed on its way,
+durable before it has its name, and never a hard link: a shared inode means that somebody else's write changes our
+bytes. Where the file system can, a copy shares the disk's blocks instead (a reflink, ioctl_ficlone(2)).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from creamery.blobs import tables
+from creamery.blobs.audit import Kind
+from creamery.blobs.holders import Holder, cached_by, kept_by
+from creamery.blobs.local import CHUNK, LocalStore, explain
+from creamery.blobs.ownership import Layout
+from creamery.contract import Digest
+
+AT_ONCE = 256
+THREADS = 4
+"""Most of a small copy is waiting for the disk to sync it."""
+_FICLONE = 0x40049409  # linux/fs.h
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A blob that a snapshot of the database names.
+
+    Attributes:
+        digest, size: what it is.
+        is_whole: its bytes were not found wrong; where they were, an earlier backup may have the right ones.
+        kept: somebody's only copy.
+        cached: somebody refers to it as what can be fetched again.
+    """
+
+    digest: Digest
+    size: int
+    is_whole: bool
+    kept: bool
+    cached: bool
+
+    @property
+    def can_be_fetched(self) -> bool:
+        """Nothing is lost with it. What nobody holds counts as kept: whoever will hold it may not be known here."""
+        return self.cached and not self.kept
+
+
+def inventory(connection: Connection, holders: Sequence[Holder]) -> Iterator[Item]:
+    """Every blob with a row, in order of digest; a walk through the table, in flat memory."""
+    kept, cached = (held(holders, tables.blob.c.digest) for held in (kept_by, cached_by))
+    for digest, size, state, is_kept, is_cached in tables.stored(connection, kept, cached):
+        yield Item(digest, size, state != tables.CORRUPT, is_kept, is_cached)
+
+
+@dataclass(slots=True)
+class Copied:
+    """How much was copied, as against what lay there already."""
+
+    blobs: int = 0
+    bytes: int = 0
+
+
+class Copier:
+    """Copies from one directory into another that nobody else writes into. For threads."""
+
+    def __init__(self, source: Path, target: Path, progress: Callable[[int], None]) -> None:
+        self._source, self._target = (
+            LocalStore(layout.blobs, layout.quarantine) for layout in (Layout(source), Layout(target))
+        )
+        self._incoming = Layout(target).incoming
+        self._progress = progress
+        self.copied = Copied()
+        self._counting = threading.Lock()
+
+    def open(self) -> None:
+        """Make what is missing in the target; what a killed run left half written goes."""
+        self._target.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for leftover in self._incoming.iterdir():
+            leftover.unlink()
+
+    def copy_all(self, items: Iterable[Item], check: Callable[[], None]) -> Iterator[tuple[Item, Kind]]:
+        """Copy what is not there yet, durably; yields only what cannot be had, and why. `check` may end it.
+
+        Raises:
+            NoSpace, NotDurable: the target's disk is full, or fails.
+        """
+        left = iter(items)
+        with ThreadPoolExecutor(THREADS, thread_name_prefix="copy") as threads:
+            while batch := list(islice(left, AT_ONCE)):
+                check()
+                lacks = threads.map(self._copy, batch)
+                yield from ((item, lack) for item, lack in zip(batch, lacks, strict=True) if lack is not None)
+        check()
+
+    def keep_only(self, named: Iterator[Digest]) -> int:
+        """Delete from the target whatever blob is not among `named`, which come in order. Returns how many went."""
+        deleted = 0
+        wanted = next(named, None)
+        for digest in self._target.digests():
+            while wanted is not None and wanted < digest:
+                wanted = next(named, None)
+            if wanted != digest:
+                self._target.delete(digest)
+                deleted += 1
+        return deleted
+
+    def _copy(self, item: Item) -> Kind | None:
+        if self._target.size(item.digest) == item.size:
+            self._progress(item.size)
+            return None
+        size = self._source.size(item.digest)
+        if size != item.size:
+            return Kind.MISSING if size is None else Kind.WRONG_SIZE
+        part = self._incoming / uuid.uuid4().hex
+        try:
+            return self._copy_file(item, part)
+        except OSError as error:
+            raise explain(error, "while a blob was copied") from error
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _copy_file(self, item: Item, part: Path) -> Kind | None:
+        source = _opened(self._source.path(item.digest))
+        if source is None:
+            return Kind.MISSING
+        try:
+            target = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            try:
+                lack = self._fill(target, source, item.digest)
+                if lack is None:
+                    self._target.keep(part, item.digest, item.size, descriptor=target)
+                    self._count(item.size)
+                return lack
+            finally:
+                os.close(target)
+        finally:
+            os.close(source)
+
+    def _count(self, size: int) -> None:
+        with self._counting:
+            self.copied.blobs += 1
+            self.copied.bytes += size
+
+    def _fill(self, target: int, source: int, digest: Digest) -> Kind | None:
+        is_shared = _share(target, source)
+        hashed = hashlib.sha256()
+        while True:
+            try:
+                piece = os.read(source, CHUNK)
+            except OSError:
+                return Kind.UNREADABLE
+            if not piece:
+                return None if hashed.hexdigest() == digest else Kind.CORRUPT
+            hashed.update(piece)
+            if not is_shared:
+                _write(target, piece)
+            self._progress(len(piece))
+
+
+def _opened(path: Path) -> int | None:
+    """None where the file went this moment."""
+    try:
+        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+
+
+def _share(target: int, source: int) -> bool:
+    """Let the target have the source's blocks, until either is changed; False: the file systems cannot."""
+    try:
+        fcntl.ioctl(target, _FICLONE, source)
+    except OSError:
+        return False
+    return True
+
+
+def _write(target: int, piece: bytes) -> None:
+    left = memoryview(piece)
+    while left:
+        left = left[os.write(target, left) :]
