@@ -197,6 +197,13 @@ def test_a_directory_that_holds_something_else_stays_as_it_is(hub_data: Path, tm
     assert sorted(path.name for path in vault.iterdir()) == before
 
 
+def test_a_first_one_that_was_killed_at_once_stands_in_nobodys_way(hub_data: Path, tmp_path: Path) -> None:
+    (tmp_path / "vault" / "backups").mkdir(parents=True)
+    (tmp_path / "vault" / "lock").touch()
+
+    assert run("backup", tmp_path / "vault", "--data", hub_data)[0] == 0
+
+
 def test_two_at_once_do_not_write_into_one_directory(hub_data: Path, vault: Path) -> None:
     with (vault / "lock").open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -109,12 +109,12 @@ class Vault:
         owner = self._read_owner()
         if instance is None and owner is None:
             raise NotAVault(f"{self.folder} holds no backups: it has no vault.json")
-        if owner is None and self.folder.is_dir() and any(self.folder.iterdir()):
+        if owner is None and self._holds_something_else():
             raise NotAVault(f"{self.folder} is not empty and holds no backups; name an empty or a new directory")
         if instance not in {None, owner} and owner is not None:
             raise NotAVault(f"{self.folder} holds the backups of another hub; name a directory of this hub's own")
         if owner is None:
-            self._backups.mkdir(mode=0o700, parents=True)
+            self._backups.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.folder.chmod(0o700)
             (self.folder / "lock").touch()
             write_durably(self._owner, {"instance": instance, "format": FORMAT})
@@ -198,6 +198,14 @@ class Vault:
             _, manifest = self.manifest(name)
             lists.append(wanted(read_items(self.place(name), manifest.list), without_cache=manifest.without_cache))
         return heapq.merge(*((item.digest for item in items) for items in lists))
+
+    def _holds_something_else(self) -> bool:
+        """Is it neither new nor empty, nor left so by a first backup that was killed at once?"""
+        if not self.folder.is_dir():
+            return False
+        own = {"backups", "lock", "vault.json.new"}
+        has_backups = self._backups.is_dir() and any(self._backups.iterdir())
+        return has_backups or any(path.name not in own for path in self.folder.iterdir())
 
     def _read_owner(self) -> str | None:
         try:
