@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -208,9 +207,8 @@ def test_the_journal_has_it_all_for_people_and_for_programs(run: Run) -> None:
 
 def test_the_journal_can_be_followed(run: Run, tmp_path: Path) -> None:
     run("user", "add", "before", "--no-password")
-    command = [sys.executable, "-m", "creamery", "journal", "--follow", "--lines", "0", "--data", str(tmp_path)]
+    command = [sys.executable, "-m", "creamery", "journal", "--follow", "--since", "1", "--data", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as following:
-        time.sleep(1.0)
         run("user", "add", "meanwhile", "--no-password")
 
         assert following.stdout is not None

@@ -6,12 +6,13 @@ import getpass
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from creamery.cli.opening import writing
 from creamery.cli.options import settings_from
 
 if TYPE_CHECKING:
@@ -66,16 +67,8 @@ def opened_data(data: Path | None, config: Path | None) -> Iterator[OpenedData]:
         UnknownScope,
     )
     from creamery.clock import SystemClock  # noqa: PLC0415
-    from creamery.database import (  # noqa: PLC0415
-        Committer,
-        Database,
-        DatabaseUnavailable,
-        DiskFull,
-        Generations,
-        WritesBusy,
-    )
+    from creamery.database import Database, DatabaseUnavailable, DiskFull, WritesBusy  # noqa: PLC0415
     from creamery.database.schema import is_current  # noqa: PLC0415
-    from creamery.telemetry import Telemetry  # noqa: PLC0415
 
     settings, clock = settings_from(config, data=data), SystemClock()
     refusals = (
@@ -84,16 +77,11 @@ def opened_data(data: Path | None, config: Path | None) -> Iterator[OpenedData]:
         *(TokenRefused, UnknownScope),
     )
     try:
-        database = Database(settings.resolved_database_url(), settings.limits)
-        if not is_current(database):
-            raise NotDone(f"the database {database.url} needs an upgrade; run: creamery db upgrade")
-        committer = Committer(database, Generations(database), settings.limits, clock, Telemetry())
-        committer.start()
-        try:
-            yield OpenedData(database.read, committer.write, By(clock.now(), _who()), settings.limits)
-        finally:
-            committer.close()
-            database.close()
+        with closing(Database(settings.resolved_database_url(), settings.limits)) as database:
+            if (database.path is not None and not database.path.is_file()) or not is_current(database):
+                raise NotDone(f"the database {database.url} is not there or needs an upgrade; run: creamery db upgrade")
+            with writing(database, settings, clock) as committer:
+                yield OpenedData(database.read, committer.write, By(clock.now(), _who()), settings.limits)
     except refusals as error:
         raise NotDone(str(error)) from error
 
