@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -153,8 +154,8 @@ def test_clients_that_leave_in_the_middle_leave_nothing_open(toy: Wired) -> None
         with toy.connected() as connection:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
             connection.sendall(b"GET /blob/large HTTP/1.1\r\nHost: hub\r\n\r\n")
-            for _ in range(20):  # by then the kernel has taken what it takes
-                assert connection.recv(4_096)
+            assert connection.recv(100)
+            time.sleep(0.05)  # the kernel takes what it takes
 
     eventually(lambda: toy.connections() == 0 and descriptors() == before)
     cut = toy.lines()[-10:]
