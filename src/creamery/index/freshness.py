@@ -183,8 +183,8 @@ class Freshness:
             if self._refreshes.get(name) is refresh:
                 del self._refreshes[name]
             hear(task)
-            if given_up is not None and not task.cancelled() and task.exception() is None:
-                given_up.task.cancel()
+            if given_up is not None and (task.cancelled() or task.exception() is None):
+                given_up.task.cancel()  # and so on, back to the first
 
         task.add_done_callback(ended)
         return refresh
