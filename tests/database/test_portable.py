@@ -193,5 +193,9 @@ def test_a_column_that_no_word_is_known_for_is_a_defect_that_shows_at_once(tmp_p
 def dump_of(table: Table, folder: Path) -> None:
     from creamery.database.portable import _records  # noqa: PLC0415
 
-    with create_engine("sqlite://").connect() as connection:
-        list(_records(connection, table))
+    engine = create_engine("sqlite://")
+    try:
+        with engine.connect() as connection:
+            list(_records(connection, table))
+    finally:
+        engine.dispose()
