@@ -49,7 +49,6 @@ class Accounts:
         password_files: Mapping[str, Path],
         passcodes: Mapping[str, str],
     ) -> None:
-        self._committer = committer
         self._settling = settling
         self._pools = pools
         self._limits = limits

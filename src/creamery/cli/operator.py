@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from creamery.accounts import By
+    from creamery.database import Committer, Database
     from creamery.limits import Limits
 
 T = TypeVar("T")
@@ -28,24 +30,22 @@ class NotDone(click.ClickException):
     """What was asked cannot be done; click prints the message and ends with status 1."""
 
 
+@dataclass(frozen=True, slots=True)
 class OpenedData:
-    """The database of a hub that may be running."""
+    """The database of a hub that may be running, and who is at work on it, for the journal."""
 
-    def __init__(self, read: Callable[..., Any], write: Callable[..., Any], by: By, limits: Limits) -> None:
-        self._read = read
-        self._write = write
-        self.by = by
-        self.limits = limits
+    database: Database
+    committer: Committer
+    by: By
+    limits: Limits
 
     def read(self, question: Callable[[Connection], T]) -> T:
         """Ask something."""
-        found: T = self._read(question)
-        return found
+        return self.database.read(question)
 
     def write(self, work: Callable[[Connection], T]) -> T:
         """Change something; on return it holds in every process."""
-        done: T = self._write(work)
-        return done
+        return self.committer.write(work)
 
 
 @contextmanager
@@ -81,7 +81,7 @@ def opened_data(data: Path | None, config: Path | None) -> Iterator[OpenedData]:
             if (database.path is not None and not database.path.is_file()) or not is_current(database):
                 raise NotDone(f"the database {database.url} is not there or needs an upgrade; run: creamery db upgrade")
             with writing(database, settings, clock) as committer:
-                yield OpenedData(database.read, committer.write, By(clock.now(), _who()), settings.limits)
+                yield OpenedData(database, committer, By(clock.now(), _who()), settings.limits)
     except refusals as error:
         raise NotDone(str(error)) from error
 

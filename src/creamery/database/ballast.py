@@ -38,11 +38,18 @@ class Ballast:
 
     def give_up(self) -> None:
         """Free the space, if the disk has none left; nothing happens where it has, or was given up before."""
-        if _free(self._folder) >= FULL_BYTES or not self._path.exists():
+        if not self._path.exists() or not self.disk_is_full():
             return
         self._path.unlink(missing_ok=True)
         remedy = "free some space: the hub has given up what it had set aside, and goes on reading"
         log.warning("database.disk_full", folder=str(self._folder), remedy=remedy)
+
+    def disk_is_full(self) -> bool:
+        """Is there not even room for SQLite's log? No, where there is no folder."""
+        try:
+            return _free(self._folder) < FULL_BYTES
+        except FileNotFoundError:
+            return False
 
 
 def _free(folder: Path) -> int:

@@ -9,7 +9,6 @@ snapshot.
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +18,7 @@ from sqlalchemy import Connection, Engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
-from creamery.database.ballast import FULL_BYTES, Ballast
+from creamery.database.ballast import Ballast
 from creamery.database.connect import build_engine
 from creamery.database.errors import DatabaseUnavailable, damage, translate
 from creamery.limits import Limits
@@ -119,7 +118,7 @@ class Database:
 
     def unavailable(self, error: DBAPIError) -> DatabaseUnavailable:
         """What a driver's error means to people who read."""
-        if self.path is not None and self._has_no_room(self.path):
+        if self.ballast is not None and self.ballast.disk_is_full():  # SQLite says `disk I/O error` then
             return DatabaseUnavailable(
                 f"the database {self.url} has no room on its disk; free some space ({error.orig})"
             )
@@ -206,14 +205,6 @@ class Database:
                 f"the database {path} lies on a network's file system ({kind}), whose locks SQLite cannot trust; move"
                 " `data` to a disk of this machine, or set database_url to PostgreSQL or MariaDB"
             )
-
-    def _has_no_room(self, path: Path) -> bool:
-        """SQLite says `disk I/O error` where it has no room for its log."""
-        try:
-            disk = os.statvfs(path.parent)
-        except OSError:
-            return False
-        return disk.f_bavail * disk.f_frsize < FULL_BYTES
 
     def _count_statements(self, telemetry: Telemetry) -> None:
         counter = telemetry.counter("sql_statements", "Statements sent to the database.", ["engine"])
