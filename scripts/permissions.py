@@ -29,26 +29,41 @@ SETTINGS: Mapping[str, str] = {
 """What a setting such as `index.read` may say."""
 
 
+SETTABLE = frozenset({"index:read"})
+"""The rights whose rule is a setting."""
+
+
+def rules(action: str, default: Rule) -> Mapping[str, Rule]:
+    """The rules that a right may have, by the word for each."""
+    return {text: Rule.parse(text) for text in SETTINGS} if action in SETTABLE else {default.who: default}
+
+
 def credentials(action: str) -> Mapping[str, Principal | None]:
     """Each kind of credential, and whom it makes known; None: nobody (401 where somebody must be known)."""
     door = action.partition(":")[0]
     right, other = (Scope(action),), (Scope("wheels:push" if door != "wheels" else "index:read"),)
+    has_files = door == "index"
     return {
         "none": ANONYMOUS,
         "wrong password": None,
         "expired or revoked token": None,
         "token of a disabled user": None,
+        "session that has ended": ANONYMOUS,
         "password": _USER,
         "password of a member": _MEMBER,
         "password of an administrator": _ADMIN,
+        "session": _USER,
+        "session of a member": _MEMBER,
+        "session of an administrator": _ADMIN,
         "token with the right": _of(_USER, right),
         "member's token with the right": _of(_MEMBER, right),
         "token with another right": _of(_MEMBER, other),
         "administrator's token with the right": _of(_ADMIN, right),
+        "administrator's token with another right": _of(_ADMIN, other),
         "administrator's token `admin`": _of(_ADMIN, (Scope(ADMIN),)),
         "user's token `admin`": _of(_USER, (Scope(ADMIN),)),
-        "password file of the door": Principal("htpasswd", f"{door}:dave", door=door),
-        "passcode of the door": Principal("passcode", "havarti", door=door),
+        "password file of the index": Principal("htpasswd", "index:dave", door="index") if has_files else None,
+        "passcode of the index": Principal("passcode", "havarti", door="index") if has_files else None,
     }
 
 

@@ -16,13 +16,12 @@ import click
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from creamery.accounts import Rule
 from creamery.cli import main as creamery
 from creamery.door import Door
 from creamery.hub import build
 from creamery.limits import GIB, KIB, MIB, Limits
 from creamery.settings import Settings, environment_name, sections
-from scripts.permissions import SETTINGS, credentials, outcome
+from scripts.permissions import credentials, outcome, rules
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
 NOTICE = "<!-- Written by `make docs`; edit what it is made from. -->"
@@ -60,8 +59,10 @@ def settings_page() -> str:
     lines += [
         "## Names from elsewhere",
         "",
-        "`DATABASE_URL` is read as `database_url`, `FALLBACK` (Havarti's) as the one upstream, and `HTTPS_PROXY`,",
-        "`HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` as the settings of `egress`. The setting's own name wins.",
+        "`DATABASE_URL` is read as `database_url`; `FALLBACK` and `PASSCODE` (Havarti's) as the one upstream and as",
+        "`index.passcode`; `SECRET_KEY`, `SECRET_KEY_FALLBACKS` and `MELISSI_REGISTRATIONS_OPEN` (Melissi's) as",
+        "`secret_key`, `secret_key_fallbacks` and `accounts.registrations_open`; `HTTPS_PROXY`, `HTTP_PROXY`,",
+        "`ALL_PROXY` and `NO_PROXY` as the settings of `egress`. The setting's own name wins.",
         "",
         "Without `index.upstreams` the hub asks what `pip install` on its machine would ask: `PIP_INDEX_URL`, else",
         "`index-url` under `[install]`, else under `[global]`, in the files that pip reads. Where that is no http or",
@@ -117,7 +118,7 @@ def routes_page() -> str:
     for door in _doors():
         rows = [["methods", "path", "right", "what it answers"], ["---"] * 4]
         for route in door.routes:
-            what = (inspect.getdoc(route.endpoint) or "").partition("\n")[0]
+            what = route.says or (inspect.getdoc(route.endpoint) or "").partition("\n")[0]
             if not what:
                 raise ValueError(f"{route.path}: its endpoint has no docstring that says what it answers")
             rows.append([", ".join(route.methods), f"`{route.path}`", f"`{route.needs.action}`", what])
@@ -137,10 +138,12 @@ def permissions_page() -> str:
         "",
     ]
     for action, rule in sorted((action, rule) for door in _doors() for action, rule in door.rules.items()):
-        rows = [["credential", *(f"`{text}`" for text in SETTINGS)], ["---"] * (len(SETTINGS) + 1)]
+        columns = rules(action, rule)
+        rows = [["credential", *(f"`{text}`" for text in columns)], ["---"] * (len(columns) + 1)]
         for name, principal in credentials(action).items():
-            rows.append([name, *(outcome(Rule.parse(text), action, principal) for text in SETTINGS)])
-        lines += [f"## {action}", "", f"By default: `{rule.who}`.", "", *_rows(rows)]
+            rows.append([name, *(outcome(column, action, principal) for column in columns.values())])
+        default = f"By default: `{rule.who}`." if len(columns) > 1 else f"Always: `{rule.who}`."
+        lines += [f"## {action}", "", default, "", *_rows(rows)]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -172,7 +175,7 @@ def _doors() -> tuple[Door, ...]:
 
 
 def _upstream() -> type[BaseModel]:
-    from creamery.settings import Upstream  # noqa: PLC0415 - the one section that is an item of a list
+    from creamery.sections import Upstream  # noqa: PLC0415 - the one section that is an item of a list
 
     return Upstream
 

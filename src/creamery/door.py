@@ -14,7 +14,7 @@ from creamery.blobs import Blobs, Holder
 from creamery.clock import Clock
 from creamery.database import Committer, Database, Generations, Settling
 from creamery.egress import Egress
-from creamery.http import Problem, Route
+from creamery.http import Api, Problem, Route
 from creamery.jobs import Handler, Schedule
 from creamery.settings import Settings
 from creamery.telemetry import Telemetry
@@ -36,6 +36,7 @@ class Hub:
     accounts: Accounts
     egress: Egress
     blobs: Blobs
+    api: Api
 
 
 @dataclass(frozen=True, slots=True)

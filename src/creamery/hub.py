@@ -7,13 +7,13 @@ import uuid
 from dataclasses import dataclass
 
 from creamery import index, operations
-from creamery.accounts import ADMIN, Accounts, ScopeWord
+from creamery.accounts import Accounts, ScopeWord, Secret
 from creamery.blobs import Blobs, Holder
 from creamery.clock import SystemClock
 from creamery.database import Committer, Database, Generations, Settling
 from creamery.door import Door, Hub
 from creamery.egress import Egress
-from creamery.http import Application, Gate, Proxies, Router, access_log
+from creamery.http import Api, Application, Gate, Proxies, Router, access_log
 from creamery.jobs import EmbeddedEngine
 from creamery.settings import Settings
 from creamery.telemetry import Telemetry
@@ -41,6 +41,7 @@ class BuiltHub:
         Raises:
             DatabaseUnavailable: the database does not answer or is set up wrongly.
             StoreMismatch: the data directory belongs to another hub.
+            SecretUnreadable: its secret is there and cannot be used.
         """
         hub = self.hub
         await asyncio.to_thread(hub.database.check)
@@ -103,9 +104,11 @@ def build(settings: Settings) -> BuiltHub:
             clock,
             password_files=settings.password_files(),
             passcodes=settings.passcodes(),
+            secret=Secret(settings.data, limits, clock, keys=settings.secret_keys()),
         ),
         egress=Egress(settings.egress, limits, telemetry, via=via),
         blobs=Blobs(settings.data, database, committer, limits, settings.cache, clock, telemetry, pools),
+        api=Api(pools, limits),
     )
     return _with_doors(hub, via)
 
@@ -146,4 +149,4 @@ def offline_holders() -> tuple[Holder, ...]:
 
 def offline_scopes() -> dict[str, ScopeWord]:
     """What tokens may be limited to, for commands that open the data without a hub."""
-    return {ADMIN: ScopeWord("everything, where its user is an administrator"), **index.SCOPES}
+    return operations.scope_words((index.SCOPES,))

@@ -74,7 +74,25 @@ class Limits(BaseModel):
     )
     login_failures_address: PositiveInt = Field(40, description="The same from one address, for whatever accounts.")
     login_seconds: Seconds = Field(30.0, description="How long such a wait is: one more try each.")
-    known_accounts: PositiveInt = Field(10_000, description="Users, tokens and right passwords kept in memory, each.")
+    known_accounts: PositiveInt = Field(
+        10_000, description="Tokens, sessions and right passwords kept in memory, each."
+    )
+    session_seconds: Seconds = Field(2_592_000.0, description="Age at which a session ends (30 days).")
+    session_idle_seconds: Seconds = Field(604_800.0, description="Time without a request after which it ends (7 days).")
+    sessions: PositiveInt = Field(50, description="Sessions of one user; beyond it the one unused for longest ends.")
+    device_seconds: Seconds = Field(
+        31_536_000.0,
+        description="How long a browser that signed in is not slowed with the account (1 year).",
+    )
+    secret_seconds: Seconds = Field(
+        604_800.0, description="How long what was signed with a replaced secret is still believed (7 days)."
+    )
+    first_seconds: Seconds = Field(1_800.0, description="How long the link for the first administrator works.")
+    registrations_address: PositiveInt = Field(
+        10, description="Registrations from one address before each further one waits `limits.login_seconds` (429)."
+    )
+    json_bytes: PositiveInt = Field(10 * MIB, description="Bytes of a request's JSON (413 beyond it).")
+    results: PositiveInt = Field(1_000, description="The most entries that one answer lists.")
 
     reserve_bytes: NonNegativeInt = Field(GIB, description="Disk space that is left free (507 below it).")
     reserve_share: float = Field(

@@ -29,7 +29,7 @@ import uvicorn
 import uvloop
 
 from creamery import __version__
-from creamery.accounts import has_users
+from creamery.accounts import SecretUnreadable, first_link, has_users
 from creamery.blobs import StoreMismatch
 from creamery.clock import Clock, SystemClock
 from creamery.database import Database, DatabaseUnavailable
@@ -38,7 +38,8 @@ from creamery.faults import arm
 from creamery.http import Wire, is_json
 from creamery.hub import BuiltHub, build
 from creamery.limits import Limits
-from creamery.settings import Listen, Settings
+from creamery.sections import Listen
+from creamery.settings import Settings
 from creamery.telemetry import configure_logging, log
 
 BACKLOG = 2_048
@@ -70,7 +71,7 @@ def serve(settings: Settings) -> int:
             hub = build(settings)
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 return runner.run(_Serving(settings, hub, sockets, SystemClock()).run())
-    except (CannotServe, DatabaseUnavailable, StoreMismatch, ValueError) as error:
+    except (CannotServe, DatabaseUnavailable, SecretUnreadable, StoreMismatch, ValueError) as error:
         sys.stderr.write(f"creamery serve: {error}\n")
         return 1
 
@@ -129,7 +130,8 @@ class _Serving:
 
     def _begin(self) -> None:
         _settle_memory()
-        _greet(self._settings, self._sockets, has_users=self._has_users)
+        secret = self._hub.hub.accounts.secret
+        _greet(self._settings, self._sockets, first=None if self._has_users else first_link(secret))
 
     def _stop(self, number: int) -> None:
         name = signal.Signals(number).name
@@ -315,8 +317,14 @@ def _upgrade_schema(settings: Settings) -> None:
     log.info("server.upgraded", result=done.stdout.strip())
 
 
-def _greet(settings: Settings, sockets: list[socket.socket], *, has_users: bool) -> None:
-    """Say where the hub listens, what to paste, where data lies, and how the first administrator is made."""
+def _greet(settings: Settings, sockets: list[socket.socket], *, first: str | None) -> None:
+    """Say where the hub listens, what to paste, where data lies, and how the first administrator is made.
+
+    Args:
+        settings: the hub's.
+        sockets: what it listens on.
+        first: the link for the first administrator; None: there is one.
+    """
     database = "SQLite" if _is_sqlite(settings) else "a database server"
     own = _own_address(settings, sockets)
     lines = [f"Creamery {__version__} listens on {own or f'unix:{settings.listen.uds}'}"]
@@ -324,9 +332,8 @@ def _greet(settings: Settings, sockets: list[socket.socket], *, has_users: bool)
     if address is not None:
         lines.append(f"  install through it:  pip install --index-url {address}/simple/{_trust(address)} PACKAGE")
     lines.append(f"  data:                {settings.data.resolve()} ({database})")
-    if not has_users:
-        data = "" if settings.data == Settings.model_fields["data"].default else f" --data {settings.data}"
-        lines.append(f"  first administrator: creamery user add NAME --admin{data}")
+    if first is not None:
+        lines += _how_to_become_first(settings, address, first)
     try:
         sys.stdout.write("\n".join(lines) + "\n")
         sys.stdout.flush()
@@ -340,6 +347,17 @@ def _greet(settings: Settings, sockets: list[socket.socket], *, has_users: bool)
             meaning="everyone who reaches this address can read along: there is no TLS in front",
             remedy="docs/how-to/behind-nginx.md; then set trusted_proxies",
         )
+
+
+def _how_to_become_first(settings: Settings, address: str | None, link: str) -> list[str]:
+    """By a command here, or from anywhere by whoever reads this, for half an hour."""
+    data = "" if settings.data == Settings.model_fields["data"].default else f" --data {settings.data}"
+    lines = [f"  first administrator: creamery user add NAME --admin{data}"]
+    if address is not None:
+        minutes = settings.limits.first_seconds / 60
+        body = f'{{"link": "{link}", "name": "NAME", "password": "PASSWORD"}}'
+        lines.append(f"  or within {minutes:.0f} min:    curl --json '{body}' {address}/api/v1/first")
+    return lines
 
 
 def _own_address(settings: Settings, sockets: list[socket.socket]) -> str | None:

@@ -12,7 +12,7 @@ import platform
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies_environment
 
@@ -20,9 +20,7 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
-    NonNegativeFloat,
     SecretStr,
     ValidationError,
     field_validator,
@@ -37,8 +35,23 @@ from pydantic_settings import (
 from yarl import URL
 
 from creamery import faults
-from creamery.limits import GIB, Limits
+from creamery.limits import Limits
 from creamery.pip_configuration import pip_index_url
+from creamery.sections import (
+    WEB_ADDRESS,
+    Accounts,
+    Cache,
+    Egress,
+    Index,
+    Listen,
+    Log,
+    Texts,
+    Upstream,
+    address_of,
+    is_long,
+    is_web_address,
+    listed,
+)
 
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "::1", "0.0.0.0", "::"})  # noqa: S104 - names to compare with
 NO_SUCH_SETTING = "there is no such setting; docs/reference/settings.md lists them all"
@@ -49,155 +62,13 @@ ENVIRONMENT_OF_OTHERS = re.compile(
 )
 
 _OTHER_PROXY = "Unset {} for the hub, or set egress.https_proxy and egress.http_proxy: they win"
-_WEB_ADDRESS = "should begin with http:// or https:// and name a host; ports go from 1 to 65535"
 _CERTIFICATE = re.compile(rb"-----BEGIN (X509 |TRUSTED )?CERTIFICATE-----")  # as OpenSSL begins one
-_BLANK = re.compile(r"\s")
 _PROXY_PASSWORD = re.compile(r"((?<=//)|(?<=^.)(?!\w+://)).*@")  # behind the quote: `user:password@HOST:PORT` will do
 _PASSWORD = re.compile(r"(?<=//).*@")  # with the user's name, and whatever else stands before the host
 
 
 class SettingsError(ValueError):
     """A setting is wrong; the text names it, its value and what it should be."""
-
-
-def _listed(value: object) -> object:
-    """The environment has lists as `a, b`; creamery.toml as lists."""
-    if isinstance(value, str):
-        return [piece.strip() for piece in value.split(",") if piece.strip()]
-    return value
-
-
-def _address(text: str) -> URL | None:
-    """An address as `egress` will read it; None where it names no host, or a port that cannot be."""
-    try:
-        address = URL(text)
-    except (ValueError, IndexError):  # IndexError: `http://[]@`
-        return None
-    host = address.raw_host
-    is_whole = host and not _BLANK.search(host) and address.explicit_port != 0 and text == text.strip()
-    return address if is_whole else None
-
-
-def _is_web_address(text: str) -> bool:
-    address = _address(text)
-    return address is not None and address.scheme in {"http", "https"}
-
-
-def _names_a_host(text: str) -> str:
-    if _address(text if "://" in text else f"//{text}") is None:
-        raise ValueError("should be a host, such as `files.example` or `files.example:8443` (ports go from 1 to 65535)")
-    return text
-
-
-def _names_readers(text: str) -> str:
-    if text not in {"anyone", "users", "admins"} and not (text.startswith("group:") and text != "group:"):
-        raise ValueError("should be anyone, users, admins or group:NAME")
-    return text
-
-
-Texts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
-Hosts = Annotated[tuple[Annotated[str, AfterValidator(_names_a_host)], ...], NoDecode, BeforeValidator(_listed)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Listen(_Section):
-    """Where the hub listens."""
-
-    host: str = Field("127.0.0.1", description="Address to listen on; anything but loopback wants TLS in front.")
-    port: int = Field(8000, ge=0, le=65535, description="TCP port; 0 takes a free one.")
-    uds: Path | None = Field(None, description="A Unix socket to listen on instead of a port.")
-
-
-class Cache(_Section):
-    """What is kept of what can be fetched again."""
-
-    max_bytes: int = Field(
-        50 * GIB, ge=0, description="Size up to which fetched files are kept; beyond it the least recently used go."
-    )
-    max_age: NonNegativeFloat = Field(0, description="Seconds without use after which a fetched file goes; 0: never.")
-
-
-class Upstream(_Section):
-    """An index that is asked for projects."""
-
-    url: str = Field(
-        description="Address of its simple API, such as `https://HOST/simple/`; may hold `user:password@`."
-    )
-    files: Hosts = Field(
-        default=(), description="Further hosts that its pages may name for files, wherever those hosts are."
-    )
-    max_age: NonNegativeFloat | None = Field(
-        None, description="Seconds for which its answers are taken as fresh; unset: as `index.max_age`."
-    )
-
-    @field_validator("url")
-    @classmethod
-    def _is_an_address(cls, url: str) -> str:
-        if not _is_web_address(url):
-            raise ValueError(_WEB_ADDRESS)
-        return url if url.endswith("/") else url + "/"
-
-
-def _upstreams(value: object) -> object:
-    """One address, several separated by commas, or tables."""
-    listed = _listed(value)
-    if isinstance(listed, (list, tuple)):
-        return [{"url": item} if isinstance(item, str) else item for item in listed]
-    return listed
-
-
-class Index(_Section):
-    """Packages."""
-
-    upstreams: Annotated[tuple[Upstream, ...] | None, NoDecode, BeforeValidator(_upstreams)] = Field(
-        None,
-        description="Indexes that are asked in order for what is not here; unset: the one that pip's configuration"
-        " names, else PyPI; an empty list: none.",
-    )
-    max_age: NonNegativeFloat = Field(
-        0,
-        description="Seconds for which an upstream's page is taken as fresh; 0: ask (conditionally) at every request.",
-    )
-    read: Annotated[str, AfterValidator(_names_readers)] = Field(
-        "anyone", description="Who may read: `anyone`, `users` (whoever is known), `admins`, or `group:NAME`."
-    )
-    htpasswd: Path | None = Field(
-        None, description="A password file as Apache has them; whoever is in it is known to this door, and to no other."
-    )
-    passcode: SecretStr | None = Field(
-        None, description="Password of the user `havarti`; unset: there is no such user."
-    )
-    offline_pages: Literal["here", "all"] = Field(
-        "here", description="What a page lists while its upstream is unreachable: the files that are here, or all."
-    )
-
-
-class Log(_Section):
-    """What the hub writes to standard error."""
-
-    format: Literal["auto", "json", "text"] = Field("auto", description="One JSON object a line, or text for people.")
-    level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least that is written.")
-    requests: bool = Field(True, description="One line per request.")
-
-
-class Egress(_Section):
-    """The way out. Unset values are taken from HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY."""
-
-    https_proxy: str | None = Field(
-        None, description="Proxy for https addresses: `http://HOST:PORT`, or `HOST:PORT`; empty in creamery.toml: none."
-    )
-    http_proxy: str | None = Field(None, description="Proxy for http addresses, in the same way.")
-    no_proxy: Texts = Field(default=(), description="Hosts (and their subdomains) that are reached without a proxy.")
-
-    @field_validator("https_proxy", "http_proxy")
-    @classmethod
-    def _is_a_proxy(cls, proxy: str | None) -> str | None:
-        if proxy and not _is_web_address(proxy if "://" in proxy else f"http://{proxy}"):
-            raise ValueError(f"a proxy {_WEB_ADDRESS} (`HOST:PORT` alone is an http proxy); no other kind can be used")
-        return proxy
 
 
 class Settings(BaseSettings):
@@ -221,9 +92,18 @@ class Settings(BaseSettings):
     trusted_proxies: Texts = Field(
         default=(), description="Networks (or `unix`) whose X-Forwarded-For and X-Forwarded-Proto count."
     )
+    secret_key: Annotated[SecretStr, AfterValidator(is_long)] | None = Field(
+        None,
+        description="What cookies and links are signed with, at least 32 characters; unset: `secret` in the data"
+        " directory, made at the first start. Hubs on several machines need the same.",
+    )
+    secret_key_fallbacks: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(listed)] = Field(
+        default=(), description="Former values of `secret_key` that are still believed."
+    )
     faults: str = Field("", description="Fault points to arm, for tests of crashes; see docs/how-to/test-crashes.md.")
     listen: Listen = Field(default_factory=Listen)
     cache: Cache = Field(default_factory=Cache)
+    accounts: Accounts = Field(default_factory=Accounts)
     index: Index = Field(default_factory=Index)
     egress: Egress = Field(default_factory=Egress)
     log: Log = Field(default_factory=Log)
@@ -241,8 +121,8 @@ class Settings(BaseSettings):
     @field_validator("public_url")
     @classmethod
     def _is_an_address(cls, url: str | None) -> str | None:
-        if url is not None and (not _is_web_address(url) or urlsplit(url).query or urlsplit(url).fragment):
-            raise ValueError(f"{_WEB_ADDRESS}; it has no query")
+        if url is not None and (not is_web_address(url) or urlsplit(url).query or urlsplit(url).fragment):
+            raise ValueError(f"{WEB_ADDRESS}; it has no query")
         return url
 
     @field_validator("faults")
@@ -283,11 +163,11 @@ class Settings(BaseSettings):
         if configured is None:
             return (_pypi(),)
         url, place = configured
-        if not _is_web_address(url):
+        if not is_web_address(url):
             given = _as_given("index-url", url)
             raise SettingsError(
                 f"pip's configuration ({place}): {given}: the hub cannot ask that. Set index.upstreams"
-                f" (CREAMERY_INDEX_UPSTREAMS) to what it should ask instead: its address {_WEB_ADDRESS}"
+                f" (CREAMERY_INDEX_UPSTREAMS) to what it should ask instead: its address {WEB_ADDRESS}"
             )
         return (_pypi(),) if self._is_this_hub(URL(url)) else (_with_known_files(Upstream(url=url)),)
 
@@ -299,9 +179,15 @@ class Settings(BaseSettings):
         """The passcodes, by the door that each is for."""
         return {} if self.index.passcode is None else {"index": self.index.passcode.get_secret_value()}
 
+    def secret_keys(self) -> tuple[str, ...]:
+        """What signs, then what is still believed; empty where the hub's own secret counts."""
+        if self.secret_key is None:
+            return ()
+        return tuple(key.get_secret_value() for key in (self.secret_key, *self.secret_key_fallbacks))
+
     def _is_this_hub(self, url: URL) -> bool:
         """pip on this machine may already point at this hub; a hub that asks itself would never answer."""
-        public = _address(self.public_url or "")
+        public = address_of(self.public_url or "")
         if public is not None and (public.host, public.explicit_port) == (url.host, url.explicit_port):
             return True
         own_names = {*LOOPBACK_NAMES, self.listen.host, platform.node()}  # the last is what `serve` prints
@@ -382,7 +268,9 @@ def _explain(error: ValidationError) -> list[str]:
 
 
 def _as_given(name: str, value: object) -> str:
-    """A setting or a variable as it was written, but for user and password."""
+    """A setting or a variable as it was written, but for what is secret in it."""
+    if name.partition(".")[0].startswith("secret_key"):
+        return name
     password = _PROXY_PASSWORD if name.lower().endswith("_proxy") else _PASSWORD
     return f"{name} = {password.sub('***@', repr(value))}"
 
@@ -448,12 +336,19 @@ class _OldNames(PydanticBaseSettingsSource):
         found: dict[str, Any] = {}
         if url := os.environ.get("DATABASE_URL"):
             found["database_url"] = url
+        for name in ("SECRET_KEY", "SECRET_KEY_FALLBACKS"):  # Melissi's; the second is Django's
+            if value := os.environ.get(name):
+                found[name.lower()] = value
         index: dict[str, Any] = {}
         if url := os.environ.get("FALLBACK"):  # Havarti's upstream
             index["upstreams"] = [{"url": url}]
         if passcode := os.environ.get("PASSCODE"):  # Havarti's
             index["passcode"] = passcode
-        return found | ({"index": index} if index else {})
+        accounts: dict[str, Any] = {}
+        if registrations := os.environ.get("MELISSI_REGISTRATIONS_OPEN"):
+            accounts["registrations_open"] = registrations
+        sections = {"index": index, "accounts": accounts}
+        return found | {name: values for name, values in sections.items() if values}
 
 
 class _Proxies(PydanticBaseSettingsSource):

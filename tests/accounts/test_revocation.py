@@ -21,6 +21,7 @@ from creamery.accounts import (
     Presented,
     Rule,
     Scope,
+    Secret,
     Thing,
     add_group,
     add_members,
@@ -80,6 +81,7 @@ class Process:
             clock,
             password_files={},
             passcodes={},
+            secret=Secret(Path(tempfile.gettempdir()), limits, clock, keys=["a test's" * 4]),
         )
         self.accounts.declare(RULES)
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, create_engine
 
 from creamery.blobs import Audit, Depth
 from creamery.contract import Digest, digest_of
-from creamery.settings import Cache
+from creamery.sections import Cache
 from tests.doubles import shelf
 from tests.doubles.cellar import TABLES, Cellar
 from tests.doubles.hand_clock import HandClock

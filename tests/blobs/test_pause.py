@@ -8,7 +8,7 @@ import pytest
 
 from creamery.blobs import Pause, PauseLost
 from creamery.contract import digest_of
-from creamery.settings import Cache
+from creamery.sections import Cache
 from tests.doubles.cellar import Cellar
 from tests.doubles.hand_clock import HandClock
 

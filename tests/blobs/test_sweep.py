@@ -19,7 +19,7 @@ from creamery.blobs.local import LocalStore
 from creamery.clock import Micros
 from creamery.contract import Digest
 from creamery.database import DatabaseUnavailable
-from creamery.settings import Cache
+from creamery.sections import Cache
 from tests.doubles.cellar import Cellar
 from tests.doubles.hand_clock import HandClock
 from tests.doubles.obstacles import obstruct

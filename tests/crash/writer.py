@@ -17,7 +17,7 @@ from pathlib import Path
 from creamery import faults
 from creamery.blobs import local
 from creamery.contract import Digest, digest_of
-from creamery.settings import Cache
+from creamery.sections import Cache
 from creamery.telemetry import configure_logging
 from tests.doubles.cellar import Cellar
 from tests.doubles.hand_clock import HandClock

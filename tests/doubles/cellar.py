@@ -13,7 +13,7 @@ from creamery.clock import Clock
 from creamery.contract import Digest, digest_of
 from creamery.database import Committer, Database, Generations, metadata
 from creamery.limits import Limits
-from creamery.settings import Cache
+from creamery.sections import Cache
 from creamery.telemetry import Telemetry
 from creamery.threads import Pools
 from tests.doubles import shelf

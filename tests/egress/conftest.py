@@ -12,7 +12,7 @@ import pytest
 
 from creamery.egress import Egress, Lookup
 from creamery.limits import Limits
-from creamery.settings import Egress as EgressSettings
+from creamery.sections import Egress as EgressSettings
 from creamery.telemetry import Telemetry
 from tests.doubles.upstream import Upstream
 

@@ -22,6 +22,8 @@ SPELT = {
     "database_url": "postgresql://someone@host/name",
     "public_url": "https://hub.example",
     "trusted_proxies": "10.0.0.0/8, unix",
+    "secret_key": "0123456789" * 4,
+    "accounts.registrations_open": "true",
     "listen.host": "localhost",
     "listen.uds": "hub.sock",
     "index.upstreams": "https://packages.example/simple/",
@@ -42,7 +44,16 @@ SPELT = {
 @pytest.fixture
 def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No creamery.toml, none of the variables that the settings read, and nothing of pip's."""
-    for name in ("DATABASE_URL", "FALLBACK", "PIP_INDEX_URL", "HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"):
+    for name in (
+        "DATABASE_URL",
+        "FALLBACK",
+        "SECRET_KEY",
+        "PIP_INDEX_URL",
+        "HTTPS_PROXY",
+        "HTTP_PROXY",
+        "ALL_PROXY",
+        "NO_PROXY",
+    ):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)

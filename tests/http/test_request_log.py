@@ -10,7 +10,7 @@ import pytest
 
 from creamery.clock import Micros
 from creamery.http import AccessLog, access_log
-from creamery.settings import Log
+from creamery.sections import Log
 
 pytestmark = pytest.mark.anyio
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
+import functools
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
-from typing import Any
 
+import httpx2
 import pytest
 from passlib.hash import bcrypt
 
@@ -22,22 +23,26 @@ from creamery.accounts import (
     create_token,
     revoke_token,
     set_disabled,
+    set_password,
 )
 from creamery.clock import Micros
-from creamery.http import PUBLIC, Gate, Needs, Proxies, Route, Router
-from creamery.hub import doors_of
-from scripts.permissions import GROUP, SETTINGS, credentials, outcome
+from creamery.http import Gate, Needs, Proxies, Route, Router
+from scripts.permissions import GROUP, SETTABLE, SETTINGS, credentials, outcome
 from tests.doubles.running import RunningHub
 from tests.doubles.upstream import Upstream
 
 PASSWORD = "correct horse"
 PASSCODE = "open sesame"
 BY = By(Micros(1_700_000_000_000_000))
-MEANS = {"yes": {200, 301, 404}, "401": {401}, "403": {403}}
+MEANS = {"yes": {200, 301, 404, 422}, "401": {401}, "403": {403}}
+NAMES = {"project": "demo", "file": "demo-1.0-py3-none-any.whl", "name": "nobody", "user": "nobody"}
+"""What stands for the placeholders of paths; where a route changes something, there is nothing of that name."""
+
+Headers = Mapping[str, str]
 
 
-def basic(name: str, password: str) -> str:
-    return "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
+def basic(name: str, password: str) -> Headers:
+    return {"authorization": "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()}
 
 
 @pytest.fixture(scope="module")
@@ -66,67 +71,101 @@ def hubs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Runn
 
 
 @pytest.fixture(scope="module")
-def presented(hubs: Mapping[str, RunningHub]) -> Mapping[str, Mapping[str, str | None]]:
-    """By hub: what is sent for each kind of credential that the table names."""
+def presented(hubs: Mapping[str, RunningHub]) -> Mapping[str, Callable[[str, str], Headers]]:
+    """By hub: what is sent for each kind of credential that the table names, made for a right."""
     hashed = Passwords(next(iter(hubs.values())).settings.limits).hash(PASSWORD)
     return {text: _people(hub, hashed) for text, hub in hubs.items()}
 
 
-def _people(hub: RunningHub, hashed: str) -> Mapping[str, str | None]:
+def _people(hub: RunningHub, hashed: str) -> Callable[[str, str], Headers]:
     write = hub.built.hub.committer.write
 
-    def token(user: str, scope: str) -> tuple[str, int]:
-        text, made = write(lambda c: create_token(c, user, "a test's", [Scope(*scope.split("|"))], None, BY))
-        return f"Bearer {text}", made.id
+    def token(user: str, scope: str) -> tuple[Headers, int]:
+        text, made = write(lambda c: create_token(c, user, "a test's", [Scope(scope)], None, BY))
+        return {"authorization": f"Bearer {text}"}, made.id
 
-    for name in ("alice", "bob", "eve", "root"):
-        write(partial(add_user, name=name, password=hashed, by=BY, is_admin=name == "root"))
-    write(lambda c: add_members(c, add_group(c, GROUP, BY).name, ["bob"], BY))
+    def session(user: str) -> Headers:
+        answer = httpx2.post(f"{hub.base}/api/v1/sessions", json={"name": user, "password": PASSWORD}, trust_env=False)
+        cookie = answer.headers["set-cookie"].partition(";")[0]
+        return {"cookie": cookie, "x-csrf-token": answer.json()["csrf_token"]}
+
+    # Who has sessions has no other credential: asked with one of those, DELETE /sessions ends them all.
+    for name in ("alice", "bob", "eve", "root", "alice.s", "bob.s", "eve.s", "root.s"):
+        write(partial(add_user, name=name, password=hashed, by=BY, is_admin=name.startswith("root")))
+    write(lambda c: add_members(c, add_group(c, GROUP, BY).name, ["bob", "bob.s"], BY))
     revoked, number = token("alice", "index:read")
     write(lambda c: revoke_token(c, number, BY))
     disabled, _ = token("eve", "index:read")
     write(lambda c: set_disabled(c, "eve", BY, disabled=True))
-    return {
-        "none": None,
+    ended = session("eve.s")
+    write(lambda c: set_password(c, "eve.s", hashed, BY))
+    fixed: Mapping[str, Headers] = {
+        "none": {},
         "wrong password": basic("alice", "wrong password"),
         "expired or revoked token": revoked,
         "token of a disabled user": disabled,
+        "session that has ended": ended,
         "password": basic("alice", PASSWORD),
         "password of a member": basic("bob", PASSWORD),
         "password of an administrator": basic("root", PASSWORD),
-        "token with the right": token("alice", "index:read")[0],
-        "member's token with the right": token("bob", "index:read")[0],
+        "session": session("alice.s"),
+        "session of a member": session("bob.s"),
+        "session of an administrator": session("root.s"),
         "token with another right": token("bob", "wheels:push")[0],
-        "administrator's token with the right": token("root", "index:read")[0],
+        "administrator's token with another right": token("root", "wheels:push")[0],
         "administrator's token `admin`": token("root", "admin")[0],
         "user's token `admin`": token("alice", "admin")[0],
-        "password file of the door": basic("dave", PASSWORD),
-        "passcode of the door": basic("havarti", PASSCODE),
+        "password file of the index": basic("dave", PASSWORD),
+        "passcode of the index": basic("havarti", PASSCODE),
     }
+    with_the_right = {
+        "token with the right": "alice",
+        "member's token with the right": "bob",
+        "administrator's token with the right": "root",
+    }
+    made = functools.cache(lambda user, action: token(user, action)[0])
+
+    def headers(credential: str, action: str) -> Headers:
+        user = with_the_right.get(credential)
+        return fixed[credential] if user is None else made(user, action)
+
+    return headers
 
 
-def routes(hub: RunningHub) -> list[Route]:
-    return [route for door in doors_of(hub.built.hub) for route in door.routes]
+def lines(hub: RunningHub) -> list[tuple[Route, str, Rule | None]]:
+    """Each route with each of its methods, and the rule of its right; None: anyone."""
+    doors = hub.built.doors
+    declared = {action: rule for door in doors for action, rule in door.rules.items()}
+    return [
+        (route, method, declared.get(route.needs.action))
+        for door in doors
+        for route in door.routes
+        for method in route.methods
+    ]
 
 
 @pytest.mark.parametrize("credential", credentials("index:read"))
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_each_route_answers_each_credential_as_the_table_says(
-    hubs: Mapping[str, RunningHub], presented: Mapping[str, Mapping[str, str | None]], setting: str, credential: str
+    hubs: Mapping[str, RunningHub],
+    presented: Mapping[str, Callable[[str, str], Headers]],
+    setting: str,
+    credential: str,
 ) -> None:
-    hub, authorization = hubs[setting], presented[setting][credential]
-    headers = {} if authorization is None else {"authorization": authorization}
-    answers: dict[str, Any] = {}
-    for route in routes(hub):
-        path = route.path.format(project="demo", file="demo-1.0-py3-none-any.whl")
-        status = hub.get(path, **headers).status_code
-        if route.needs == PUBLIC:
+    hub, answers = hubs[setting], {}
+    for route, method, rule in lines(hub):
+        action = route.needs.action
+        if action not in SETTABLE and setting != "anyone":
+            continue  # the same in every hub
+        path = route.path.format_map(NAMES | {"session_id": "999999", "token_id": "999999"})
+        status = hub.client.request(method, hub.base + path, headers=presented[setting](credential, action)).status_code
+        if rule is None:
             if status in {401, 403}:
-                answers[route.path] = (status, "yes")
+                answers[method, route.path] = (status, "yes")
             continue
-        expected = outcome(Rule.parse(setting), route.needs.action, credentials(route.needs.action)[credential])
+        expected = outcome(rule, action, credentials(action)[credential])
         if status not in MEANS[expected]:
-            answers[route.path] = (status, expected)
+            answers[method, route.path] = (status, expected)
 
     assert answers == {}
 

@@ -24,7 +24,7 @@ def test_listening_for_everybody_without_tls_in_front_is_warned_of(
 
     with socket.socket() as bound, structlog.testing.capture_logs() as logs:
         bound.bind(("127.0.0.1", 0))
-        server._greet(settings, [bound], has_users=True)
+        server._greet(settings, [bound], first=None)
 
     assert ("server.unprotected" in {line["event"] for line in logs}) is warns
 
@@ -41,7 +41,7 @@ def test_a_greeting_that_nobody_reads_keeps_nobody_from_serving(
 
     with structlog.testing.capture_logs() as logs, socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
-        server._greet(load_settings(data=tmp_path), [bound], has_users=True)
+        server._greet(load_settings(data=tmp_path), [bound], first=None)
 
     assert [line["event"] for line in logs] == ["server.not_greeted"]
 
@@ -53,7 +53,7 @@ def test_where_the_hub_listens_is_said_beside_where_its_users_find_it(
 
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
-        server._greet(settings, [bound], has_users=True)
+        server._greet(settings, [bound], first=None)
         port = bound.getsockname()[1]
 
     first, second, _ = capsys.readouterr().out.splitlines()
@@ -67,7 +67,7 @@ def test_who_has_no_users_is_told_how_to_make_the_first_administrator(
 ) -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
-        server._greet(load_settings(data=tmp_path), [bound], has_users=has_users)
+        server._greet(load_settings(data=tmp_path), [bound], first=None if has_users else "LINK")
 
     said = capsys.readouterr().out
     assert (f"creamery user add NAME --admin --data {tmp_path}" in said) is not has_users

@@ -5,11 +5,12 @@ Everything else asks here: no room looks at a credential, and none decides a rig
 
 from creamery.accounts.accounts import Accounts
 from creamery.accounts.authenticator import BadCredentials
+from creamery.accounts.changes import By
+from creamery.accounts.first import NotTheFirst, add_first, check_first_link, first_link
 from creamery.accounts.issue import NoSuchToken, TokenRefused, create_token, revoke_token
 from creamery.accounts.names import InvalidAccountName, check_account_name, key_of
 from creamery.accounts.passwords import PasswordRefused, Passwords, TooManyLogins
 from creamery.accounts.people import (
-    By,
     LastAdministrator,
     NameTaken,
     NoSuchAccount,
@@ -24,15 +25,39 @@ from creamery.accounts.people import (
     set_disabled,
     set_password,
 )
-from creamery.accounts.principals import ADMIN, ANONYMOUS, Presented, Principal, Scope, Thing
+from creamery.accounts.principals import ADMIN, ANONYMOUS, HUB, Presented, Principal, Scope, Thing
 from creamery.accounts.rights import Rights, Rule
 from creamery.accounts.scopes import ScopeWord, UnknownScope, parse_scope
-from creamery.accounts.tables import Group, Token, User, find_user, groups, has_users, tokens, users
+from creamery.accounts.secret import Secret, SecretFile, SecretUnreadable
+from creamery.accounts.sessions import (
+    NoSuchSession,
+    SignedIn,
+    UserChanged,
+    end_session,
+    end_sessions,
+    open_session,
+    thin_sessions,
+)
+from creamery.accounts.tables import (
+    Group,
+    Session,
+    Token,
+    User,
+    find_user,
+    groups,
+    has_users,
+    sessions,
+    token_by_id,
+    tokens,
+    user_by_id,
+    users,
+)
 from creamery.accounts.throttle import Throttled
 
 __all__ = [
     "ADMIN",
     "ANONYMOUS",
+    "HUB",
     "Accounts",
     "BadCredentials",
     "By",
@@ -41,7 +66,9 @@ __all__ = [
     "LastAdministrator",
     "NameTaken",
     "NoSuchAccount",
+    "NoSuchSession",
     "NoSuchToken",
+    "NotTheFirst",
     "PasswordRefused",
     "Passwords",
     "Presented",
@@ -50,6 +77,11 @@ __all__ = [
     "Rule",
     "Scope",
     "ScopeWord",
+    "Secret",
+    "SecretFile",
+    "SecretUnreadable",
+    "Session",
+    "SignedIn",
     "Thing",
     "Throttled",
     "Token",
@@ -57,24 +89,35 @@ __all__ = [
     "TooManyLogins",
     "UnknownScope",
     "User",
+    "UserChanged",
+    "add_first",
     "add_group",
     "add_members",
     "add_user",
     "check_account_name",
+    "check_first_link",
     "create_token",
+    "end_session",
+    "end_sessions",
     "find_group",
     "find_user",
+    "first_link",
     "groups",
     "has_users",
     "key_of",
+    "open_session",
     "parse_scope",
     "remove_group",
     "remove_members",
     "remove_user",
     "revoke_token",
+    "sessions",
     "set_admin",
     "set_disabled",
     "set_password",
+    "thin_sessions",
+    "token_by_id",
     "tokens",
+    "user_by_id",
     "users",
 ]

@@ -7,12 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from creamery.accounts.authenticator import Authenticator
+from creamery.accounts.changes import CHANGED, By
 from creamery.accounts.htpasswd import PasswordFiles
 from creamery.accounts.passwords import Passwords
-from creamery.accounts.people import CHANGED
 from creamery.accounts.principals import Presented, Principal, Thing
 from creamery.accounts.rights import Rights, Rule
-from creamery.accounts.uses import TokenUses
+from creamery.accounts.secret import Secret
+from creamery.accounts.sessions import SignedIn, open_session
+from creamery.accounts.tables import User
+from creamery.accounts.uses import Uses
 from creamery.clock import Clock
 from creamery.database import (
     Committer,
@@ -48,20 +51,24 @@ class Accounts:
         *,
         password_files: Mapping[str, Path],
         passcodes: Mapping[str, str],
+        secret: Secret,
     ) -> None:
+        self.secret = secret
+        self.passwords = Passwords(limits)
+        self._committer = committer
         self._settling = settling
         self._pools = pools
         self._limits = limits
         self._clock = clock
         self._rights = Rights()
-        self._uses = TokenUses(committer, clock)
-        passwords = Passwords(limits)
+        self._uses = Uses(committer, clock)
         self._authenticator = Authenticator(
             database,
-            passwords,
-            PasswordFiles(password_files, passwords),
+            self.passwords,
+            PasswordFiles(password_files, self.passwords),
             self._uses,
             passcodes,
+            secret,
             pools=pools,
             limits=limits,
             clock=clock,
@@ -72,12 +79,17 @@ class Accounts:
         committer.on_commit(lambda announced: self._forget_from_thread() if CHANGED in announced else None)
 
     async def start(self) -> None:
-        """Begin, on the event loop that serves."""
+        """Begin, on the event loop that serves.
+
+        Raises:
+            SecretUnreadable: the secret is there and cannot be used.
+        """
+        await asyncio.to_thread(self.secret.open)
         self._loop = asyncio.get_running_loop()
         self._flushing = self._loop.create_task(self._flush_again_and_again())
 
     async def stop(self) -> None:
-        """Write down which tokens were used."""
+        """Write down which tokens and sessions were used."""
         if self._flushing is not None:
             self._flushing.cancel()
             await asyncio.gather(self._flushing, return_exceptions=True)
@@ -106,6 +118,64 @@ class Accounts:
         """
         await self._settling.settle()
         return await self._authenticator.authenticate(presented)
+
+    async def sign_in(self, name: str, password: str, presented: Presented) -> User:
+        """The hub's own user who has this password.
+
+        Args:
+            name: as it was typed.
+            password: as it was typed.
+            presented: where it came from, and from which device.
+
+        Raises:
+            BadCredentials, Throttled, TooManyLogins, DatabaseUnavailable: as `authenticate`.
+        """
+        await self._settling.settle()
+        return await self._authenticator.sign_in(name, password, presented)
+
+    def register(self, address: str) -> None:
+        """Somebody at this address wants to become a user.
+
+        Raises:
+            Throttled: too many did before.
+        """
+        self._authenticator.register(address)
+
+    async def open_session(self, user: User, by: By, *, means: str, agent: str, former: str) -> SignedIn:
+        """Begin a session of somebody who has just made themselves known.
+
+        Args:
+            user: as they were then.
+            by: who, when and from where.
+            means: what they made themselves known with.
+            agent: the browser's name for itself.
+            former: the cookie of a session that came along, which ends.
+
+        Raises:
+            UserChanged: they are not that any more.
+            WritesBusy, DiskFull, DatabaseUnavailable: as the committer.
+        """
+        known = self._authenticator.session_text(former) if former else None
+        return await self._committer.commit(
+            lambda connection: open_session(connection, user, by, self._limits, means=means, agent=agent, former=known)
+        )
+
+    def session_cookie(self, signed_in: SignedIn) -> str:
+        """What the browser keeps of a session."""
+        return self.secret.sign("session", signed_in.text)
+
+    def device_cookie(self, user: User) -> str:
+        """What the browser keeps to be known by as one where this user has signed in."""
+        return self._authenticator.new_device(user)
+
+    def form_token(self, session_id: int) -> str:
+        """What a page of the hub's sends along with a session's cookie, and no other site can know."""
+        return self.secret.sign("form", str(session_id))
+
+    def is_form_token(self, principal: Principal, text: str) -> bool:
+        """Is it that of this very session?"""
+        signed = self.secret.signed("form", text, seconds=self._limits.session_seconds)
+        return signed is not None and signed == str(principal.session_id)
 
     def may(self, principal: Principal, action: str, thing: Thing) -> bool:
         """May they do this to that? Costs no statement."""

@@ -1,7 +1,7 @@
 """From what a request brought to who it is: the only place where a credential is looked at.
 
-Basic (RFC 7617) with a password, or with a token as the password, whatever the user name; Bearer (RFC 6750). What is
-wrong is `BadCredentials`, whichever way it is wrong; only the log says more.
+Basic (RFC 7617) with a password, or with a token as the password, whatever the user name; Bearer (RFC 6750); the cookie
+of a session. What is wrong is `BadCredentials`, whichever way it is wrong; only the log says more.
 """
 
 from __future__ import annotations
@@ -23,11 +23,13 @@ from creamery.accounts.memory import Remembered
 from creamery.accounts.names import PASSCODE_USER, TOKEN_USER, key_of
 from creamery.accounts.passwords import Passwords
 from creamery.accounts.principals import Presented, Principal
-from creamery.accounts.tables import Token, User
+from creamery.accounts.secret import Secret
+from creamery.accounts.sessions import session_digest
+from creamery.accounts.tables import Session, Token, User
 from creamery.accounts.throttle import Throttle
 from creamery.accounts.tokens import looks_like_token, token_digest
-from creamery.accounts.uses import TokenUses
-from creamery.clock import Clock, Micros
+from creamery.accounts.uses import Uses
+from creamery.clock import SECOND, Clock, Micros
 from creamery.database import Database
 from creamery.limits import Limits
 from creamery.threads import Pools
@@ -35,6 +37,7 @@ from creamery.threads import Pools
 T = TypeVar("T")
 
 _SEPARATORS = frozenset(", \t")
+_DEVICE_BYTES = 12
 
 
 class BadCredentials(Exception):
@@ -59,6 +62,16 @@ class _KnownToken:
         return self.expires is not None and self.expires <= now
 
 
+@dataclass(slots=True)
+class _KnownSession:
+    """A session that opened something; `used` is as this process knows it, others may know of a later use."""
+
+    session_id: int
+    expires: Micros
+    used: Micros
+    principal: Principal
+
+
 @dataclass(frozen=True, slots=True)
 class _Right:
     """A password that was right a moment ago, and until when (`Clock.monotonic`) it is taken for right."""
@@ -75,8 +88,9 @@ class Authenticator:
         database: Database,
         passwords: Passwords,
         files: PasswordFiles,
-        uses: TokenUses,
+        uses: Uses,
         passcodes: Mapping[str, str],
+        secret: Secret,
         *,
         pools: Pools,
         limits: Limits,
@@ -87,17 +101,20 @@ class Authenticator:
         self._files = files
         self._uses = uses
         self._passcodes = passcodes
+        self._secret = secret
         self._pools = pools
         self._limits = limits
         self._clock = clock
         self._throttle = Throttle(limits, clock)
         self._tokens: Remembered[bytes, _KnownToken] = Remembered(limits.known_accounts)
+        self._sessions: Remembered[str, _KnownSession] = Remembered(limits.known_accounts)
         self._right: Remembered[bytes, _Right] = Remembered(limits.known_accounts)
         self._key = secrets.token_bytes(32)
 
     def forget(self) -> None:
         """Somebody has changed a right."""
         self._tokens.forget()
+        self._sessions.forget()
         self._right.forget()
 
     async def authenticate(self, presented: Presented) -> Principal:
@@ -109,6 +126,8 @@ class Authenticator:
             TooManyLogins: too many passwords wait to be looked at.
             DatabaseUnavailable: the database does not answer.
         """
+        if not presented.authorization:
+            return await self._by_session(presented.session)
         header = hashlib.sha256(presented.authorization.encode("latin-1")).digest()
         known = self._tokens.get(header)
         if known is None or known.has_expired(self._clock.now()):
@@ -117,8 +136,61 @@ class Authenticator:
                 return found
             self._tokens.put(header, found, epoch)
             known = found
-        self._uses.note(known.token_id)
+        self._uses.note_token(known.token_id)
         return known.principal
+
+    async def sign_in(self, name: str, password: str, presented: Presented) -> User:
+        """The hub's own user who has this password; for beginning a session.
+
+        Raises:
+            BadCredentials: there is none.
+            Throttled, TooManyLogins, DatabaseUnavailable: as `authenticate`.
+        """
+        if looks_like_token(password):
+            raise BadCredentials("a token where a password should be")
+        user = await self._user_by_password(_Pair(name, password), presented)
+        if user is None:
+            raise BadCredentials("a wrong password, or no such user")
+        return user
+
+    def register(self, address: str) -> None:
+        """Somebody at this address wants to become a user.
+
+        Raises:
+            Throttled: too many did before.
+        """
+        self._throttle.register(address)
+
+    def new_device(self, user: User) -> str:
+        """What the cookie of a browser holds that has signed in: it is not slowed down when others guess."""
+        return self._secret.sign("device", f"{key_of(user.name)}:{secrets.token_urlsafe(_DEVICE_BYTES)}")
+
+    def session_text(self, cookie: str) -> str | None:
+        """What a session's cookie holds; None where this hub did not sign it, or long ago."""
+        return self._secret.signed("session", cookie, seconds=self._limits.session_seconds)
+
+    async def _by_session(self, cookie: str) -> Principal:
+        text = self.session_text(cookie)
+        if text is None:
+            raise BadCredentials("a cookie that is none of this hub's, or too old")
+        known = self._sessions.get(text)
+        if known is None or self._has_ended(known):
+            epoch = self._sessions.epoch
+            owned = await self._ask(lambda connection: tables.session_and_owner(connection, session_digest(text)))
+            if owned is None:
+                raise BadCredentials("a session that is not, or no more")
+            session, owner = owned
+            known = _KnownSession(session.id, session.expires, session.used, _of_session(session, owner))
+            if owner.disabled or self._has_ended(known):
+                raise BadCredentials(f"session {session.id} of {owner.name}, which has ended")
+            self._sessions.put(text, known, epoch)
+        known.used = self._clock.now()
+        self._uses.note_session(known.session_id)
+        return known.principal
+
+    def _has_ended(self, known: _KnownSession) -> bool:
+        now = self._clock.now()
+        return now >= known.expires or now >= known.used + self._limits.session_idle_seconds * SECOND
 
     async def _look(self, presented: Presented) -> Principal | _KnownToken:
         scheme, _, value = presented.authorization.partition(" ")
@@ -163,29 +235,42 @@ class Authenticator:
 
     async def _by_password(self, pair: _Pair, presented: Presented) -> Principal:
         """A user is read each time: memory would be quicker for those who exist, which would tell who does."""
-        name = key_of(pair.name)
-        proof = self._proof(presented.door, name, pair.password)
+        proof = self._proof(presented.door, key_of(pair.name), pair.password)
         right = self._right.get(proof)
         if right is not None and right.until > self._clock.monotonic():
             return right.principal
-        self._throttle.take(name, presented.address)
         epoch = self._right.epoch
-        user = await self._ask(lambda connection: tables.find_user(connection, name))
-        hashed = None if user is None else user.password
-        if await self._passwords.fits(pair.password, hashed, self._pools) and user is not None:
-            self._throttle.succeeded(name, presented.address)
-            if user.disabled:
-                raise BadCredentials(f"{user.name}, who is disabled")
-            if await self._ask(lambda connection: tables.find_user(connection, name)) != user:
-                raise BadCredentials(f"{user.name}, who was changed while the password was looked at")
+        user = await self._user_by_password(pair, presented)
+        if user is not None:
             principal = Principal("user", user.name, user.id, is_admin=user.is_admin, groups=user.groups)
             until = self._clock.monotonic() + self._limits.password_seconds
             self._right.put(proof, _Right(until, principal), epoch)
             return principal
         if await self._files.fits(presented.door, pair.name, pair.password, self._pools):
-            self._throttle.succeeded(name, presented.address)
+            self._throttle.succeeded(key_of(pair.name), presented.address, self._device(key_of(pair.name), presented))
             return Principal("htpasswd", f"{presented.door}:{pair.name}", door=presented.door)
         raise BadCredentials("a wrong password, or no such user")
+
+    async def _user_by_password(self, pair: _Pair, presented: Presented) -> User | None:
+        name = key_of(pair.name)
+        device = self._device(name, presented)
+        self._throttle.take(name, presented.address, device)
+        user = await self._ask(lambda connection: tables.find_user(connection, name))
+        hashed = None if user is None else user.password
+        if not await self._passwords.fits(pair.password, hashed, self._pools) or user is None:
+            return None
+        self._throttle.succeeded(name, presented.address, device)
+        if user.disabled:
+            raise BadCredentials(f"{user.name}, who is disabled")
+        if await self._ask(lambda connection: tables.find_user(connection, name)) != user:
+            raise BadCredentials(f"{user.name}, who was changed while the password was looked at")
+        return user
+
+    def _device(self, name: str, presented: Presented) -> str:
+        """The device's number, where its cookie is of this very account."""
+        text = self._secret.signed("device", presented.device, seconds=self._limits.device_seconds)
+        account, _, number = (text or "").rpartition(":")
+        return number if account == name else ""
 
     async def _ask(self, question: Callable[[Connection], T]) -> T:
         return await self._pools.database.run(self._database.read, question)
@@ -207,6 +292,10 @@ def _decoded(value: str) -> _Pair:
     if not colon or "\0" in text:
         raise BadCredentials("what follows Basic is no name and password")
     return _Pair(name, password)
+
+
+def _of_session(session: Session, owner: User) -> Principal:
+    return Principal("user", owner.name, owner.id, is_admin=owner.is_admin, groups=owner.groups, session_id=session.id)
 
 
 def _of_token(token: Token, owner: User) -> Principal:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from creamery.accounts import tables
+from creamery.accounts.changes import By, rights_changed
 from creamery.accounts.names import NAME_LENGTH
-from creamery.accounts.people import By, NoSuchAccount, rights_changed
+from creamery.accounts.people import NoSuchAccount
 from creamery.accounts.principals import Scope
 from creamery.accounts.scopes import stored
 from creamery.accounts.tables import Token, User

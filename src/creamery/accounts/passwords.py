@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import unicodedata
 from collections.abc import Callable
-from typing import ParamSpec
+from typing import ParamSpec, TypeVar
 
 from pwdlib import PasswordHash
 from pwdlib.exceptions import PwdlibError
@@ -19,6 +19,7 @@ from creamery.limits import Limits
 from creamery.threads import Pools
 
 P = ParamSpec("P")
+T = TypeVar("T")
 
 MEMORY_KIB = 19 * 1024
 PASSES = 2
@@ -64,8 +65,8 @@ class Passwords:
             return False
         return await self.in_turn(pools, self._fits, normal, hashed)
 
-    async def in_turn(self, pools: Pools, work: Callable[P, bool], *args: P.args, **kwargs: P.kwargs) -> bool:
-        """Look at a password in the CPU pool, at most two at a time, so that pages are made beside it.
+    async def in_turn(self, pools: Pools, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Work on a password in the CPU pool, at most two at a time, so that pages are made beside it.
 
         Raises:
             TooManyLogins: too many wait already.

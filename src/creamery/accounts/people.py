@@ -5,23 +5,17 @@ Each function is a write of the committer's; what it changes holds in every proc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from creamery.accounts import tables
+from creamery.accounts.changes import By, rights_changed
 from creamery.accounts.names import check_account_name
+from creamery.accounts.sessions import end_sessions
 from creamery.accounts.tables import Group, User
-from creamery.clock import Micros
-from creamery.database import announce, bump
-from creamery.journal import record
-
-DOOR = "accounts"
-CHANGED = "accounts.changed"
-"""What the committer announces when a right has changed."""
 
 
 class NameTaken(Exception):
@@ -45,15 +39,6 @@ class LastAdministrator(Exception):
         super().__init__(f"{name!r} is the last administrator who can get in; make somebody else one first")
 
 
-@dataclass(frozen=True, slots=True)
-class By:
-    """Who changes something, when, and from where; for the journal."""
-
-    now: Micros
-    actor: str = "hub"
-    origin: str = ""
-
-
 def add_user(connection: Connection, name: str, password: str | None, by: By, *, is_admin: bool = False) -> User:
     """A new user; `password` is hashed already, and None where nobody gets in with one.
 
@@ -73,13 +58,14 @@ def add_user(connection: Connection, name: str, password: str | None, by: By, *,
 
 
 def set_password(connection: Connection, name: str, password: str, by: By) -> User:
-    """Another password, hashed already; whoever was in with the old one is out.
+    """Another password, hashed already; whoever was in with the old one is out, sessions included.
 
     Raises:
         NoSuchAccount: there is no such user.
     """
     user = _user(connection, name)
     tables.change_user(connection, user.id, by.now, password=password)
+    end_sessions(connection, user, by, reason="password changed")
     _changed(connection, "password changed", user.name, by)
     return _user_by_id(connection, user.id)
 
@@ -99,7 +85,7 @@ def set_admin(connection: Connection, name: str, by: By, *, is_admin: bool) -> U
 
 
 def set_disabled(connection: Connection, name: str, by: By, *, disabled: bool) -> User:
-    """Keep somebody out, tokens included, or let them in again.
+    """Keep somebody out, tokens included, or let them in again; sessions end for good.
 
     Raises:
         NoSuchAccount: there is no such user.
@@ -108,6 +94,8 @@ def set_disabled(connection: Connection, name: str, by: By, *, disabled: bool) -
     user = _user(connection, name)
     tables.change_user(connection, user.id, by.now, disabled=disabled)
     _somebody_administers(connection, user)
+    if disabled:
+        end_sessions(connection, user, by, reason="user disabled")
     _changed(connection, "user disabled" if disabled else "user enabled", user.name, by)
     return _user_by_id(connection, user.id)
 
@@ -216,10 +204,3 @@ def _somebody_administers(connection: Connection, was: User) -> None:
 
 def _changed(connection: Connection, action: str, subject: str, by: By, **detail: Any) -> None:
     rights_changed(connection, action, subject, by, detail)
-
-
-def rights_changed(connection: Connection, action: str, subject: str, by: By, detail: Mapping[str, Any]) -> None:
-    """Write it down, and let every process believe nothing of what it remembers."""
-    bump(connection, "rights")
-    announce(connection, CHANGED)
-    record(connection, DOOR, action, subject, now=by.now, actor=by.actor, origin=by.origin, detail=detail)

@@ -61,6 +61,7 @@ class Principal:
         scopes: what the credential is limited to; None: all that its user may.
         door: the only door where it counts; empty: all.
         token_id: the row of the token that was used.
+        session_id: the row of the session whose cookie came: then a browser asks, perhaps for somebody else's page.
     """
 
     kind: Kind
@@ -71,6 +72,7 @@ class Principal:
     scopes: tuple[Scope, ...] | None = None
     door: str = ""
     token_id: int | None = None
+    session_id: int | None = None
 
     @property
     def is_known(self) -> bool:
@@ -79,6 +81,8 @@ class Principal:
 
 
 ANONYMOUS = Principal("anonymous", "anonymous")
+HUB = Principal("job", "hub")
+"""The hub's own work: what its jobs do for nobody in particular."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +93,12 @@ class Presented:
         authorization: the Authorization header as it was sent; several of them joined by commas.
         address: where it came from; it slows guessing down and never grants a right.
         door: the door that is asked, whose password file counts.
+        session: what the session's cookie holds; it counts where there is no Authorization.
+        device: what the device's cookie holds.
     """
 
     authorization: str
     address: str = ""
     door: str = ""
+    session: str = ""
+    device: str = ""

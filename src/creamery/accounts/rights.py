@@ -18,7 +18,8 @@ class Rule:
     """Who may do something.
 
     Attributes:
-        who: `anyone`; `users`: whoever is known; `group`: who is in `group`; `admins`. Administrators may everything.
+        who: `anyone`; `users`: whoever is known by a password or a token; `group`: who is in `group`; `admins`.
+            Administrators may everything, and so may the hub's own jobs; a link opens what it was made for alone.
         group: the name of a group, as names are compared.
     """
 
@@ -69,7 +70,9 @@ class Rights:
             return False
         if rule.who == "anyone":
             return True
-        if not principal.is_known or not _counts(principal, action, thing):
+        if principal.kind == "job":
+            return True
+        if principal.kind in {"anonymous", "link"} or not _counts(principal, action, thing):
             return False
         if principal.is_admin or rule.who == "users":
             return True

@@ -1,4 +1,4 @@
-"""Users, groups and tokens: their tables, and the questions about them."""
+"""Users, groups, tokens and sessions: their tables, and the questions about them."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    or_,
     select,
     update,
 )
@@ -65,6 +66,7 @@ account_member = Table(
     metadata,
     Column("group_id", BigInteger, ForeignKey("account_group.id"), primary_key=True, autoincrement=False),
     Column("user_id", BigInteger, ForeignKey("account_user.id"), primary_key=True, autoincrement=False, index=True),
+    Column("is_claimed", Boolean, nullable=False),  # a provider's word, which goes when it says so no more
     **TABLE_OPTIONS,
 )
 
@@ -84,6 +86,33 @@ account_token = Table(
     **_NUMBERED,
 )
 
+account_session = Table(
+    "account_session",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("user_id", BigInteger, ForeignKey("account_user.id"), nullable=False, index=True),
+    Column("digest", DigestColumn, nullable=False),
+    Column("means", String(16), nullable=False),
+    Column("address", String(64), nullable=False),
+    Column("agent", String(255), nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("used", BigInteger, nullable=False, index=True),
+    Column("expires", BigInteger, nullable=False, index=True),
+    UniqueConstraint("digest"),
+    **_NUMBERED,
+)
+
+account_identity = Table(
+    "account_identity",
+    metadata,
+    Column("issuer_key", DigestColumn, primary_key=True),  # an address may be longer than a key
+    Column("issuer", LongText, nullable=False),
+    Column("subject", String(255), primary_key=True),
+    Column("user_id", BigInteger, ForeignKey("account_user.id"), nullable=False, index=True),
+    Column("created", BigInteger, nullable=False),
+    **TABLE_OPTIONS,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class User:
@@ -100,6 +129,7 @@ class User:
     is_admin: bool
     disabled: bool
     created: Micros
+    changed: Micros
     groups: frozenset[str] = frozenset()
 
 
@@ -133,6 +163,27 @@ class Token:
     used: Micros | None
 
 
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session's row: somebody signed in with a browser.
+
+    Attributes:
+        means: what they signed in with: `password`, `first` or `oidc`.
+        address, agent: where from and with what, for people to know it by.
+        used: when it was used last, within seconds.
+        expires: when it ends, however much it is used.
+    """
+
+    id: int
+    user_id: int
+    means: str
+    address: str
+    agent: str
+    created: Micros
+    used: Micros
+    expires: Micros
+
+
 def find_user(connection: Connection, name: str) -> User | None:
     """By name, in whatever case: two point reads."""
     row = connection.execute(select(account_user).where(account_user.c.name_key == key_of(name))).first()
@@ -145,13 +196,14 @@ def user_by_id(connection: Connection, user_id: int) -> User | None:
     return None if row is None else _user(row, groups_of(connection, row.id))
 
 
-def users(connection: Connection) -> list[User]:
-    """All of them, by name."""
+def users(connection: Connection, *, after: str = "", limit: int | None = None) -> list[User]:
+    """All of them, by name; or so many that come after that one."""
     groups: dict[int, set[str]] = {}
     joined = select(account_member.c.user_id, account_group.c.name_key).join_from(account_member, account_group)
     for row in connection.execute(joined):
         groups.setdefault(row.user_id, set()).add(row.name_key)
-    rows = connection.execute(select(account_user).order_by(account_user.c.name_key))
+    query = select(account_user).where(account_user.c.name_key > key_of(after)).order_by(account_user.c.name_key)
+    rows = connection.execute(query.limit(limit))
     return [_user(row, frozenset(groups.get(row.id, ()))) for row in rows]
 
 
@@ -186,7 +238,7 @@ def change_user(connection: Connection, user_id: int, now: Micros, **values: obj
 
 def delete_user(connection: Connection, user_id: int) -> None:
     """Delete a user with all that hangs on the row here."""
-    for table in (account_token, account_member):
+    for table in (account_token, account_session, account_identity, account_member):
         connection.execute(delete(table).where(table.c.user_id == user_id))
     connection.execute(delete(account_user).where(account_user.c.id == user_id))
 
@@ -197,9 +249,10 @@ def find_group(connection: Connection, name: str) -> Group | None:
     return None if row is None else Group(row.id, row.name, _members(connection, row.id))
 
 
-def groups(connection: Connection) -> list[Group]:
-    """All of them, by name."""
-    rows = connection.execute(select(account_group).order_by(account_group.c.name_key)).all()
+def groups(connection: Connection, *, after: str = "", limit: int | None = None) -> list[Group]:
+    """All of them, by name; or so many that come after that one."""
+    query = select(account_group).where(account_group.c.name_key > key_of(after)).order_by(account_group.c.name_key)
+    rows = connection.execute(query.limit(limit)).all()
     return [Group(row.id, row.name, _members(connection, row.id)) for row in rows]
 
 
@@ -216,9 +269,10 @@ def delete_group(connection: Connection, group_id: int) -> None:
     connection.execute(delete(account_group).where(account_group.c.id == group_id))
 
 
-def insert_member(connection: Connection, group_id: int, user_id: int) -> None:
+def insert_member(connection: Connection, group_id: int, user_id: int, *, is_claimed: bool = False) -> None:
     """IntegrityError where it is one already."""
-    connection.execute(insert(account_member).values(group_id=group_id, user_id=user_id))
+    row = {"group_id": group_id, "user_id": user_id, "is_claimed": is_claimed}
+    connection.execute(insert(account_member).values(row))
 
 
 def delete_member(connection: Connection, group_id: int, user_id: int) -> bool:
@@ -248,9 +302,11 @@ def token_by_id(connection: Connection, token_id: int) -> Token | None:
     return None if row is None else _token(row)
 
 
-def tokens(connection: Connection, user_id: int | None = None) -> list[Token]:
-    """All tokens, or a user's, oldest first."""
-    query = select(account_token).order_by(account_token.c.id)
+def tokens(
+    connection: Connection, user_id: int | None = None, *, after: int = 0, limit: int | None = None
+) -> list[Token]:
+    """All tokens, or a user's, oldest first; or so many that come after that one."""
+    query = select(account_token).where(account_token.c.id > after).order_by(account_token.c.id).limit(limit)
     if user_id is not None:
         query = query.where(account_token.c.user_id == user_id)
     return [_token(row) for row in connection.execute(query)]
@@ -261,10 +317,47 @@ def delete_tokens(connection: Connection, token_ids: Sequence[int]) -> None:
     connection.execute(delete(account_token).where(account_token.c.id.in_(token_ids)))
 
 
-def set_used(connection: Connection, uses: Mapping[int, Micros]) -> None:
-    """When tokens were used last; a use moves no topic."""
-    later = update(account_token).where(account_token.c.id == bindparam("token")).values(used=bindparam("at"))
-    connection.execute(later, [{"token": token, "at": at} for token, at in sorted(uses.items())])
+def set_used(connection: Connection, table: Table, uses: Mapping[int, Micros]) -> None:
+    """When tokens or sessions were used last; a use moves no topic."""
+    later = update(table).where(table.c.id == bindparam("row")).values(used=bindparam("at"))
+    connection.execute(later, [{"row": row, "at": at} for row, at in sorted(uses.items())])
+
+
+def insert_session(connection: Connection, session: Mapping[str, Any]) -> int:
+    """Write a session's row."""
+    key: Any = connection.execute(insert(account_session).values(**session)).inserted_primary_key
+    return int(key[0])
+
+
+def session_and_owner(connection: Connection, digest: Digest) -> tuple[Session, User] | None:
+    """By what it is kept as: three point reads."""
+    row = connection.execute(select(account_session).where(account_session.c.digest == digest)).first()
+    owner = None if row is None else user_by_id(connection, row.user_id)
+    return None if row is None or owner is None else (_session(row), owner)
+
+
+def session_by_id(connection: Connection, session_id: int) -> Session | None:
+    """One point read."""
+    row = connection.execute(select(account_session).where(account_session.c.id == session_id)).first()
+    return None if row is None else _session(row)
+
+
+def sessions(connection: Connection, user_id: int) -> list[Session]:
+    """A user's, the one that was used last first."""
+    query = select(account_session).where(account_session.c.user_id == user_id)
+    ordered = query.order_by(account_session.c.used.desc(), account_session.c.id.desc())
+    return [_session(row) for row in connection.execute(ordered)]
+
+
+def delete_sessions(connection: Connection, session_ids: Sequence[int]) -> None:
+    """Whoever has their cookies is nobody any more."""
+    connection.execute(delete(account_session).where(account_session.c.id.in_(session_ids)))
+
+
+def ended_sessions(connection: Connection, now: Micros, unused_since: Micros, limit: int) -> list[int]:
+    """Sessions that have reached their end, or were not used for long; at most so many."""
+    is_over = or_(account_session.c.expires <= now, account_session.c.used <= unused_since)
+    return list(connection.execute(select(account_session.c.id).where(is_over).limit(limit)).scalars())
 
 
 def _members(connection: Connection, group_id: int) -> tuple[str, ...]:
@@ -277,7 +370,12 @@ def _members(connection: Connection, group_id: int) -> tuple[str, ...]:
 
 
 def _user(row: Row[Any], groups: frozenset[str]) -> User:
-    return User(row.id, row.name, row.password, row.is_admin, row.disabled, row.created, groups)
+    return User(row.id, row.name, row.password, row.is_admin, row.disabled, row.created, row.changed, groups)
+
+
+def _session(row: Row[Any]) -> Session:
+    columns = (row.id, row.user_id, row.means, row.address, row.agent, row.created, row.used, row.expires)
+    return Session(*columns)
 
 
 def _token(row: Row[Any]) -> Token:

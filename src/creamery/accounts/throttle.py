@@ -1,7 +1,8 @@
 """Guessing is slow: so many wrong passwords, then one more try every half minute, for an account and for an address.
 
-Nobody is locked out: from an address where the right password was given before, an account's own limit does not count,
-and tokens are not guessed at all. What is remembered is bounded, and gone with the process.
+Nobody is locked out: from an address where the right password was given before, an account's own limit does not count;
+a browser that has signed in before is counted by itself, whatever others do; and tokens are not guessed at all. What is
+remembered is bounded, and gone with the process.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ class Throttled(Exception):
     """There were too many wrong passwords; `seconds` until the next one is looked at."""
 
     def __init__(self, seconds: float) -> None:
-        super().__init__(f"too many wrong passwords; ask again in {seconds:.0f} s")
+        super().__init__(f"too many tries; ask again in {seconds:.0f} s")
         self.seconds = seconds
 
 
@@ -57,17 +58,29 @@ class Throttle:
         self._clock = clock
         self._accounts = _Buckets(limits.login_failures, limits.login_seconds)
         self._addresses = _Buckets(limits.login_failures_address, limits.login_seconds)
+        self._devices = _Buckets(limits.login_failures, limits.login_seconds)
+        self._registrations = _Buckets(limits.registrations_address, limits.login_seconds)
         self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
 
-    def take(self, account: str, address: str) -> None:
+    def take(self, account: str, address: str, device: str = "") -> None:
         """A try for this account; `succeeded` gives it back.
 
         Whether there is such an account makes no difference, so that nobody sees one.
+
+        Args:
+            account: whose password it should be.
+            address: where it comes from.
+            device: of a browser that has signed in to this very account before; empty: none is known.
 
         Raises:
             Throttled: not yet.
         """
         now, network = self._clock.monotonic(), _network(address)
+        if device:
+            if wait := self._devices.wait(device, now):
+                raise Throttled(wait)
+            self._devices.took(device, now)
+            return
         wait = self._addresses.wait(network, now)
         if (account, network) not in self._known:
             wait = max(wait, self._accounts.wait(account, now))
@@ -76,11 +89,25 @@ class Throttle:
         self._accounts.took(account, now)
         self._addresses.took(network, now)
 
-    def succeeded(self, account: str, address: str) -> None:
+    def register(self, address: str) -> None:
+        """Somebody wants to become a user; that too is slowed.
+
+        Raises:
+            Throttled: not yet.
+        """
+        now, network = self._clock.monotonic(), _network(address)
+        if wait := self._registrations.wait(network, now):
+            raise Throttled(wait)
+        self._registrations.took(network, now)
+
+    def succeeded(self, account: str, address: str, device: str = "") -> None:
         """It was right: this address is known to be the account's from now on."""
         network = _network(address)
-        self._accounts.gave_back(account)
-        self._addresses.gave_back(network)
+        if device:
+            self._devices.gave_back(device)
+        else:
+            self._accounts.gave_back(account)
+            self._addresses.gave_back(network)
         self._known[account, network] = None
         self._known.move_to_end((account, network))
         while len(self._known) > REMEMBERED:

@@ -39,7 +39,7 @@ from creamery.clock import Clock
 from creamery.contract import Digest, digest_of
 from creamery.database import Committer, Database
 from creamery.limits import MIB, Limits
-from creamery.settings import Cache
+from creamery.sections import Cache
 from creamery.telemetry import Telemetry, log
 from creamery.threads import Pools
 

@@ -39,7 +39,7 @@ from creamery.contract import Digest
 from creamery.database import Committer, Database
 from creamery.faults import reach
 from creamery.limits import Limits
-from creamery.settings import Cache
+from creamery.sections import Cache
 from creamery.telemetry import Telemetry, log
 
 P = ParamSpec("P")

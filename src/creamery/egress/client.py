@@ -40,7 +40,7 @@ from creamery.egress.errors import (
 from creamery.egress.pool import ConnectionPool
 from creamery.egress.proxies import Proxies, Proxy
 from creamery.limits import Limits
-from creamery.settings import Egress as EgressSettings
+from creamery.sections import Egress as EgressSettings
 from creamery.sharing import forget_frames
 from creamery.telemetry import Telemetry
 

@@ -4,6 +4,7 @@ A door only chooses what it answers and how an error looks in its protocol.
 """
 
 from creamery.http.addresses import Proxies, base_url, client_address
+from creamery.http.api import Api
 from creamery.http.application import Application, Refusal
 from creamery.http.conditionals import (
     etag_matches,
@@ -14,8 +15,9 @@ from creamery.http.conditionals import (
     precondition,
     quoted,
 )
+from creamery.http.cookies import DEVICE, SESSION, read_cookie, set_cookie
 from creamery.http.exchange import ClientGone, Exchange, TransferBroken, exchange_of, note
-from creamery.http.gate import Gate, principal_of
+from creamery.http.gate import WRONG, Gate, presented_by, principal_of, unauthorized
 from creamery.http.negotiation import negotiate, negotiate_encoding
 from creamery.http.problems import Problem, printable, render_problem
 from creamery.http.protocol import Wire
@@ -25,8 +27,12 @@ from creamery.http.routing import PUBLIC, Endpoint, Needs, Route, Router
 from creamery.http.send import BlobResponse, BytesResponse, FollowResponse, HeldResponse, RawHeaders, Source
 
 __all__ = [
+    "DEVICE",
     "PUBLIC",
+    "SESSION",
+    "WRONG",
     "AccessLog",
+    "Api",
     "Application",
     "BlobResponse",
     "ByteRange",
@@ -63,8 +69,12 @@ __all__ = [
     "note",
     "parse_range",
     "precondition",
+    "presented_by",
     "principal_of",
     "printable",
     "quoted",
+    "read_cookie",
     "render_problem",
+    "set_cookie",
+    "unauthorized",
 ]

@@ -16,6 +16,7 @@ from typing import Any
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from creamery.accounts import Throttled, TooManyLogins
 from creamery.blobs import NoSpace, NotDurable, ReadOnly
 from creamery.clock import SECOND, Clock
 from creamery.database import DatabaseUnavailable, DiskFull, WritesBusy
@@ -33,6 +34,7 @@ from creamery.http.exchange import (
     joined,
     note,
 )
+from creamery.http.gate import too_many_logins, too_many_tries
 from creamery.http.problems import Problem, printable, render_problem
 from creamery.http.request_log import AccessLog
 from creamery.http.traffic import Traffic
@@ -259,4 +261,6 @@ _REFUSALS: dict[type[Exception], Refusal] = {
     NotDurable: _disk,
     ReadOnly: _disk,
     TransferBroken: _unreadable,
+    Throttled: too_many_tries,
+    TooManyLogins: too_many_logins,
 }

@@ -18,11 +18,19 @@ from creamery.accounts import (
     TooManyLogins,
 )
 from creamery.http.addresses import Proxies
+from creamery.http.cookies import DEVICE, SESSION, read_cookie
 from creamery.http.exchange import exchange_of, note
+from creamery.http.forgery import FORM_TOKEN, SAFE_METHODS, missing_form_token, origin_of
 from creamery.http.problems import Problem
 
 CHALLENGE = {"WWW-Authenticate": 'Basic realm="Creamery", charset="UTF-8"', "Cache-Control": "no-store"}
 """What pip, uv and browsers answer with a name and a password (RFC 7617)."""
+API_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="Creamery"', "Cache-Control": "no-store"}
+"""What makes no browser ask for a password in a window of its own, over a page that has a form for it (RFC 6750)."""
+
+WRONG = "The user name, password or token is not right, or no longer."
+
+_API = b"/api/"
 
 
 class Gate:
@@ -49,7 +57,7 @@ class Gate:
         principal = await self._principal(scope, door)
         if not self._accounts.may(principal, action, Thing(kind)):
             if not principal.is_known:
-                raise _unauthorized("This needs a user name and a password or token.")
+                raise unauthorized(scope, "This needs a user name and a password or token.")
             raise Problem(
                 403,
                 "Forbidden",
@@ -57,34 +65,29 @@ class Gate:
                 remedy="Whoever runs the hub can give the right; a token has it only if its scopes name it.",
                 headers={"Cache-Control": "no-store"},
             )
+        if principal.session_id is not None and scope["method"] not in SAFE_METHODS:
+            self._refuse_forged(scope, principal)
+
+    def _refuse_forged(self, scope: Scope, principal: Principal) -> None:
+        """A cookie comes along whoever makes the browser ask."""
+        origin = origin_of(scope)
+        token = exchange_of(scope).headers.get(FORM_TOKEN, b"").decode("latin-1")
+        if origin == "foreign" or (origin == "unsaid" and not self._accounts.is_form_token(principal, token)):
+            raise missing_form_token()
 
     async def _principal(self, scope: Scope, door: str) -> Principal:
         exchange = exchange_of(scope)
         authorization = exchange.headers.get(b"authorization")
-        if authorization is None:
+        if authorization is None and (b"cookie" not in exchange.headers or not read_cookie(scope, SESSION)):
             return ANONYMOUS
-        presented = Presented(authorization.decode("latin-1"), self._proxies.client(scope), door)
+        presented = presented_by(scope, self._proxies.client(scope), door)
         try:
             principal = await self._accounts.authenticate(presented)
         except BadCredentials as error:
             note(scope, refused=str(error))
-            raise _unauthorized("The user name, password or token is not right, or no longer.") from error
-        except Throttled as error:
-            raise Problem(
-                429,
-                "Too many tries",
-                "There were too many wrong passwords for this account, or from this address.",
-                remedy="Wait, then try once more; a token is not slowed down.",
-                headers={"Retry-After": str(int(error.seconds) + 1), "Cache-Control": "no-store"},
-            ) from error
-        except TooManyLogins as error:
-            raise Problem(
-                503,
-                "Busy",
-                "Too many passwords wait to be looked at.",
-                remedy="Ask again in a moment; a token does not wait.",
-                headers={"Retry-After": "1"},
-            ) from error
+            if authorization is None:
+                return ANONYMOUS  # browsers go on sending the cookie of a session that has ended
+            raise unauthorized(scope, WRONG) from error
         note(scope, user=principal.name)
         exchange.principal = principal
         return principal
@@ -95,5 +98,38 @@ def principal_of(scope: Mapping[str, Any]) -> Principal:
     return exchange_of(scope).principal or ANONYMOUS
 
 
-def _unauthorized(detail: str) -> Problem:
-    return Problem(401, "Unauthorized", detail, remedy="Make a token, and give it as the password.", headers=CHALLENGE)
+def presented_by(scope: Mapping[str, Any], address: str, door: str = "") -> Presented:
+    """What a request brought to be known by, from that address, at that door."""
+    headers = exchange_of(scope).headers
+    authorization = headers.get(b"authorization", b"").decode("latin-1")
+    if b"cookie" not in headers:
+        return Presented(authorization, address, door)
+    return Presented(authorization, address, door, read_cookie(scope, SESSION), read_cookie(scope, DEVICE))
+
+
+def unauthorized(scope: Mapping[str, Any], detail: str) -> Problem:
+    """401, with a challenge that whoever asks can answer."""
+    challenge = API_CHALLENGE if scope["raw_path"].startswith(_API) else CHALLENGE
+    return Problem(401, "Unauthorized", detail, remedy="Make a token, and give it as the password.", headers=challenge)
+
+
+def too_many_tries(error: Throttled) -> Problem:
+    """429, until the next password is looked at."""
+    return Problem(
+        429,
+        "Too many tries",
+        "There were too many tries for this account, or from this address.",
+        remedy="Wait, then try once more; a token is not slowed down.",
+        headers={"Retry-After": str(int(error.seconds) + 1), "Cache-Control": "no-store"},
+    )
+
+
+def too_many_logins(_: TooManyLogins) -> Problem:
+    """503, as long as so many passwords wait."""
+    return Problem(
+        503,
+        "Busy",
+        "Too many passwords wait to be looked at.",
+        remedy="Ask again in a moment; a token does not wait.",
+        headers={"Retry-After": "1"},
+    )

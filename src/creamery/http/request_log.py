@@ -13,7 +13,7 @@ import orjson
 
 from creamery.clock import SECOND, Micros
 from creamery.limits import KIB
-from creamery.settings import Log
+from creamery.sections import Log
 
 GATHERED_SECONDS = 0.05
 GATHERED_BYTES = 64 * KIB

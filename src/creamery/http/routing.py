@@ -56,6 +56,7 @@ class Route:
             it, and arrives decoded in `request.path_params`.
         endpoint: takes the request, returns the response or raises a `Problem`.
         needs: who may come in.
+        says: what it answers, for the reference, where the endpoint's docstring does not.
 
     Raises:
         ValueError: the path is none, or `needs` is not declared.
@@ -65,6 +66,7 @@ class Route:
     path: str
     endpoint: Endpoint
     needs: Needs
+    says: str = ""
     segments: tuple[_Segment, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

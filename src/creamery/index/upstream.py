@@ -20,7 +20,8 @@ from creamery.egress import Answer, BadAnswer, Egress, EgressError, Origin, TooS
 from creamery.index.breaker import Breaker
 from creamery.index.parsing import JSON_TYPE, NotAPage, parse_page
 from creamery.index.project import ProjectPage
-from creamery.settings import Settings, Upstream
+from creamery.sections import Upstream
+from creamery.settings import Settings
 from creamery.telemetry import Telemetry, log
 from creamery.threads import Pools
 

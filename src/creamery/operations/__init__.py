@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+from creamery.accounts import ADMIN, ScopeWord
 from creamery.door import Door, Hub
+from creamery.operations import api
+from creamery.operations.access import RULES, SCOPES
 from creamery.operations.health import Readiness
 from creamery.operations.metrics import Metrics
+from creamery.operations.refusals import refusals
 from creamery.operations.routes import Routes
 from creamery.operations.schedules import handlers, schedules
 
-__all__ = ["door"]
+__all__ = ["SCOPES", "door", "scope_words"]
 
 
 def door(hub: Hub, neighbours: Sequence[Door] = ()) -> Door:
     """Operation of this hub; `/readyz` asks the `neighbours` too."""
     readiness = Readiness(hub, [check for neighbour in neighbours for check in neighbour.checks])
+    hub.api.include(api.loader(hub, scope_words(neighbour.scopes for neighbour in neighbours)))
     return Door(
         name="operations",
-        routes=Routes(readiness, Metrics(hub)).table(),
-        handlers=handlers(hub.blobs),
+        routes=(*Routes(readiness, Metrics(hub)).table(), *api.routes(hub)),
+        rules=RULES,
+        scopes=SCOPES,
+        handlers=handlers(hub),
         schedules=schedules(),
+        refusals=refusals(),
     )
+
+
+def scope_words(of_doors: Iterable[Mapping[str, ScopeWord]]) -> dict[str, ScopeWord]:
+    """What tokens may be limited to, in all doors, given those of the others."""
+    words = {ADMIN: ScopeWord("everything that its user may")}
+    for scopes in of_doors:
+        words |= scopes
+    return words | SCOPES

@@ -32,6 +32,7 @@ def upgrade() -> None:
     _create_jobs()
     _create_blobs()
     _create_accounts()
+    _create_tokens()
     _create_index()
 
 
@@ -202,6 +203,7 @@ def _create_accounts() -> None:
         "account_member",
         sa.Column("group_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("user_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("is_claimed", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(["group_id"], ["account_group.id"], name="fk_account_member_group_id"),
         sa.ForeignKeyConstraint(["user_id"], ["account_user.id"], name="fk_account_member_user_id"),
         sa.PrimaryKeyConstraint("group_id", "user_id", name="pk_account_member"),
@@ -210,6 +212,8 @@ def _create_accounts() -> None:
     )
     op.create_index("ix_account_member_user_id", "account_member", ["user_id"], if_not_exists=True)
 
+
+def _create_tokens() -> None:
     op.create_table(
         "account_token",
         sa.Column("id", ROW_NUMBER, autoincrement=True, nullable=False),
@@ -225,7 +229,8 @@ def _create_accounts() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_account_token"),
         sa.UniqueConstraint("digest", name="uq_account_token_digest"),
         if_not_exists=True,
-        **numbered,
+        **OPTIONS,
+        sqlite_autoincrement=True,
     )
     op.create_index("ix_account_token_user_id", "account_token", ["user_id"], if_not_exists=True)
 

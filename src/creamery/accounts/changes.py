@@ -1,0 +1,33 @@
+"""What every change of rights has in common: who makes it, and that every process hears of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from creamery.clock import Micros
+from creamery.database import announce, bump
+from creamery.journal import record
+
+DOOR = "accounts"
+CHANGED = "accounts.changed"
+"""What the committer announces when a right has changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class By:
+    """Who changes something, when, and from where; for the journal."""
+
+    now: Micros
+    actor: str = "hub"
+    origin: str = ""
+
+
+def rights_changed(connection: Connection, action: str, subject: str, by: By, detail: Mapping[str, Any]) -> None:
+    """Write it down, and let every process believe nothing of what it remembers."""
+    bump(connection, "rights")
+    announce(connection, CHANGED)
+    record(connection, DOOR, action, subject, now=by.now, actor=by.actor, origin=by.origin, detail=detail)

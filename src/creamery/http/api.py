@@ -1,0 +1,127 @@
+"""`/api/v1`: JSON for pages and programs, by FastAPI, which is imported when somebody asks for it first.
+
+Each door declares its routes in its table like all others, and so says who may come in; what answers them is a router
+of FastAPI's (the door's `api.py`), loaded at the first request: a hub that nobody asks keeps 20 MiB. A route of the one
+kind without its twin of the other is a defect, which the first request tells.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from creamery import __version__
+from creamery.http.forgery import refuse_other_sites
+from creamery.http.problems import Problem
+from creamery.http.routing import PUBLIC, Needs, Route
+from creamery.http.send import BytesResponse
+from creamery.limits import Limits
+from creamery.threads import Pools
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter, FastAPI
+
+PREFIX = "/api/v1"
+DOCUMENT = f"{PREFIX}/openapi.json"
+
+_PRIVATE = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+_JSON = ((b"content-type", b"application/json"), (b"cache-control", b"no-cache"))
+
+
+class Api:
+    """What is answered under `/api/v1`, whichever door has it."""
+
+    def __init__(self, pools: Pools, limits: Limits) -> None:
+        self._pools = pools
+        self._limits = limits
+        self._routers: list[Callable[[], APIRouter]] = []
+        self._declared: set[tuple[str, str]] = set()
+        self._loading = asyncio.Lock()
+        self._app: FastAPI | None = None
+        self._document: bytes | None = None
+
+    def route(self, methods: tuple[str, ...], path: str, needs: Needs, says: str) -> Route:
+        """A line for a door's table: what stands behind it is in the door's router."""
+        self._declared |= {(method, PREFIX + path) for method in methods}
+        return Route(methods, PREFIX + path, self._answer, needs, says)
+
+    def document_route(self) -> Route:
+        """The OpenAPI document of everything."""
+        return Route(("GET",), DOCUMENT, self._describe, PUBLIC)
+
+    def include(self, router: Callable[[], APIRouter]) -> None:
+        """A door's router, imported when it is needed."""
+        self._routers.append(router)
+
+    async def load(self) -> FastAPI:
+        """The application behind all routes; half a second the first time, in a thread.
+
+        Raises:
+            RuntimeError: routes and declarations differ: a defect.
+        """
+        async with self._loading:
+            if self._app is None:
+                self._app = await self._pools.cpu.run(self._built)
+            return self._app
+
+    async def _answer(self, request: Request) -> Response:
+        refuse_other_sites(request.scope)
+        app = await self.load()
+        return _Answer(app, await _read(request, self._limits.json_bytes))
+
+    async def _describe(self, _: Request) -> Response:
+        """The OpenAPI document of everything under `/api/v1`."""
+        app = await self.load()
+        if self._document is None:
+            self._document = await self._pools.cpu.run(lambda: orjson.dumps(app.openapi()))
+        return BytesResponse(self._document, _JSON)
+
+    def _built(self) -> FastAPI:
+        from creamery.http.fastapi_app import application  # noqa: PLC0415 - 20 MiB
+
+        app, found = application([load() for load in self._routers], PREFIX, __version__)
+        if found != self._declared:
+            raise RuntimeError(f"declared and answered routes of {PREFIX} differ: {sorted(found ^ self._declared)}")
+        return app
+
+
+class _Answer(Response):
+    """Hands the request on to FastAPI's application, with a body that has come as a whole."""
+
+    def __init__(self, app: ASGIApp, body: bytes) -> None:
+        self.status_code = 200
+        self.background = None
+        self._app = app
+        self._body = body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_read = False
+
+        async def whole() -> Message:
+            nonlocal is_read
+            if is_read:
+                return await receive()
+            is_read = True
+            return {"type": "http.request", "body": self._body, "more_body": False}
+
+        async def kept_by_nobody(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *_PRIVATE]
+            await send(message)
+
+        await self._app(scope, whole, kept_by_nobody)
+
+
+async def _read(request: Request, most_bytes: int) -> bytes:
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > most_bytes:
+            raise Problem(413, detail=f"The JSON that was sent has more than {most_bytes} bytes (limits.json_bytes).")
+    return bytes(body)

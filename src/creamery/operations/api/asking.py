@@ -1,0 +1,82 @@
+"""What the endpoints have in common: who asks, reading, writing, lists in pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Generic, TypeVar
+
+from fastapi import Depends, Request
+from pydantic import BaseModel, Field
+from sqlalchemy import Connection
+
+from creamery.accounts import By, Principal
+from creamery.clock import SECOND, Micros
+from creamery.door import Hub
+from creamery.http import client_address, principal_of
+
+T = TypeVar("T")
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _principal(request: Request) -> Principal:
+    return principal_of(request)
+
+
+Asker = Annotated[Principal, Depends(_principal)]
+"""Who asks, as an endpoint's argument."""
+
+
+class Listed(BaseModel, Generic[T]):
+    """A piece of a list."""
+
+    items: list[T] = Field(description="In order.")
+    next: str | None = Field(description="What to send as `after` for the next piece; null: there is none.")
+
+
+def listed(items: Sequence[T], limit: int, mark: Callable[[T], str]) -> Listed[T]:
+    """A piece of at most `limit`, of one more that were looked for."""
+    shown = list(items[:limit])
+    return Listed(items=shown, next=mark(shown[-1]) if len(items) > limit else None)
+
+
+class Desk:
+    """The hub, as endpoints ask it."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+
+    async def read(self, question: Callable[[Connection], T]) -> T:
+        """Ask the database."""
+        return await self.hub.pools.database.run(self.hub.database.read, question)
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Change something; on return it holds in every process."""
+        return await self.hub.committer.commit(work)
+
+    async def hashed(self, password: str) -> str:
+        """What is kept of a new password.
+
+        Raises:
+            PasswordRefused: it cannot be one.
+            TooManyLogins: too many wait already.
+        """
+        passwords = self.hub.accounts.passwords
+        return await passwords.in_turn(self.hub.pools, passwords.hash, password)
+
+    def by(self, request: Request, actor: str | None = None) -> By:
+        """Who changes something now, for the journal; `actor` where nobody is signed in."""
+        principal = principal_of(request)
+        name = principal.name if principal.token_id is None else f"{principal.name} (token {principal.token_id})"
+        return By(self.hub.clock.now(), actor or name, client_address(request.scope))
+
+
+def moment(micros: Micros) -> datetime:
+    """A time, for the wire (RFC 3339, UTC)."""
+    return _EPOCH + timedelta(microseconds=micros // SECOND * SECOND)
+
+
+def micros_of(when: datetime) -> Micros:
+    """A time from the wire."""
+    return Micros(int((when - _EPOCH).total_seconds()) * SECOND)

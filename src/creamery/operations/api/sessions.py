@@ -1,0 +1,156 @@
+"""Signing in with a browser, one's sessions, oneself; becoming a user, and becoming the first of them."""
+
+from collections.abc import Mapping
+
+from fastapi import APIRouter, Request, Response
+from sqlalchemy import Connection
+
+from creamery.accounts import (
+    By,
+    Presented,
+    ScopeWord,
+    User,
+    add_first,
+    add_user,
+    check_first_link,
+    end_session,
+    end_sessions,
+    sessions,
+    set_password,
+    user_by_id,
+)
+from creamery.door import Hub
+from creamery.http import (
+    DEVICE,
+    SESSION,
+    Problem,
+    client_address,
+    exchange_of,
+    presented_by,
+    read_cookie,
+    set_cookie,
+)
+from creamery.operations.access import user_of
+from creamery.operations.api.asking import Asker, Desk, Listed, listed, moment
+from creamery.operations.api.shapes import (
+    Credentials,
+    Ended,
+    FirstAdministrator,
+    OpenedSession,
+    PasswordChange,
+    ShownPrincipal,
+    ShownSession,
+    ShownUser,
+)
+from creamery.operations.api.tokens import RowNumber
+
+
+def router(hub: Hub, _: Mapping[str, ScopeWord]) -> APIRouter:
+    """`/first`, `/registrations`, `/sessions` and `/me`."""
+    found = APIRouter()
+    _strangers(found, hub)
+    _own(found, hub)
+    return found
+
+
+def _strangers(found: APIRouter, hub: Hub) -> None:
+    """What nobody needs to be known for."""
+    desk, accounts, limits = Desk(hub), hub.accounts, hub.settings.limits
+
+    @found.post("/first", status_code=201, tags=["users"], summary="Become the first administrator, and sign in")
+    async def become_first(new: FirstAdministrator, request: Request, response: Response) -> OpenedSession:
+        check_first_link(accounts.secret, new.link, limits.first_seconds)
+        hashed = await desk.hashed(new.password.get_secret_value())
+        by = desk.by(request, actor=new.name)
+        user = await desk.write(lambda c: add_first(c, new.name, hashed, by))
+        return await signed_in(hub, user, request, response, means="first")
+
+    @found.post("/registrations", status_code=201, tags=["users"], summary="Become a user, where that is open")
+    async def register(new: Credentials, request: Request) -> ShownUser:
+        if not hub.settings.accounts.registrations_open:
+            raise Problem(
+                403,
+                "Registration is closed",
+                "Users of this hub are added by its administrators.",
+                remedy="Ask one of them; accounts.registrations_open opens it for everybody.",
+            )
+        accounts.register(client_address(request.scope))
+        hashed = await desk.hashed(new.password.get_secret_value())
+        by = desk.by(request, actor=new.name)
+        return ShownUser.of(await desk.write(lambda c: add_user(c, new.name, hashed, by)))
+
+    @found.post("/sessions", status_code=201, tags=["sessions"], summary="Sign in")
+    async def sign_in(given: Credentials, request: Request, response: Response) -> OpenedSession:
+        user = await accounts.sign_in(given.name, given.password.get_secret_value(), _presented(request))
+        return await signed_in(hub, user, request, response, means="password")
+
+
+def _own(found: APIRouter, hub: Hub) -> None:
+    """What is one's own."""
+    desk, accounts, most = Desk(hub), hub.accounts, hub.settings.limits.results
+
+    @found.get("/sessions", tags=["sessions"], summary="List one's sessions, the one used last first")
+    async def list_sessions(asker: Asker) -> Listed[ShownSession]:
+        rows = await desk.read(lambda c: sessions(c, user_of(asker)))
+        return listed([ShownSession.of(row, asker.session_id) for row in rows], most, lambda one: str(one.id))
+
+    @found.delete("/sessions", tags=["sessions"], summary="End all of one's sessions but the one that asks")
+    async def end_others(asker: Asker, request: Request) -> Ended:
+        by, owner = desk.by(request), user_of(asker)
+
+        def end(connection: Connection) -> int:
+            user = user_by_id(connection, owner)
+            return 0 if user is None else end_sessions(connection, user, by, but=asker.session_id)
+
+        return Ended(ended=await desk.write(end))
+
+    @found.delete("/sessions/{session_id}", status_code=204, tags=["sessions"], summary="End a session; sign out")
+    async def end_one(session_id: RowNumber, asker: Asker, request: Request, response: Response) -> None:
+        by, owner = desk.by(request), user_of(asker)
+        await desk.write(lambda c: end_session(c, session_id, by, of_user=owner))
+        if session_id == asker.session_id:
+            response.headers.append("set-cookie", set_cookie(request.scope, SESSION, "", 0))
+
+    @found.get("/me", tags=["users"], summary="Who asks")
+    async def show_me(asker: Asker) -> ShownPrincipal:
+        user_of(asker)
+        csrf_token = None if asker.session_id is None else accounts.form_token(asker.session_id)
+        return ShownPrincipal.of(asker, csrf_token)
+
+    @found.put("/me/password", tags=["users"], summary="Change one's password; all other sessions end")
+    async def change_password(change: PasswordChange, asker: Asker, request: Request, response: Response) -> ShownUser:
+        user_of(asker)
+        await accounts.sign_in(asker.name, change.current.get_secret_value(), _presented(request))
+        hashed = await desk.hashed(change.new.get_secret_value())
+        by = desk.by(request)
+        user = await desk.write(lambda c: set_password(c, asker.name, hashed, by))
+        if asker.session_id is not None:
+            await signed_in(hub, user, request, response, means="password")
+        return ShownUser.of(user)
+
+
+async def signed_in(hub: Hub, user: User, request: Request, response: Response, *, means: str) -> OpenedSession:
+    """Begin a session and give the browser its cookies.
+
+    Raises:
+        UserChanged: whoever signs in is not that user any more.
+    """
+    accounts, limits = hub.accounts, hub.settings.limits
+    agent = exchange_of(request.scope).headers.get(b"user-agent", b"").decode("latin-1")
+    by = By(hub.clock.now(), user.name, client_address(request.scope))
+    former = read_cookie(request.scope, SESSION)
+    opened = await accounts.open_session(user, by, means=means, agent=agent, former=former)
+    session = set_cookie(request.scope, SESSION, accounts.session_cookie(opened), limits.session_seconds)
+    device = set_cookie(request.scope, DEVICE, accounts.device_cookie(user), limits.device_seconds)
+    response.headers.append("set-cookie", session)
+    response.headers.append("set-cookie", device)
+    return OpenedSession(
+        id=opened.session.id,
+        user=ShownUser.of(opened.user),
+        expires=moment(opened.session.expires),
+        csrf_token=accounts.form_token(opened.session.id),
+    )
+
+
+def _presented(request: Request) -> Presented:
+    return presented_by(request.scope, client_address(request.scope))

@@ -1,0 +1,46 @@
+"""What the errors of accounts look like on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from creamery.accounts import (
+    BadCredentials,
+    InvalidAccountName,
+    LastAdministrator,
+    NameTaken,
+    NoSuchAccount,
+    NoSuchSession,
+    NoSuchToken,
+    NotTheFirst,
+    PasswordRefused,
+    TokenRefused,
+    UnknownScope,
+    UserChanged,
+)
+from creamery.http import WRONG, Problem
+from creamery.http.gate import API_CHALLENGE
+
+
+def refusals() -> Mapping[type[Exception], Callable[[Any], Problem]]:
+    """By kind. The texts are made for whoever asked, and hold no secret."""
+    return {
+        **dict.fromkeys((NoSuchAccount, NoSuchSession, NoSuchToken), _as(404, "Not found")),
+        **dict.fromkeys((LastAdministrator, NameTaken), _as(409, "Conflict")),
+        **dict.fromkeys((InvalidAccountName, PasswordRefused, TokenRefused, UnknownScope), _as(422, "Refused")),
+        NotTheFirst: _as(403, "Not the first", "Ask an administrator; or run: creamery user add NAME --admin"),
+        UserChanged: _wrong,
+        BadCredentials: _wrong,
+    }
+
+
+def _as(status: int, title: str, remedy: str = "") -> Callable[[Any], Problem]:
+    def problem(error: Exception) -> Problem:
+        return Problem(status, title, f"{error}.", remedy=remedy, headers={"Cache-Control": "no-store"})
+
+    return problem
+
+
+def _wrong(_: Exception) -> Problem:
+    return Problem(401, "Unauthorized", WRONG, headers=API_CHALLENGE)

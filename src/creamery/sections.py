@@ -1,0 +1,192 @@
+"""The groups of settings, such as `[index]`: what each setting may be, its default, its description.
+
+`settings.py` reads them and says what is wrong in them.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    SecretStr,
+    field_validator,
+)
+from pydantic_settings import NoDecode
+from yarl import URL
+
+from creamery.limits import GIB
+
+SHORTEST_SECRET = 32
+WEB_ADDRESS = "should begin with http:// or https:// and name a host; ports go from 1 to 65535"
+
+_BLANK = re.compile(r"\s")
+
+
+def listed(value: object) -> object:
+    """The environment has lists as `a, b`; creamery.toml as lists."""
+    if isinstance(value, str):
+        return [piece.strip() for piece in value.split(",") if piece.strip()]
+    return value
+
+
+def address_of(text: str) -> URL | None:
+    """An address as `egress` will read it; None where it names no host, or a port that cannot be."""
+    try:
+        address = URL(text)
+    except (ValueError, IndexError):  # IndexError: `http://[]@`
+        return None
+    host = address.raw_host
+    is_whole = host and not _BLANK.search(host) and address.explicit_port != 0 and text == text.strip()
+    return address if is_whole else None
+
+
+def is_web_address(text: str) -> bool:
+    """May it be asked over http or https?"""
+    address = address_of(text)
+    return address is not None and address.scheme in {"http", "https"}
+
+
+def _names_a_host(text: str) -> str:
+    if address_of(text if "://" in text else f"//{text}") is None:
+        raise ValueError("should be a host, such as `files.example` or `files.example:8443` (ports go from 1 to 65535)")
+    return text
+
+
+def _names_readers(text: str) -> str:
+    if text not in {"anyone", "users", "admins"} and not (text.startswith("group:") and text != "group:"):
+        raise ValueError("should be anyone, users, admins or group:NAME")
+    return text
+
+
+def is_long(secret: SecretStr) -> SecretStr:
+    """A secret that nobody finds by trying.
+
+    Raises:
+        ValueError: it is shorter than `SHORTEST_SECRET`.
+    """
+    if len(secret.get_secret_value()) < SHORTEST_SECRET:
+        raise ValueError(f"should have at least {SHORTEST_SECRET} characters, such as `openssl rand -hex 32` makes")
+    return secret
+
+
+Texts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(listed)]
+Hosts = Annotated[tuple[Annotated[str, AfterValidator(_names_a_host)], ...], NoDecode, BeforeValidator(listed)]
+
+
+class Section(BaseModel):
+    """What every group has in common."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Listen(Section):
+    """Where the hub listens."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on; anything but loopback wants TLS in front.")
+    port: int = Field(8000, ge=0, le=65535, description="TCP port; 0 takes a free one.")
+    uds: Path | None = Field(None, description="A Unix socket to listen on instead of a port.")
+
+
+class Cache(Section):
+    """What is kept of what can be fetched again."""
+
+    max_bytes: int = Field(
+        50 * GIB, ge=0, description="Size up to which fetched files are kept; beyond it the least recently used go."
+    )
+    max_age: NonNegativeFloat = Field(0, description="Seconds without use after which a fetched file goes; 0: never.")
+
+
+class Upstream(Section):
+    """An index that is asked for projects."""
+
+    url: str = Field(
+        description="Address of its simple API, such as `https://HOST/simple/`; may hold `user:password@`."
+    )
+    files: Hosts = Field(
+        default=(), description="Further hosts that its pages may name for files, wherever those hosts are."
+    )
+    max_age: NonNegativeFloat | None = Field(
+        None, description="Seconds for which its answers are taken as fresh; unset: as `index.max_age`."
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _is_an_address(cls, url: str) -> str:
+        if not is_web_address(url):
+            raise ValueError(WEB_ADDRESS)
+        return url if url.endswith("/") else url + "/"
+
+
+def _upstreams(value: object) -> object:
+    """One address, several separated by commas, or tables."""
+    given = listed(value)
+    if isinstance(given, (list, tuple)):
+        return [{"url": item} if isinstance(item, str) else item for item in given]
+    return given
+
+
+class Index(Section):
+    """Packages."""
+
+    upstreams: Annotated[tuple[Upstream, ...] | None, NoDecode, BeforeValidator(_upstreams)] = Field(
+        None,
+        description="Indexes that are asked in order for what is not here; unset: the one that pip's configuration"
+        " names, else PyPI; an empty list: none.",
+    )
+    max_age: NonNegativeFloat = Field(
+        0,
+        description="Seconds for which an upstream's page is taken as fresh; 0: ask (conditionally) at every request.",
+    )
+    read: Annotated[str, AfterValidator(_names_readers)] = Field(
+        "anyone", description="Who may read: `anyone`, `users` (whoever is known), `admins`, or `group:NAME`."
+    )
+    htpasswd: Path | None = Field(
+        None, description="A password file as Apache has them; whoever is in it is known to this door, and to no other."
+    )
+    passcode: SecretStr | None = Field(
+        None, description="Password of the user `havarti`; unset: there is no such user."
+    )
+    offline_pages: Literal["here", "all"] = Field(
+        "here", description="What a page lists while its upstream is unreachable: the files that are here, or all."
+    )
+
+
+class Accounts(Section):
+    """Who may come in."""
+
+    registrations_open: bool = Field(
+        False, description="Whether strangers may make themselves users (`POST /api/v1/registrations`)."
+    )
+
+
+class Log(Section):
+    """What the hub writes to standard error."""
+
+    format: Literal["auto", "json", "text"] = Field("auto", description="One JSON object a line, or text for people.")
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least that is written.")
+    requests: bool = Field(True, description="One line per request.")
+
+
+class Egress(Section):
+    """The way out. Unset values are taken from HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY."""
+
+    https_proxy: str | None = Field(
+        None, description="Proxy for https addresses: `http://HOST:PORT`, or `HOST:PORT`; empty in creamery.toml: none."
+    )
+    http_proxy: str | None = Field(None, description="Proxy for http addresses, in the same way.")
+    no_proxy: Texts = Field(default=(), description="Hosts (and their subdomains) that are reached without a proxy.")
+
+    @field_validator("https_proxy", "http_proxy")
+    @classmethod
+    def _is_a_proxy(cls, proxy: str | None) -> str | None:
+        if proxy and not is_web_address(proxy if "://" in proxy else f"http://{proxy}"):
+            raise ValueError(f"a proxy {WEB_ADDRESS} (`HOST:PORT` alone is an http proxy); no other kind can be used")
+        return proxy
