@@ -10,8 +10,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pwdlib import PasswordHash
 
-from creamery.accounts import InvalidAccountName, PasswordRefused, Passwords, TooManyLogins, check_account_name
+from creamery.accounts import (
+    HUB,
+    InvalidAccountName,
+    PasswordRefused,
+    Passwords,
+    Principal,
+    Rights,
+    Rule,
+    Thing,
+    TooManyLogins,
+    check_account_name,
+    parse_scope,
+)
+from creamery.accounts.scopes import from_stored, stored
 from creamery.accounts.tokens import looks_like_token, new_token, token_digest
+from creamery.hub import offline_scopes
 from creamery.limits import Limits
 from creamery.threads import Pools
 
@@ -143,3 +157,34 @@ def test_more_logins_than_may_wait_are_told_so() -> None:
         return answers
 
     assert sorted(map(str, anyio.run(ask))) == ["False", "False", "False", "too many", "too many"]
+
+
+@pytest.mark.parametrize(
+    ("scope", "action", "name", "covered"),
+    [
+        ("index:upload:acme-*", "index:upload", "acme-tools", True),
+        ("index:upload:acme-*", "index:upload", "acme", False),
+        ("index:upload:acme-*", "index:upload", "not-acme-tools", False),
+        ("index:upload:acme-*", "index:read", "acme-tools", False),
+        ("index:upload", "index:upload", "anything", True),
+        ("index:upload", "index:uploads", "anything", False),
+        ("admin", "index:upload", "anything", True),
+    ],
+)
+def test_a_scope_covers_its_right_and_the_names_that_it_is_limited_to(
+    scope: str, action: str, name: str, covered: bool
+) -> None:
+    parsed = parse_scope(scope, offline_scopes())
+
+    assert parsed.covers(action, Thing("project", name)) is covered
+    assert from_stored(stored([parsed])) == (parsed,)
+
+
+def test_a_link_is_no_user_and_the_hubs_own_work_may_everything() -> None:
+    rights = Rights()
+    rights.declare({"index:read": Rule("users"), "index:upload": Rule("admins")})
+    link = Principal("link", "a link")
+
+    assert not rights.may(link, "index:read", Thing("project"))
+    assert rights.may(HUB, "index:upload", Thing("project"))
+    assert not rights.may(HUB, "index:paint", Thing("project")), "but what no door has declared"

@@ -23,14 +23,19 @@ from creamery.accounts import (
     Scope,
     Secret,
     Thing,
+    User,
+    UserChanged,
     add_group,
     add_members,
     add_user,
     create_token,
+    end_sessions,
+    find_user,
     remove_members,
     remove_user,
     revoke_token,
     set_disabled,
+    set_password,
 )
 from creamery.clock import Micros, SystemClock
 from creamery.database import Committer, Database, Generations, Settling
@@ -85,10 +90,21 @@ class Process:
         )
         self.accounts.declare(RULES)
 
-    async def may(self, token: str) -> set[str]:
-        """What a token opens here."""
+    async def sign_in(self, owner: str, former: str) -> str | None:
+        """A new session's cookie, as after the right password; None: that user is kept out."""
+        user = self.database.read(lambda connection: find_user(connection, owner))
+        assert user is not None
         try:
-            principal = await self.accounts.authenticate(Presented(f"Bearer {token}"))
+            now = By(SystemClock().now())
+            opened = await self.accounts.open_session(user, now, means="password", agent="", former=former)
+        except UserChanged:
+            return None
+        return self.accounts.session_cookie(opened)
+
+    async def may(self, presented: Presented) -> set[str]:
+        """What a token or a cookie opens here."""
+        try:
+            principal = await self.accounts.authenticate(presented)
         except BadCredentials:
             return set()
         return {action for action in RULES if self.accounts.may(principal, action, Thing("project"))}
@@ -102,7 +118,7 @@ class Process:
 
 
 class Revocation(RuleBasedStateMachine):
-    """Changes come through either process; after each of them both are asked about every token there ever was."""
+    """Changes come through either process; after each of them both are asked about all that was ever given out."""
 
     owners: Bundle[str] = Bundle("owners")
 
@@ -115,6 +131,7 @@ class Revocation(RuleBasedStateMachine):
         self.added = 0
         self.model: dict[str, Owner] = {}
         self.tokens: dict[str, tuple[str, int, frozenset[str]]] = {}
+        self.cookies: dict[str, str | None] = {}
         self._write(0, lambda c: add_group(c, "team", BY))
 
     @rule(target=owners, process=st.integers(0, 1))
@@ -140,10 +157,32 @@ class Revocation(RuleBasedStateMachine):
             self._write(process, lambda c: revoke_token(c, token_id, BY))
             self.tokens[text] = (owner, token_id, frozenset())
 
+    @rule(owner=owners, process=st.integers(0, 1), former=st.integers(0, 9))
+    def sign_in(self, owner: str, process: int, former: int) -> None:
+        """With the cookie of another session, or without one; that session ends."""
+        came = ([*self.cookies, *[""] * 10])[former]
+        cookie = self.loop.run_until_complete(self.processes[process].sign_in(owner, came))
+        assert (cookie is None) == self.model[owner].disabled
+        if cookie is not None:
+            self.cookies[came] = None
+            self.cookies[cookie] = owner
+
+    @rule(owner=owners, process=st.integers(0, 1))
+    def change_password(self, owner: str, process: int) -> None:
+        self._write(process, lambda c: set_password(c, owner, "hashed", BY))
+        self._end_sessions(owner)
+
+    @rule(owner=owners, process=st.integers(0, 1))
+    def sign_out_everywhere(self, owner: str, process: int) -> None:
+        self._write(process, lambda c: end_sessions(c, _there(find_user(c, owner)), BY))
+        self._end_sessions(owner)
+
     @rule(owner=owners, process=st.integers(0, 1), disabled=st.booleans())
     def disable(self, owner: str, process: int, disabled: bool) -> None:
         self._write(process, lambda c: set_disabled(c, owner, BY, disabled=disabled))
         self.model[owner].disabled = disabled
+        if disabled:
+            self._end_sessions(owner)
 
     @rule(owner=owners, process=st.integers(0, 1), member=st.booleans())
     def join_or_leave(self, owner: str, process: int, member: bool) -> None:
@@ -155,6 +194,7 @@ class Revocation(RuleBasedStateMachine):
     def remove_user(self, owner: str, process: int) -> None:
         self._write(process, lambda c: remove_user(c, owner, BY))
         del self.model[owner]
+        self._end_sessions(owner)
 
     @rule(process=st.integers(0, 1))
     def restart(self, process: int) -> None:
@@ -167,8 +207,17 @@ class Revocation(RuleBasedStateMachine):
             user = self.model.get(owner)
             granted = set(scopes) if user is not None and not user.disabled else set()
             expected = granted if user is not None and user.member else granted - {WRITE}
-            for process in self.processes:
-                assert self.loop.run_until_complete(process.may(text)) == expected
+            self._opens(Presented(f"Bearer {text}"), expected)
+        for cookie, signed_in in getattr(self, "cookies", {}).items():
+            expected = set() if signed_in is None else {READ, WRITE} if self.model[signed_in].member else {READ}
+            self._opens(Presented("", session=cookie), expected)
+
+    def _opens(self, presented: Presented, expected: set[str]) -> None:
+        for process in self.processes:
+            assert self.loop.run_until_complete(process.may(presented)) == expected
+
+    def _end_sessions(self, owner: str) -> None:
+        self.cookies |= {cookie: None for cookie, signed_in in self.cookies.items() if signed_in == owner}
 
     def teardown(self) -> None:
         if hasattr(self, "loop"):
@@ -184,6 +233,11 @@ class Revocation(RuleBasedStateMachine):
 
     def _write(self, process: int, work: Any) -> Any:
         return self.loop.run_until_complete(self.processes[process].committer.commit(work))
+
+
+def _there(user: User | None) -> User:
+    assert user is not None
+    return user
 
 
 TestRevocation = Revocation.TestCase

@@ -214,3 +214,35 @@ def test_the_journal_can_be_followed(run: Run, tmp_path: Path) -> None:
         assert following.stdout is not None
         assert "user added meanwhile" in following.stdout.readline()
         following.terminate()
+
+
+def test_the_secret_is_replaced_and_the_former_one_believed_for_a_while(run: Run, tmp_path: Path) -> None:
+    assert "believed for 7 more days" in run("secret", "rotate").output
+    first = (tmp_path / "secret").read_text()
+    assert json.loads(run("secret", "rotate", "--json").output) == {
+        "path": str(tmp_path / "secret"),
+        "former_believed": 1,
+    }
+    assert first in (tmp_path / "secret").read_text()
+    assert "everybody signs in again" in run("secret", "rotate", "--leaked").output
+    assert len((tmp_path / "secret").read_text().splitlines()) == 1
+
+
+def test_a_secret_that_is_a_setting_is_replaced_there(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET_KEY", "0123456789" * 4)
+
+    refused = run("secret", "rotate")
+
+    assert refused.exit_code == 1
+    assert "secret_key_fallbacks" in refused.output
+    assert not (tmp_path / "secret").exists()
+
+
+def test_a_tokens_pattern_is_of_names_as_they_are_compared(run: Run) -> None:
+    run("user", "add", "root", "--admin", "--password-stdin", typed=PASSWORD)
+
+    made = run(*CREATE, "--user", "root", "--name", "ci", "--scope", "index:upload:Acme_*", "--json")
+
+    assert json.loads(made.output)["scopes"] == ["index:upload:acme-*"]

@@ -38,8 +38,10 @@ POWERS = {
     "pip": ("settings.py",),
     "starlette.requests": ("http", "routes.py"),
     "starlette.responses": ("http", "routes.py"),
+    "fastapi": ("http", "api"),  # 20 MiB: nobody else imports it, or an idle hub would have it
+    "itsdangerous": ("secret.py",),
 }
-"""Who may name a thing: the first part of a module's path in the house, or its file's name. Others do not."""
+"""Who may name a thing: the first part of a module's path in the house, its folder, or its file. Others do not."""
 
 NAMES_OF_NOTHING = {"utils", "util", "helpers", "common", "misc", "base", "manager"}
 
@@ -70,7 +72,7 @@ def offences(module: Path, source: str) -> list[str]:
     for thing in named_things(ast.parse(source)):
         for power, owners in POWERS.items():
             takes = thing == power or thing.startswith(power + ".")
-            if takes and module.parts[0] not in owners and module.name not in owners:
+            if takes and not {module.parts[0], module.parent.name, module.name} & set(owners):
                 found.add(power)
     return sorted(found)
 

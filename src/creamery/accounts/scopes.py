@@ -6,12 +6,12 @@ A token never may more than its user; a scope only takes away.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from creamery.accounts.principals import Scope
 
-_LIMIT = re.compile(r"[a-z0-9*?._-]{1,128}", re.ASCII)
+_LIMIT = re.compile(r"[A-Za-z0-9*?._-]{1,128}", re.ASCII)
 
 
 class UnknownScope(ValueError):
@@ -25,10 +25,12 @@ class ScopeWord:
     Attributes:
         meaning: for people who choose.
         limited_to: what may stand behind it, such as `PROJECT-GLOB`; empty: nothing.
+        normalise: what stands behind it, as the door compares names.
     """
 
     meaning: str
     limited_to: str = ""
+    normalise: Callable[[str], str] = str
 
 
 def parse_scope(text: str, words: Mapping[str, ScopeWord]) -> Scope:
@@ -49,8 +51,8 @@ def parse_scope(text: str, words: Mapping[str, ScopeWord]) -> Scope:
     if not words[action].limited_to:
         raise UnknownScope(f"{text!r}: nothing may stand behind {action}")
     if not _LIMIT.fullmatch(limit):
-        raise UnknownScope(f"{text!r}: {words[action].limited_to} has small letters, digits and . _ - * ? in it")
-    return Scope(action, limit)
+        raise UnknownScope(f"{text!r}: {words[action].limited_to} has letters, digits and . _ - * ? in it")
+    return Scope(action, words[action].normalise(limit))
 
 
 def stored(scopes: Iterable[Scope]) -> str:
