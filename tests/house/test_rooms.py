@@ -38,7 +38,7 @@ POWERS = {
     "pip": ("settings.py",),
     "starlette.requests": ("http", "routes.py"),
     "starlette.responses": ("http", "routes.py"),
-    "fastapi": ("http", "api"),  # 20 MiB: nobody else imports it, or an idle hub would have it
+    "fastapi": ("http", "api"),  # 11 MiB: nobody else imports it, or an idle hub would have it
     "itsdangerous": ("secret.py",),
 }
 """Who may name a thing: the first part of a module's path in the house, its folder, or its file. Others do not."""

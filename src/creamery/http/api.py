@@ -1,7 +1,7 @@
 """`/api/v1`: JSON for pages and programs, by FastAPI, which is imported when somebody asks for it first.
 
 Each door declares its routes in its table like all others, and so says who may come in; what answers them is a router
-of FastAPI's (the door's `api.py`), loaded at the first request: a hub that nobody asks keeps 20 MiB. A route of the one
+of FastAPI's (the door's `api.py`), loaded at the first request: a hub that nobody asks keeps 11 MiB. A route of the one
 kind without its twin of the other is a defect, which the first request tells.
 """
 
@@ -83,7 +83,7 @@ class Api:
         return BytesResponse(self._document, _JSON)
 
     def _built(self) -> FastAPI:
-        from creamery.http.fastapi_app import application  # noqa: PLC0415 - 20 MiB
+        from creamery.http.fastapi_app import application  # noqa: PLC0415 - 11 MiB
 
         app, found = application([load() for load in self._routers], PREFIX, __version__)
         if found != self._declared:
