@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from sqlalchemy import Connection
 
 from creamery.accounts import By, Passwords, Scope, add_user, create_token
+from creamery.accounts.tables import account_group, account_member, account_session, account_token, account_user
+from creamery.accounts.throttle import Throttle
 from creamery.clock import Micros
 from creamery.limits import Limits
 from tests.doubles.running import RunningHub
@@ -47,14 +48,28 @@ def hashed() -> str:
     return Passwords(Limits()).hash(PASSWORD)
 
 
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
+    """A hub for all tests of a file: starting one takes longer than most of them."""
+    with RunningHub(tmp_path_factory.mktemp("hub") / "data", index={"upstreams": []}) as hub:
+        yield hub
+
+
 @pytest.fixture
-def hub(tmp_path: Path, hashed: str) -> Iterator[RunningHub]:
-    """With alice, bob, and root, who is an administrator."""
-    with RunningHub(tmp_path / "data", index={"upstreams": []}) as running:
+def hub(running: RunningHub, hashed: str) -> RunningHub:
+    """With alice, bob, and root, who is an administrator; nobody else, and nothing that was remembered."""
+
+    def work(connection: Connection) -> None:
+        for table in (account_token, account_session, account_member, account_group, account_user):
+            connection.execute(table.delete())
         for name in ("alice", "bob", "root"):
-            add = partial(add_user, name=name, password=hashed, by=BY, is_admin=name == "root")
-            running.built.hub.committer.write(add)
-        yield running
+            add_user(connection, name, hashed, BY, is_admin=name == "root")
+
+    hub = running.built.hub
+    hub.committer.write(work)
+    hub.accounts._authenticator._throttle = Throttle(hub.settings.limits, hub.clock)
+    running.client.cookies.clear()
+    return running
 
 
 @pytest.fixture

@@ -254,8 +254,17 @@ def test_what_is_no_json_is_told_so_without_being_said_again(admin: Ask, hub: Ru
     assert admin("GET", "/users").headers["cache-control"] == "no-store"
 
 
-def test_a_route_without_its_twin_is_told_at_the_first_request(hub: RunningHub) -> None:
+def test_a_route_without_its_twin_is_told_at_the_first_request(empty: Callable[..., RunningHub]) -> None:
+    hub = empty()
     hub.built.hub.api._declared.add(("GET", "/api/v1/nothing"))
 
     assert hub.get("/api/v1/me", authorization="Bearer x").status_code == 401
     assert hub.get("/api/v1/openapi.json").status_code == 500
+
+
+def test_head_says_what_get_would(admin: Ask) -> None:
+    answer = admin("HEAD", "/users")
+
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert int(answer.headers["content-length"]) == len(admin("GET", "/users").content)
+    assert admin("OPTIONS", "/users").headers["allow"] == "GET, HEAD, OPTIONS, POST"

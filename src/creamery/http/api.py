@@ -115,7 +115,8 @@ class _Answer(Response):
                 message["headers"] = [*message["headers"], *_PRIVATE]
             await send(message)
 
-        await self._app(scope, whole, kept_by_nobody)
+        asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope  # the protocol leaves the body out
+        await self._app(asked, whole, kept_by_nobody)
 
 
 async def _read(request: Request, most_bytes: int) -> bytes:

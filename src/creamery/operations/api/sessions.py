@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 
 from fastapi import APIRouter, Request, Response
+from pydantic import SecretStr
 from sqlalchemy import Connection
 
 from creamery.accounts import (
+    BadCredentials,
     By,
-    Presented,
     ScopeWord,
     User,
     add_first,
@@ -26,7 +27,9 @@ from creamery.http import (
     Problem,
     client_address,
     exchange_of,
+    note,
     presented_by,
+    printable,
     read_cookie,
     set_cookie,
 )
@@ -81,7 +84,7 @@ def _strangers(found: APIRouter, hub: Hub) -> None:
 
     @found.post("/sessions", status_code=201, tags=["sessions"], summary="Sign in")
     async def sign_in(given: Credentials, request: Request, response: Response) -> OpenedSession:
-        user = await accounts.sign_in(given.name, given.password.get_secret_value(), _presented(request))
+        user = await _known(hub, request, given.name, given.password)
         return await signed_in(hub, user, request, response, means="password")
 
 
@@ -120,7 +123,7 @@ def _own(found: APIRouter, hub: Hub) -> None:
     @found.put("/me/password", tags=["users"], summary="Change one's password; all other sessions end")
     async def change_password(change: PasswordChange, asker: Asker, request: Request, response: Response) -> ShownUser:
         user_of(asker)
-        await accounts.sign_in(asker.name, change.current.get_secret_value(), _presented(request))
+        await _known(hub, request, asker.name, change.current)
         hashed = await desk.hashed(change.new.get_secret_value())
         by = desk.by(request)
         user = await desk.write(lambda c: set_password(c, asker.name, hashed, by))
@@ -152,5 +155,15 @@ async def signed_in(hub: Hub, user: User, request: Request, response: Response, 
     )
 
 
-def _presented(request: Request) -> Presented:
-    return presented_by(request.scope, client_address(request.scope))
+async def _known(hub: Hub, request: Request, name: str, password: SecretStr) -> User:
+    """Whose password it is; why it is nobody's stands in the log alone.
+
+    Raises:
+        BadCredentials, Throttled, TooManyLogins: as `Accounts.sign_in`.
+    """
+    presented = presented_by(request.scope, client_address(request.scope))
+    try:
+        return await hub.accounts.sign_in(name, password.get_secret_value(), presented)
+    except BadCredentials as error:
+        note(request.scope, refused=str(error), user=printable(name))
+        raise
