@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import sqlite3
+import stat
 import subprocess
 import sys
 import threading
@@ -74,6 +76,18 @@ def test_a_hub_says_where_it_is_and_answers(hub: Served) -> None:
     assert "creamery_disk_free_bytes" in scraped.text
     assert "creamery_process_resident_memory_bytes" in scraped.text
     assert "Traceback" not in hub.output
+
+
+def test_the_line_that_it_prints_makes_the_first_administrator_once(hub: Served) -> None:
+    printed = re.search(r"curl -H (\S+):(\S+) -d '(\{.*\})' (\S+)", hub.output)
+    assert printed is not None
+    body, address = printed[3].replace('"NAME"', '"root"').replace("PASSWORD", "correct horse"), printed[4]
+
+    codes = [hub.client.post(address, content=body, headers={printed[1]: printed[2]}).status_code for _ in range(2)]
+
+    assert codes == [201, 403]
+    assert stat.S_IMODE((hub._data / "secret").stat().st_mode) == 0o600
+    assert "correct horse" not in hub.output
 
 
 def test_a_start_that_cannot_be_says_why_in_one_line(hub: Served, tmp_path: Path) -> None:
