@@ -356,9 +356,8 @@ def _how_to_become_first(settings: Settings, address: str | None, link: str) -> 
     if address is not None:
         minutes = settings.limits.first_seconds / 60
         body = f'{{"link": "{link}", "name": "NAME", "password": "PASSWORD"}}'
-        lines.append(
-            f"  or within {minutes:.0f} min:    curl -H Content-Type:application/json -d '{body}' {address}/api/v1/first"
-        )
+        request = f"curl -H Content-Type:application/json -d '{body}' {address}/api/v1/first"
+        lines.append(f"  or within {minutes:.0f} min:    {request}")
     return lines
 
 
