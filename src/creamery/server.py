@@ -45,7 +45,7 @@ from creamery.telemetry import configure_logging, log
 BACKLOG = 2_048
 HIGHEST_PORT = 65_535
 FILES_PER_CONNECTION = 3
-FILES_BESIDE = 512  # part files, databases, sockets to upstreams
+FILES_BESIDE = 1_024  # part files, databases, sockets to upstreams; large pages that are sent
 YOUNG_OBJECTS = 20_000  # before a garbage collection looks at them: requests leave none that it would have to find
 COLLECTED_SECONDS = 60.0  # between looks at all objects, 10 ms each: with so little garbage they would never come
 

@@ -16,6 +16,7 @@ from creamery.http import (
     FollowResponse,
     Problem,
     Route,
+    SharedBytes,
     base_url,
     client_address,
     is_not_modified,
@@ -25,6 +26,8 @@ from creamery.http import (
 CONTENT = bytes(range(256)) * 4_000
 SLICE = CONTENT[100:1_100]
 LARGE = b"".join(number.to_bytes(4, "big") for number in range(2_000_000))
+SHARED = SharedBytes(LARGE)
+"""The same, as a page has them that is sent to many."""
 
 
 class Growing:
@@ -72,6 +75,9 @@ class Toy:
         note(request, cache="hit")
         headers = [(b"content-type", b"text/html"), (b"etag", b'"v1"')]
         return BytesResponse(b"", headers, 304) if is_not_modified(request, '"v1"') else BytesResponse(b"page", headers)
+
+    async def shared(self, _: Request) -> Response:
+        return BytesResponse(SHARED, [(b"content-type", b"application/octet-stream")])
 
     async def blob(self, request: Request) -> Response:
         extent = self.extents[request.path_params["name"]]
@@ -123,6 +129,7 @@ def routes(folder: Path) -> list[Route]:
     toy, anyone = Toy(folder), PUBLIC
     return [
         Route(("GET",), "/page", toy.page, anyone),
+        Route(("GET",), "/shared", toy.shared, anyone),
         Route(("GET",), "/blob/{name}", toy.blob, anyone),
         Route(("GET",), "/follow/{name}", toy.follow, anyone),
         Route(("POST", "PUT"), "/echo", toy.echo, anyone),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import socket
 import time
@@ -14,8 +15,16 @@ from pathlib import Path
 import pytest
 
 from creamery.http.exchange import TransferBroken
-from creamery.http.zerocopy import CACHED_TOGETHER, NOWAIT, FilePiece, is_cached, send_piece
-from creamery.limits import MIB
+from creamery.http.zerocopy import (
+    CACHED_TOGETHER,
+    NOWAIT,
+    SHARED_FROM,
+    FilePiece,
+    SharedBytes,
+    is_cached,
+    send_piece,
+)
+from creamery.limits import KIB, MIB
 from tests.doubles.toy import LARGE
 from tests.doubles.waiting import eventually
 from tests.doubles.wired import Wired
@@ -144,6 +153,59 @@ def test_another_request_follows_on_the_same_connection(toy: Wired) -> None:
     assert rest[: len(LARGE)] == LARGE
     assert rest[len(LARGE) :].startswith(b"HTTP/1.1 200")
     assert rest.endswith(b"page")
+
+
+@pytest.mark.parametrize("buffer", [256 * KIB, 4 * MIB])
+def test_bytes_that_many_are_sent_arrive_whole_however_slowly_they_are_read(toy: Wired, buffer: int) -> None:
+    with toy.connected() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        for request in range(3):
+            connection.sendall(b"GET /shared HTTP/1.1\r\nHost: hub\r\n\r\nGET /page HTTP/1.1\r\nHost: hub\r\n\r\n")
+            got = b""
+            while not got.endswith(b"page"):
+                piece = connection.recv(1 << 20)
+                assert piece, f"the connection ended after {len(got)} bytes"
+                got += piece
+            head, _, rest = got.partition(b"\r\n\r\n")
+            assert b"content-length: %d" % len(LARGE) in head
+            assert rest[: len(LARGE)] == LARGE, request
+            assert rest[len(LARGE) :].startswith(b"HTTP/1.1 200")
+
+
+def test_what_was_asked_before_them_goes_out_before_them(toy: Wired) -> None:
+    asked = b"GET /page HTTP/1.1\r\nHost: hub\r\n\r\nGET /shared HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n"
+
+    first, _, rest = toy.ask(asked).partition(b"\r\n\r\n")
+
+    assert first.startswith(b"HTTP/1.1 200")
+    assert rest.startswith(b"pageHTTP/1.1 200")
+    assert rest.endswith(LARGE)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_they_arrive_as_well_where_the_system_has_no_file_for_them(
+    toy: Wired, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(*_: object) -> int:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    monkeypatch.setattr(os, "memfd_create", none_left)
+    monkeypatch.setattr("tests.doubles.toy.SHARED", SharedBytes(LARGE))
+
+    assert toy.get("/shared", method).body == (LARGE if method == "GET" else b"")
+
+
+def test_their_file_is_made_when_they_are_many_and_goes_with_them() -> None:
+    before = descriptors()
+    few, many = SharedBytes(bytes(SHARED_FROM - 1)), SharedBytes(bytes(SHARED_FROM))
+
+    assert few.file() is None
+    file = many.file()
+    assert file is not None
+    assert (many.file(), os.pread(file, len(many) + 1, 0)) == (file, many)
+    assert descriptors() == before + 1
+    del many
+    assert descriptors() == before
 
 
 def test_clients_that_leave_in_the_middle_leave_nothing_open(toy: Wired) -> None:

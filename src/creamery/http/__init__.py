@@ -25,6 +25,7 @@ from creamery.http.ranges import ByteRange, RangeNotSatisfiable, parse_range
 from creamery.http.request_log import AccessLog, access_log, is_json
 from creamery.http.routing import PUBLIC, Endpoint, Needs, Route, Router
 from creamery.http.send import BlobResponse, BytesResponse, FollowResponse, HeldResponse, RawHeaders, Source
+from creamery.http.zerocopy import SharedBytes
 
 __all__ = [
     "DEVICE",
@@ -51,6 +52,7 @@ __all__ = [
     "Refusal",
     "Route",
     "Router",
+    "SharedBytes",
     "Source",
     "TransferBroken",
     "Wire",

@@ -25,7 +25,7 @@ from creamery.http.exchange import (
     header_lines,
 )
 from creamery.http.problems import Problem
-from creamery.http.zerocopy import MESSAGE, FilePiece
+from creamery.http.zerocopy import MESSAGE, FilePiece, SharedBytes, write_at_once
 
 if TYPE_CHECKING:
     from creamery.http.protocol import BoundedProtocol
@@ -113,14 +113,27 @@ class Cycle:
             self.keep_alive = False
         framing = b"" if status in BODILESS else b"content-length: %d\r\n" % length
         head = self._head(status, lines + framing)
-        if body and self.scope["method"] != "HEAD":
+        if self.scope["method"] == "HEAD" or not body:
+            self._transport.write(head)
+        elif isinstance(body, SharedBytes):
+            self._write_shared(head, body)
+        else:
             # Bytes are shared by all whom they are sent to; a bytearray was read for this answer alone.
             self._connection.gather_writes(gather=isinstance(body, bytes))
             self._transport.writelines((head, body))  # one system call; two writes would be two
-        else:
-            self._transport.write(head)
         self._complete()
         return True
+
+    def _write_shared(self, head: bytes, body: SharedBytes) -> None:
+        """Through the kernel as far as it goes; the transport has what is left, and whatever is wrong."""
+        sent = 0
+        if not self._transport.get_write_buffer_size() and not self._transport.is_closing():
+            sent = write_at_once(self._connection.out(), head, body)
+        self._connection.gather_writes(gather=not sent)
+        if sent < len(head):
+            self._transport.writelines((head[sent:], body))
+        elif sent < len(head) + len(body):
+            self._transport.write(memoryview(body)[sent - len(head) :])
 
     async def send(self, message: Message) -> None:
         """Write a part of the answer.

@@ -121,6 +121,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._ends = False  # nothing that still arrives counts
         self._gathers = False
         self._sends_file = False
+        self._out: socket.socket | None = None
         self._ends_at: float | None = None
         self._unsent = 0
         self._unsent_since = 0.0
@@ -138,6 +139,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.connections.discard(self)
         self._ends = True
+        if self._out is not None:
+            self._out.detach()
         self.pipeline.clear()
         for cycle in (self.running, self.cycle):
             if cycle is not None and not cycle.response_complete:
@@ -207,6 +210,13 @@ class BoundedProtocol(HttpToolsProtocol):
         if gather != self._gathers:
             self._gathers = gather
             self.transport.set_write_buffer_limits(high=GATHERED_BYTES if gather else None)
+
+    def out(self) -> socket.socket:
+        """The connection's socket, to write to at once; the transport's own, which closes it."""
+        if self._out is None:
+            descriptor = self.transport.get_extra_info("socket").fileno()
+            self._out = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, descriptor)  # nobody asks its family
+        return self._out
 
     async def send_piece(self, piece: FilePiece, sent_more: Callable[[int], None]) -> None:
         """Send bytes of a file behind all that was written; `sent_more` hears how many have gone.

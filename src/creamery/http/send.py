@@ -76,7 +76,7 @@ class BytesResponse(Response):
 
     def __init__(self, body: bytes, headers: RawHeaders, status: int = 200) -> None:
         self.status_code = status
-        self.body = body
+        self.body = self._bytes = body
         self.background = None
         self._ready = headers
         self._lines: bytes | None = None  # made once: a response may answer many requests
@@ -86,7 +86,7 @@ class BytesResponse(Response):
         if KEY in scope:
             if self._lines is None:
                 self._lines = header_lines(self._ready)
-            if exchange_of(scope).answer_at_once(self.status_code, self._lines, bytes(self.body)):
+            if exchange_of(scope).answer_at_once(self.status_code, self._lines, self._bytes):
                 return
         framing = () if self.status_code in _BODILESS else ((b"content-length", b"%d" % len(self.body)),)
         await _start(send, self.status_code, [*self._ready, *framing])

@@ -1,6 +1,7 @@
 """Bytes of a file on their way from the page cache to a socket, past the process (sendfile(2)).
 
-Read into a buffer and written out of it, 10 MB cost four times the processor's time that they cost here.
+Read into a buffer and written out of it, 10 MB cost four times the processor's time that they cost here. Bytes in
+memory that many are sent go the same way, out of a file in memory: a page of 400 kB costs a quarter less.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +18,7 @@ from starlette.types import Message, Scope
 
 from creamery.http.exchange import TransferBroken
 from creamery.limits import KIB
+from creamery.telemetry import log
 
 MESSAGE = "http.response.zerocopysend"
 """The ASGI extension of that name: an offer in a scope, and a message's type."""
@@ -27,6 +30,71 @@ CACHED_TOGETHER = 128 * KIB
 
 NOWAIT = getattr(os, "RWF_NOWAIT", None)  # Linux
 WOULD_WAIT = frozenset({errno.EAGAIN, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})  # cold; tmpfs and old kernels
+
+
+SHARED_FROM = 128 * KIB
+"""Fewer bytes than that are as quick out of the process, together with their head."""
+
+
+class SharedBytes(bytes):
+    """Bytes that many are sent, such as a page's. From `SHARED_FROM` on the kernel has them in a file as well.
+
+    The file is made when they are sent first, has no name, and goes with them.
+    """
+
+    _file: int | None = None
+
+    def file(self) -> int | None:
+        """The descriptor; None where they are few, or the system has none left."""
+        if self._file is None:
+            self._file = self._made() if len(self) >= SHARED_FROM else _NONE
+        return None if self._file == _NONE else self._file
+
+    def __del__(self) -> None:
+        if self._file is not None and self._file != _NONE:
+            os.close(self._file)
+
+    def _made(self) -> int:
+        try:
+            descriptor = os.memfd_create("shared", os.MFD_CLOEXEC)
+        except (OSError, AttributeError):  # too many open files; no Linux
+            return _NONE
+        try:
+            rest = memoryview(self)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+        except OSError:
+            os.close(descriptor)
+            return _NONE
+        return descriptor
+
+
+_NONE = -1
+_TOGETHER = int(getattr(socket, "MSG_MORE", 0) | getattr(socket, "MSG_DONTWAIT", 0))
+
+
+def write_at_once(out: socket.socket, head: bytes, body: SharedBytes) -> int:
+    """Hand head and body to the kernel, as much as it takes without waiting; returns how many bytes that were.
+
+    Whatever goes wrong is left to who sends the rest, and will meet it.
+
+    Args:
+        out: into which nobody else writes meanwhile.
+        head: goes out in one segment with the body's beginning.
+        body: follows it.
+    """
+    file = body.file()
+    if file is None:
+        return 0
+    sent, whole = 0, len(head) + len(body)
+    try:
+        sent = out.send(head, _TOGETHER)
+        while len(head) <= sent < whole:
+            sent += os.sendfile(out.fileno(), file, sent - len(head), whole - sent)
+    except OSError as error:
+        if not isinstance(error, BlockingIOError):
+            log.debug("http.not_at_once", reason=error.strerror)
+    return sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +131,7 @@ def is_cached(descriptor: int, offset: int, length: int) -> bool:
     return True
 
 
-async def send_piece(socket: int, piece: FilePiece, sent_more: Callable[[int], None]) -> None:
+async def send_piece(to: int, piece: FilePiece, sent_more: Callable[[int], None]) -> None:
     """Send it over a socket that does not block and into which nobody else writes meanwhile.
 
     `sent_more` hears of each number of bytes that the kernel has taken.
@@ -73,7 +141,7 @@ async def send_piece(socket: int, piece: FilePiece, sent_more: Callable[[int], N
         OSError: the client has gone.
     """
     offset, rest = piece.offset, piece.length
-    out = os.dup(socket)  # the transport may close its own, whose number is then another's; nor may the loop watch that
+    out = os.dup(to)  # the transport may close its own, whose number is then another's; nor may the loop watch that
     try:
         while rest:
             try:

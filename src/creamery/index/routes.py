@@ -31,6 +31,7 @@ from creamery.http import (
     Problem,
     RawHeaders,
     Route,
+    SharedBytes,
     exchange_of,
     header_of,
     is_not_modified,
@@ -251,7 +252,7 @@ class Routes:
             verified = self._blobs.check_of(digest)
             if verified is None and shelf.wants((project, name), size):
                 body = await exchange_of(request).hub.pools.disk.run(self._blobs.read, digest, size)
-                response = HeldResponse(body, etag=etag, media_type=media_type, headers=self._file_headers)
+                response = HeldResponse(SharedBytes(body), etag=etag, media_type=media_type, headers=self._file_headers)
                 shelf.put((project, name), Held(digest, response))
             else:
                 response = BlobResponse(
