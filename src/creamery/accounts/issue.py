@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from creamery.accounts import tables
-from creamery.accounts.changes import By, rights_changed
+from creamery.accounts.changes import rights_changed
 from creamery.accounts.names import NAME_LENGTH
 from creamery.accounts.people import NoSuchAccount
 from creamery.accounts.principals import Scope
@@ -15,6 +15,7 @@ from creamery.accounts.scopes import stored
 from creamery.accounts.tables import Token, User
 from creamery.accounts.tokens import SHOWN, new_token, token_digest
 from creamery.clock import Micros
+from creamery.journal import By
 
 
 class NoSuchToken(LookupError):
