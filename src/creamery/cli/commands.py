@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "db": ("creamery.cli.db", "Upgrade the database, or see whether it needs that."),
     "user": ("creamery.cli.user", "Add, show and change users and groups."),
     "token": ("creamery.cli.token", "Make, list and take back tokens."),
+    "jobs": ("creamery.cli.jobs", "Show, retry and cancel jobs."),
     "journal": ("creamery.cli.journal", "Show who did what, when, and from where."),
     "fsck": ("creamery.cli.fsck", "Compare what is stored with what is known, and mend it."),
     "scrub": ("creamery.cli.scrub", "Read everything that is stored, and put away what is wrong."),
