@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from creamery.jobs import Changed, Endings, JobRow, State
 
 COLUMNS = ("id", "kind", "state", "attempts", "created", "finished", "error")
+NONE = "There are no such jobs."
 ERROR_SHOWN = 60
 STATES = ("new", "running", "done", "failed", "canceled")
 ENDINGS = ("failed", "canceled")
@@ -48,7 +49,7 @@ def list_jobs(
     facts = [_facts(row) for row in found]
     if not as_json:
         facts = [one | {"error": _first_line(one["error"])} for one in facts]
-    show(facts, COLUMNS, as_json=as_json, empty="There are no such jobs.")
+    show(facts, COLUMNS, as_json=as_json, empty=NONE)
 
 
 @command.command(name="show")
@@ -151,7 +152,7 @@ def _said(job_ids: list[int], how: str, *, as_json: bool) -> None:
     elif len(job_ids) == 1:
         click.echo(f"Job {job_ids[0]} waits {how}.")
     else:
-        click.echo(f"{len(job_ids) or 'No'} jobs wait {how}.")
+        click.echo(f"{len(job_ids)} jobs wait {how}." if job_ids else NONE)
 
 
 def _facts(row: JobRow) -> dict[str, Any]:
