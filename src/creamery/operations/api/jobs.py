@@ -21,11 +21,10 @@ from creamery.jobs import (
     retry,
     retry_all,
 )
-from creamery.operations.api.asking import Desk, Listed, listed
+from creamery.operations.api.asking import LARGEST, Desk, Listed, RowNumber, listed
 from creamery.operations.api.shapes import ChangedJobs, ShownJob
-from creamery.operations.api.tokens import LARGEST, RowNumber
 
-Kind = Annotated[str | None, Query(min_length=1, max_length=64, description="Only these.")]
+Kind = Annotated[str | None, Query(pattern="^[ -~]+$", max_length=64, description="Only these.")]
 AtMost = Annotated[int, Query(ge=1, le=AT_ONCE, description="So many at once.")]
 
 

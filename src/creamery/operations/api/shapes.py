@@ -10,9 +10,10 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, Str
 from creamery.accounts import Group, Principal, Session, Token, User
 from creamery.jobs import Changed, JobRow, State
 from creamery.journal import Entry
-from creamery.operations.api.asking import moment
+from creamery.operations.api.asking import NAMED, moment
 
 Text = Annotated[str, StringConstraints(max_length=64)]
+NewName = Annotated[Text, Field(json_schema_extra=NAMED)]
 Password = Annotated[SecretStr, Field(max_length=4_096, description="As it was typed.")]
 
 
@@ -38,7 +39,7 @@ class FirstAdministrator(Credentials):
 class NewUser(Sent):
     """Somebody to add."""
 
-    name: Text = Field(description="Letters a to z, digits and . _ @ + -; compared without regard to case.")
+    name: NewName = Field(description="Letters a to z, digits and . _ @ + -; compared without regard to case.")
     password: Password | None = Field(None, description="Null: nobody gets in with one.")
     is_admin: bool = Field(False, description="An administrator may everything.")
 
@@ -61,7 +62,7 @@ class PasswordChange(Sent):
 class NewGroup(Sent):
     """A group to add."""
 
-    name: Text
+    name: NewName
 
 
 class NewToken(Sent):
