@@ -132,7 +132,9 @@ class Limits(BaseModel):
     job_retry_seconds: SecondsOrNone = Field(
         2.0, description="Pause after a job's first failed try; each further one is four times as long, up to an hour."
     )
-    jobs_kept: PositiveInt = Field(1_000, description="Rows of finished jobs that are kept, of failed ones as many.")
+    jobs_kept: PositiveInt = Field(
+        1_000, description="Rows of jobs that are kept: of done, failed and cancelled ones each."
+    )
     jobs_kept_seconds: Seconds = Field(604_800.0, description="Age at which rows of finished jobs are deleted.")
     schema_lock_seconds: Seconds = Field(
         600.0, description="How long an upgrade of the database waits for another process's upgrade."

@@ -60,7 +60,7 @@ def test_killed_at_every_point_in_turn_each_job_has_one_effect(
 
     assert processes.stderr.split() == [str(-signal.SIGKILL)] * len(POINTS) + ["0"]
     assert sorted(effects) == JOBS
-    assert states == {"new": 0, "running": 0, "done": len(JOBS), "failed": 0}
+    assert states == {"new": 0, "running": 0, "done": len(JOBS), "failed": 0, "canceled": 0}
     assert (
         len(processes.stdout.splitlines()) <= len(JOBS) + len(POINTS) * THREADS
     )  # only what a kill interrupted ran again

@@ -11,7 +11,8 @@ import pytest
 
 from creamery import faults
 from creamery.database import Committer, Database
-from creamery.jobs import EmbeddedEngine, Handler, JobEngine, Schedule
+from creamery.jobs import EmbeddedEngine, Handler, JobEngine, Schedule, retry
+from creamery.journal import By
 from creamery.limits import Limits
 from creamery.telemetry import Telemetry
 from tests.doubles.clocks import JumpingClock
@@ -38,6 +39,16 @@ class TestEmbeddedEngine(JobEngineSuite):
         process = start({"note": runs}, job_poll_seconds=30)
 
         process.enqueue()
+
+        eventually(lambda: len(runs.jobs) == 1, seconds=5)
+
+    def test_a_job_retried_here_begins_without_waiting_for_the_next_look(self, start: MakeProcess) -> None:
+        runs = Runs()
+        process = start({"note": runs}, job_poll_seconds=30)
+        number = process.enqueue(after=60)
+        process.change(number, state="failed", waiting_key=None, attempts=5)
+
+        process.committer.write(lambda c: retry(c, number or 0, By(process.clock.now())))
 
         eventually(lambda: len(runs.jobs) == 1, seconds=5)
 

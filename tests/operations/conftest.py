@@ -10,9 +10,17 @@ import pytest
 from sqlalchemy import Connection
 
 from creamery.accounts import By, Passwords, Scope, add_user, create_token
-from creamery.accounts.tables import account_group, account_member, account_session, account_token, account_user
+from creamery.accounts.tables import (
+    account_group,
+    account_identity,
+    account_member,
+    account_session,
+    account_token,
+    account_user,
+)
 from creamery.accounts.throttle import Throttle
 from creamery.clock import Micros
+from creamery.jobs.tables import job
 from creamery.limits import Limits
 from tests.doubles.running import RunningHub
 
@@ -60,7 +68,8 @@ def hub(running: RunningHub, hashed: str) -> RunningHub:
     """With alice, bob, and root, who is an administrator; nobody else, and nothing that was remembered."""
 
     def work(connection: Connection) -> None:
-        for table in (account_token, account_session, account_member, account_group, account_user):
+        accounts = (account_token, account_session, account_identity, account_member, account_group, account_user)
+        for table in (*accounts, job):
             connection.execute(table.delete())
         for name in ("alice", "bob", "root"):
             add_user(connection, name, hashed, BY, is_admin=name == "root")

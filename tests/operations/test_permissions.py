@@ -157,7 +157,7 @@ def test_each_route_answers_each_credential_as_the_table_says(
         action = route.needs.action
         if action not in SETTABLE and setting != "anyone":
             continue  # the same in every hub
-        path = route.path.format_map(NAMES | {"session_id": "999999", "token_id": "999999"})
+        path = route.path.format_map(NAMES | dict.fromkeys(("session_id", "token_id", "job_id"), "999999"))
         status = hub.client.request(method, hub.base + path, headers=presented[setting](credential, action)).status_code
         if rule is None:
             if status in {401, 403}:

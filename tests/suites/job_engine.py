@@ -15,8 +15,9 @@ from sqlalchemy import select, text, update
 
 from creamery.clock import SECOND, Micros
 from creamery.database import Committer, Database, Generations
-from creamery.jobs import Handler, Job, JobEngine, Postpone, Schedule, counts, enqueue
+from creamery.jobs import Handler, Job, JobEngine, Postpone, Schedule, cancel, counts, enqueue, retry
 from creamery.jobs.tables import job
+from creamery.journal import By
 from creamery.limits import Limits
 from creamery.telemetry import Telemetry
 from tests.doubles.clocks import JumpingClock
@@ -247,6 +248,37 @@ class JobEngineSuite(ABC):
 
         assert len(runs.jobs) == 1
 
+    def test_a_failed_job_that_is_retried_runs_with_its_attempts_begun_anew(self, start: MakeProcess) -> None:
+        attempts: list[int] = []
+
+        def failing_twice(mine: Job) -> None:
+            attempts.append(mine.attempt)
+            if len(attempts) < 3:
+                raise ValueError("not yet")
+
+        process = start({"note": failing_twice}, job_attempts=2)
+        number = process.enqueue()
+        eventually(lambda: process.counts() == {"failed": 1})
+
+        process.committer.write(lambda c: retry(c, number or 0, By(process.clock.now())))
+        eventually(lambda: process.counts() == {"done": 1})
+
+        assert attempts == [1, 2, 1]
+
+    def test_a_cancelled_job_never_runs_and_one_that_is_retried_elsewhere_is_found(self, start: MakeProcess) -> None:
+        runs = Runs()
+        process, asked = start({"note": runs}), start({})
+        number = process.enqueue(after=0.2)
+
+        asked.committer.write(lambda c: cancel(c, number or 0, By(asked.clock.now())))
+        time.sleep(0.4)
+        while_cancelled = (len(runs.jobs), process.counts())
+        asked.committer.write(lambda c: retry(c, number or 0, By(asked.clock.now())))
+        eventually(lambda: process.counts() == {"done": 1})
+
+        assert while_cancelled == (0, {"canceled": 1})
+        assert [mine.attempt for mine in runs.jobs] == [1]
+
     def test_several_processes_share_the_jobs_and_each_runs_once(self, start: MakeProcess) -> None:
         runs = Runs()
         processes = [start({"note": runs}) for _ in range(3)]
@@ -388,6 +420,18 @@ class JobEngineSuite(ABC):
         eventually(lambda: process.counts() == {"done": 6})  # five, and the one that did it
 
         assert [row.id for row in process.rows()] == sorted(row.id for row in process.rows())[-6:]
+
+    @pytest.mark.parametrize("state", ["failed", "canceled"])
+    def test_rows_of_jobs_that_ended_otherwise_are_thinned_apart(self, start: MakeProcess, state: str) -> None:
+        process = start({"note": Runs()}, jobs_kept=2)
+        numbers = [process.enqueue(after=60) for _ in range(4)]
+        for number in numbers:
+            process.change(number, state=state, waiting_key=None, finished=process.clock.now())
+
+        process.enqueue("jobs.tidy")
+        eventually(lambda: process.counts() == {state: 2, "done": 1})
+
+        assert [row.id for row in process.rows()][:2] == numbers[2:]
 
     def test_rows_of_finished_jobs_go_at_their_age(self, start: MakeProcess) -> None:
         process = start({"note": Runs()}, jobs_kept_seconds=100)

@@ -5,10 +5,9 @@ Everything else asks here: no room looks at a credential, and none decides a rig
 
 from creamery.accounts.accounts import Accounts
 from creamery.accounts.authenticator import BadCredentials
-from creamery.accounts.changes import By
 from creamery.accounts.first import NotTheFirst, add_first, check_first_link, first_link
 from creamery.accounts.issue import NoSuchToken, TokenRefused, create_token, revoke_token
-from creamery.accounts.names import InvalidAccountName, check_account_name, key_of
+from creamery.accounts.names import NAME_LENGTH, NAME_PATTERN, InvalidAccountName, check_account_name, key_of
 from creamery.accounts.passwords import PasswordRefused, Passwords, TooManyLogins
 from creamery.accounts.people import (
     LastAdministrator,
@@ -53,11 +52,14 @@ from creamery.accounts.tables import (
     users,
 )
 from creamery.accounts.throttle import Throttled
+from creamery.journal import By
 
 __all__ = [
     "ADMIN",
     "ANONYMOUS",
     "HUB",
+    "NAME_LENGTH",
+    "NAME_PATTERN",
     "Accounts",
     "BadCredentials",
     "By",

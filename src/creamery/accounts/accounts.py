@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from creamery.accounts.authenticator import Authenticator
-from creamery.accounts.changes import CHANGED, By
+from creamery.accounts.changes import CHANGED
 from creamery.accounts.htpasswd import PasswordFiles
 from creamery.accounts.passwords import Passwords
 from creamery.accounts.principals import Presented, Principal, Thing
@@ -26,6 +26,7 @@ from creamery.database import (
     Settling,
     WritesBusy,
 )
+from creamery.journal import By
 from creamery.limits import Limits
 from creamery.telemetry import log
 from creamery.threads import Pools

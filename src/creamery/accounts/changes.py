@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection
 
-from creamery.clock import Micros
 from creamery.database import announce, bump
-from creamery.journal import record
+from creamery.journal import By, record
 
 DOOR = "accounts"
 CHANGED = "accounts.changed"
 """What the committer announces when a right has changed."""
-
-
-@dataclass(frozen=True, slots=True)
-class By:
-    """Who changes something, when, and from where; for the journal."""
-
-    now: Micros
-    actor: str = "hub"
-    origin: str = ""
 
 
 def rights_changed(connection: Connection, action: str, subject: str, by: By, detail: Mapping[str, Any]) -> None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from creamery.accounts import tables
-from creamery.accounts.changes import By
 from creamery.accounts.people import add_user
 from creamery.accounts.secret import Secret
 from creamery.accounts.tables import User
+from creamery.journal import By
 
 _PURPOSE = "first"
 _TEXT = "administrator"

@@ -7,14 +7,18 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from creamery.accounts import tables
-from creamery.accounts.changes import By, rights_changed
+from creamery.accounts.changes import rights_changed
 from creamery.accounts.names import NAME_LENGTH
 from creamery.accounts.people import NoSuchAccount
 from creamery.accounts.principals import Scope
 from creamery.accounts.scopes import stored
 from creamery.accounts.tables import Token, User
 from creamery.accounts.tokens import SHOWN, new_token, token_digest
-from creamery.clock import Micros
+from creamery.clock import SECOND, Micros
+from creamery.journal import By
+
+LATEST_END = Micros(253_402_300_799 * SECOND)
+"""The last second of the year 9999: beyond it a time cannot be written (RFC 3339), and so no token listed."""
 
 
 class NoSuchToken(LookupError):
@@ -43,7 +47,7 @@ def create_token(
 
     Raises:
         NoSuchAccount: there is no such user.
-        TokenRefused: no scope, no name, or an end that has passed.
+        TokenRefused: no scope, no name, or an end that has passed or cannot be written.
     """
     owner = tables.find_user(connection, user)
     if owner is None:
@@ -54,6 +58,8 @@ def create_token(
         raise TokenRefused(f"a token has a name of 1 to {NAME_LENGTH} characters, to be known by")
     if expires is not None and expires <= by.now:
         raise TokenRefused("a token cannot have ended already")
+    if expires is not None and expires > LATEST_END:
+        raise TokenRefused("a token cannot end after the year 9999; one without an end never does")
     text = new_token()
     row = {
         "user_id": owner.id,

@@ -12,10 +12,11 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from creamery.accounts import tables
-from creamery.accounts.changes import By, rights_changed
+from creamery.accounts.changes import rights_changed
 from creamery.accounts.names import check_account_name
 from creamery.accounts.sessions import end_sessions
 from creamery.accounts.tables import Group, User
+from creamery.journal import By
 
 
 class NameTaken(Exception):

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from creamery.accounts import tables
-from creamery.accounts.changes import By, rights_changed
+from creamery.accounts.changes import rights_changed
 from creamery.accounts.tables import Session, User
 from creamery.clock import SECOND, Micros
 from creamery.contract import Digest, digest_of
-from creamery.journal import record
+from creamery.journal import By, record
 from creamery.limits import Limits
 
 RANDOM_BYTES = 24

@@ -25,7 +25,7 @@ from sqlalchemy import (
     update,
 )
 
-from creamery.accounts.names import NAME_LENGTH, key_of
+from creamery.accounts.names import NAME_LENGTH, could_be_name, key_of
 from creamery.accounts.principals import Scope
 from creamery.accounts.scopes import from_stored
 from creamery.clock import Micros
@@ -185,7 +185,9 @@ class Session:
 
 
 def find_user(connection: Connection, name: str) -> User | None:
-    """By name, in whatever case: two point reads."""
+    """By name, in whatever case: two point reads; none for a text that is no name."""
+    if not could_be_name(name):
+        return None
     row = connection.execute(select(account_user).where(account_user.c.name_key == key_of(name))).first()
     return None if row is None else _user(row, groups_of(connection, row.id))
 
@@ -244,7 +246,9 @@ def delete_user(connection: Connection, user_id: int) -> None:
 
 
 def find_group(connection: Connection, name: str) -> Group | None:
-    """By name, in whatever case."""
+    """By name, in whatever case; of a text that is no name there is none."""
+    if not could_be_name(name):
+        return None
     row = connection.execute(select(account_group).where(account_group.c.name_key == key_of(name))).first()
     return None if row is None else Group(row.id, row.name, _members(connection, row.id))
 

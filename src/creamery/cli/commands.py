@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "user": ("creamery.cli.user", "Add, show and change users and groups."),
     "token": ("creamery.cli.token", "Make, list and take back tokens."),
     "secret": ("creamery.cli.secret", "Replace what cookies and links are signed with."),
+    "jobs": ("creamery.cli.jobs", "Show, retry and cancel jobs."),
     "journal": ("creamery.cli.journal", "Show who did what, when, and from where."),
     "fsck": ("creamery.cli.fsck", "Compare what is stored with what is known, and mend it."),
     "scrub": ("creamery.cli.scrub", "Read everything that is stored, and put away what is wrong."),

@@ -69,12 +69,13 @@ def opened_data(data: Path | None, config: Path | None) -> Iterator[OpenedData]:
     from creamery.clock import SystemClock  # noqa: PLC0415
     from creamery.database import Database, DatabaseUnavailable, DiskFull, WritesBusy  # noqa: PLC0415
     from creamery.database.schema import is_current  # noqa: PLC0415
+    from creamery.jobs import JobRefused, NoSuchJob  # noqa: PLC0415
 
     settings, clock = settings_from(config, data=data), SystemClock()
     refusals = (
         *(DatabaseUnavailable, DiskFull, WritesBusy),
         *(InvalidAccountName, LastAdministrator, NameTaken, NoSuchAccount, NoSuchToken, PasswordRefused),
-        *(TokenRefused, UnknownScope),
+        *(TokenRefused, UnknownScope, JobRefused, NoSuchJob),
     )
     try:
         with closing(Database(settings.resolved_database_url(), settings.limits)) as database:

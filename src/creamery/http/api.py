@@ -42,13 +42,17 @@ class Api:
         self._limits = limits
         self._routers: list[Callable[[], APIRouter]] = []
         self._declared: set[tuple[str, str]] = set()
+        self._public: set[tuple[str, str]] = set()
         self._loading = asyncio.Lock()
         self._app: FastAPI | None = None
         self._document: bytes | None = None
 
     def route(self, methods: tuple[str, ...], path: str, needs: Needs, says: str) -> Route:
         """A line for a door's table: what stands behind it is in the door's router."""
-        self._declared |= {(method, PREFIX + path) for method in methods}
+        lines = {(method, PREFIX + path) for method in methods}
+        self._declared |= lines
+        if needs == PUBLIC:
+            self._public |= lines
         return Route(methods, PREFIX + path, self._answer, needs, says)
 
     def document_route(self) -> Route:
@@ -85,7 +89,7 @@ class Api:
     def _built(self) -> FastAPI:
         from creamery.http.fastapi_app import application  # noqa: PLC0415 - 11 MiB
 
-        app, found = application([load() for load in self._routers], PREFIX, __version__)
+        app, found = application([load() for load in self._routers], PREFIX, __version__, self._public)
         if found != self._declared:
             raise RuntimeError(f"declared and answered routes of {PREFIX} differ: {sorted(found ^ self._declared)}")
         return app

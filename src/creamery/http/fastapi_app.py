@@ -5,7 +5,7 @@ Imported by `Api` alone, when somebody asks for `/api/v1` first.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NoReturn
 
 from fastapi import APIRouter, FastAPI
@@ -39,8 +39,17 @@ class _Application(FastAPI):
         return ExceptionMiddleware(AsyncExitStackMiddleware(self.router), handlers=self.exception_handlers)
 
 
-def application(routers: Sequence[APIRouter], prefix: str, version: str) -> tuple[FastAPI, set[tuple[str, str]]]:
-    """The application of all routers, and the methods and paths that it answers."""
+def application(
+    routers: Sequence[APIRouter], prefix: str, version: str, public: Collection[tuple[str, str]]
+) -> tuple[FastAPI, set[tuple[str, str]]]:
+    """The application of all routers, and the methods and paths that it answers.
+
+    Args:
+        routers: of the doors.
+        prefix: of all their paths.
+        version: Creamery's.
+        public: methods and paths that nobody needs to be known for.
+    """
     app = _Application(
         title="Creamery",
         version=version,
@@ -52,19 +61,19 @@ def application(routers: Sequence[APIRouter], prefix: str, version: str) -> tupl
         exception_handlers={RequestValidationError: _refuse, HTTPException: _pass_on},
         responses={
             "default": {
-                "description": "What stands in the way.",
+                "description": "What stands in the way; as a page or as text, where `Accept` likes that better.",
                 "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}},
             }
         },
     )
     for router in routers:
         app.include_router(router, prefix=prefix)
-    app.openapi = lambda: _described(app)  # type: ignore[method-assign]  # FastAPI's own way to change it
+    app.openapi = lambda: _described(app, public)  # type: ignore[method-assign]  # FastAPI's own way to change it
     answered = {(method.upper(), path) for path, methods in app.openapi()["paths"].items() for method in methods}
     return app, answered
 
 
-def _described(app: FastAPI) -> dict[str, Any]:
+def _described(app: FastAPI, public: Collection[tuple[str, str]]) -> dict[str, Any]:
     if app.openapi_schema is not None:
         return app.openapi_schema
     document = FastAPI.openapi(app)
@@ -76,6 +85,8 @@ def _described(app: FastAPI) -> dict[str, Any]:
         "session": {"type": "apiKey", "in": "cookie", "name": "creamery-session", "description": "Of a browser."},
     }
     document["security"] = [{"token": []}, {"password": []}, {"session": []}]
+    for method, path in public:
+        document["paths"][path][method.lower()]["security"] = []
     return document
 
 

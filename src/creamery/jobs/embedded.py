@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 TIDY = Schedule("jobs.tidy", every=3_600, kind="jobs.tidy")
 TIDY_ROWS = 500
-OVER: tuple[State, ...] = ("done", "failed")
+OVER: tuple[State, ...] = ("done", "failed", "canceled")
 
 _AWAY = (DatabaseUnavailable, DiskFull, WritesBusy)
 

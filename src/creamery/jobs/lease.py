@@ -4,6 +4,8 @@
      ^                |------fail----> failed, when its attempts are used up
      |<--fail, postpone, recover (its lease ran out)
 
+What people do to a job, retry and cancel, is in `by_hand.py`.
+
 A lease is owner and time: `finish` and its like change the row only while the caller still holds it. Should somebody
 else have taken the job over, they return False and change nothing.
 """

@@ -4,16 +4,31 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import orjson
-from sqlalchemy import BigInteger, Column, Connection, Index, Integer, String, Table, delete, func, insert, or_, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Index,
+    Integer,
+    RowMapping,
+    String,
+    Table,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+)
 from sqlalchemy.exc import IntegrityError
 
 from creamery.clock import Micros
 from creamery.database import TABLE_OPTIONS, BigId, LongText, announce, metadata
 
-State = Literal["new", "running", "done", "failed"]
+State = Literal["new", "running", "done", "failed", "canceled"]
 STATES: tuple[State, ...] = get_args(State)
 
 NAME_LENGTH = 64
@@ -48,6 +63,38 @@ schedule = Table(
     Column("next_at", BigInteger, nullable=False),
     **TABLE_OPTIONS,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """A job, as those see it who look after the hub.
+
+    Attributes:
+        id: the row's number; later ones are larger.
+        kind: which handler does it.
+        state: `new`: it waits; `running`; `done`; `failed`: its attempts are used up; `canceled`: it was taken back.
+        key: of one key at most one job waits.
+        payload: what its handler gets.
+        attempts: how often it has begun.
+        run_at: not before.
+        created, started, finished: when it was enqueued, began last, ended.
+        error: what its last attempt ended with; None where that is done, or there was none.
+    """
+
+    id: int
+    kind: str
+    state: State
+    key: str | None
+    payload: Mapping[str, Any]
+    attempts: int
+    run_at: Micros
+    created: Micros
+    started: Micros | None
+    finished: Micros | None
+    error: str | None
+
+
+_SEEN = tuple(job.c[name] for name in JobRow.__dataclass_fields__)
 
 
 def enqueue(
@@ -98,6 +145,35 @@ def counts(connection: Connection) -> dict[str, int]:
     return dict.fromkeys(STATES, 0) | {state: int(number) for state, number in found}
 
 
+def jobs(
+    connection: Connection,
+    *,
+    state: State | None = None,
+    kind: str | None = None,
+    before: int | None = None,
+    limit: int,
+) -> list[JobRow]:
+    """The newest jobs with smaller numbers than `before`, the newest first.
+
+    One range of the primary key, read backwards past whatever does not match; by state, of the index.
+    """
+    question = select(*_SEEN).order_by(job.c.id.desc()).limit(limit)
+    if state is not None:
+        question = question.where(job.c.state == state)
+    if kind is not None:
+        question = question.where(job.c.kind == kind)
+    if before is not None:
+        question = question.where(job.c.id < before)
+    return [_seen(row) for row in connection.execute(question).mappings()]
+
+
+def find_job(connection: Connection, number: int, *, lock: bool = False) -> JobRow | None:
+    """A job by its number (one point read); locked, nobody else changes it until the transaction ends."""
+    question = select(*_SEEN).where(job.c.id == number)
+    row = connection.execute(question.with_for_update() if lock else question).mappings().first()
+    return None if row is None else _seen(row)
+
+
 def is_due(connection: Connection, kinds: Sequence[str], now: Micros) -> bool:
     """Does a job of these kinds wait for somebody? One look into the index."""
     question = select(job.c.id).where(job.c.state == "new", job.c.run_at <= now, job.c.kind.in_(kinds)).limit(1)
@@ -120,6 +196,10 @@ def thin(connection: Connection, state: State, *, keep: int, finished_before: Mi
     numbers = [int(number) for number in chosen.scalars()]
     connection.execute(delete(job).where(job.c.id.in_(numbers)))
     return len(numbers)
+
+
+def _seen(row: RowMapping) -> JobRow:
+    return JobRow(**(dict(row) | {"payload": orjson.loads(row["payload"])}))
 
 
 def _insert(connection: Connection, row: Mapping[str, Any]) -> int:

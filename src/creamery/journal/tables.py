@@ -41,6 +41,15 @@ journal_serial = Table(
 
 
 @dataclass(frozen=True, slots=True)
+class By:
+    """Who changes something, when, and from where; for the journal."""
+
+    now: Micros
+    actor: str = "hub"
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One thing that happened.
 

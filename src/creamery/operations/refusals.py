@@ -1,4 +1,4 @@
-"""What the errors of accounts look like on the wire."""
+"""What the errors of accounts and jobs look like on the wire."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ from creamery.accounts import (
 )
 from creamery.http import WRONG, Problem
 from creamery.http.gate import API_CHALLENGE
+from creamery.jobs import JobRefused, NoSuchJob
 
 
 def refusals() -> Mapping[type[Exception], Callable[[Any], Problem]]:
     """By kind. The texts are made for whoever asked, and hold no secret."""
     return {
-        **dict.fromkeys((NoSuchAccount, NoSuchSession, NoSuchToken), _as(404, "Not found")),
-        **dict.fromkeys((LastAdministrator, NameTaken), _as(409, "Conflict")),
+        **dict.fromkeys((NoSuchAccount, NoSuchJob, NoSuchSession, NoSuchToken), _as(404, "Not found")),
+        **dict.fromkeys((JobRefused, LastAdministrator, NameTaken), _as(409, "Conflict")),
         **dict.fromkeys((InvalidAccountName, PasswordRefused, TokenRefused, UnknownScope), _as(422, "Refused")),
         NotTheFirst: _as(403, "Not the first", "Ask an administrator; or run: creamery user add NAME --admin"),
         UserChanged: _wrong,

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from creamery.accounts import ScopeWord
 from creamery.door import Hub
 from creamery.http import PUBLIC, Needs, Route
-from creamery.operations.access import JOURNAL, MANAGE, OWN
+from creamery.operations.access import JOBS, JOURNAL, MANAGE, OWN
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
@@ -43,6 +43,12 @@ _TABLE: tuple[tuple[tuple[str, ...], str, Needs, str], ...] = (
     (("GET", "DELETE"), "/groups/{name}", Needs(MANAGE, "group"), "A group and its members; remove it."),
     (("PUT", "DELETE"), "/groups/{name}/members/{user}", Needs(MANAGE, "group"), "Put a user in, or take them out."),
     (("GET",), "/journal", Needs(JOURNAL, "journal"), "What happened: the last entries, or all after a serial."),
+    (("GET",), "/jobs", Needs(JOBS, "job"), "Jobs of a state or kind, the newest first."),
+    (("GET",), "/jobs/{job_id}", Needs(JOBS, "job"), "A job."),
+    (("POST",), "/jobs/{job_id}/retry", Needs(JOBS, "job"), "Let a job wait again that has failed or was cancelled."),
+    (("POST",), "/jobs/{job_id}/cancel", Needs(JOBS, "job"), "Take a waiting job back."),
+    (("POST",), "/jobs/retry", Needs(JOBS, "job"), "Let all wait again that failed; or of a kind, or were cancelled."),
+    (("POST",), "/jobs/cancel", Needs(JOBS, "job"), "Take all waiting jobs back, or those of a kind."),
 )
 
 
@@ -58,10 +64,10 @@ def loader(hub: Hub, words: Mapping[str, ScopeWord]) -> Callable[[], APIRouter]:
     def load() -> APIRouter:
         from fastapi import APIRouter  # noqa: PLC0415 - 11 MiB
 
-        from creamery.operations.api import groups, journal, sessions, tokens, users  # noqa: PLC0415 - with FastAPI
+        from creamery.operations.api import groups, jobs, journal, sessions, tokens, users  # noqa: PLC0415 - with FastAPI
 
         router = APIRouter()
-        for part in (sessions, tokens, users, groups, journal):
+        for part in (sessions, tokens, users, groups, journal, jobs):
             router.include_router(part.router(hub, words))
         return router
 

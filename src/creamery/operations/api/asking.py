@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Generic, TypeVar
 
-from fastapi import Depends, Request
+from fastapi import Depends, Path, Query, Request
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection
 
-from creamery.accounts import By, Principal
+from creamery.accounts import NAME_LENGTH, NAME_PATTERN, By, Principal
 from creamery.clock import SECOND, Micros
 from creamery.door import Hub
 from creamery.http import client_address, principal_of
@@ -26,6 +26,20 @@ def _principal(request: Request) -> Principal:
 
 Asker = Annotated[Principal, Depends(_principal)]
 """Who asks, as an endpoint's argument."""
+
+
+NAMED = {"pattern": f"^{NAME_PATTERN}$", "minLength": 1, "maxLength": NAME_LENGTH}
+"""What the document says of names; accounts themselves say what is wrong with one, in words of their own."""
+
+Name = Annotated[str, Path(json_schema_extra=NAMED)]
+"""Of a user or group, in the path; what cannot be a name is nobody's."""
+AfterName = Annotated[str, Query(pattern=r"^[A-Za-z0-9._@+-]*$", max_length=NAME_LENGTH)]
+"""A name that a list goes on after."""
+
+LARGEST = 2**63 - 1
+"""The largest number that a row can have."""
+RowNumber = Annotated[int, Path(ge=1, le=LARGEST)]
+AfterRow = Annotated[int, Query(ge=0, le=LARGEST)]
 
 
 class Listed(BaseModel, Generic[T]):

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 
 from creamery.accounts import ScopeWord, add_group, add_members, find_group, groups, remove_group, remove_members
 from creamery.door import Hub
-from creamery.operations.api.asking import Desk, Listed, listed
+from creamery.operations.api.asking import AfterName, Desk, Listed, Name, listed
 from creamery.operations.api.shapes import NewGroup, ShownGroup
 
 
@@ -20,7 +20,7 @@ def router(hub: Hub, _: Mapping[str, ScopeWord]) -> APIRouter:
 
     @found.get("", summary="List groups, by name")
     async def list_groups(
-        after: Annotated[str, Query(max_length=64)] = "", limit: Annotated[int, Query(ge=1, le=most)] = most
+        after: AfterName = "", limit: Annotated[int, Query(ge=1, le=most)] = most
     ) -> Listed[ShownGroup]:
         rows = await desk.read(partial(groups, after=after, limit=limit + 1))
         return listed([ShownGroup.of(row) for row in rows], limit, lambda group: group.name)
@@ -31,21 +31,21 @@ def router(hub: Hub, _: Mapping[str, ScopeWord]) -> APIRouter:
         return ShownGroup.of(await desk.write(lambda c: add_group(c, new.name, by)))
 
     @found.get("/{name}", summary="Show a group")
-    async def show(name: str) -> ShownGroup:
+    async def show(name: Name) -> ShownGroup:
         return ShownGroup.of(await desk.read(partial(find_group, name=name)))
 
     @found.delete("/{name}", status_code=204, summary="Remove a group; its members stay users")
-    async def remove(name: str, request: Request) -> None:
+    async def remove(name: Name, request: Request) -> None:
         by = desk.by(request)
         await desk.write(lambda c: remove_group(c, name, by))
 
     @found.put("/{name}/members/{user}", summary="Put a user into a group")
-    async def put_in(name: str, user: str, request: Request) -> ShownGroup:
+    async def put_in(name: Name, user: Name, request: Request) -> ShownGroup:
         by = desk.by(request)
         return ShownGroup.of(await desk.write(lambda c: add_members(c, name, [user], by)))
 
     @found.delete("/{name}/members/{user}", summary="Take a user out of a group")
-    async def take_out(name: str, user: str, request: Request) -> ShownGroup:
+    async def take_out(name: Name, user: Name, request: Request) -> ShownGroup:
         by = desk.by(request)
         return ShownGroup.of(await desk.write(lambda c: remove_members(c, name, [user], by)))
 

@@ -9,9 +9,8 @@ from fastapi import APIRouter, Query
 from creamery.accounts import ScopeWord
 from creamery.door import Hub
 from creamery.journal import latest, since
-from creamery.operations.api.asking import Desk
+from creamery.operations.api.asking import LARGEST, Desk
 from creamery.operations.api.shapes import ShownEntry
-from creamery.operations.api.tokens import LARGEST
 
 
 def router(hub: Hub, _: Mapping[str, ScopeWord]) -> APIRouter:

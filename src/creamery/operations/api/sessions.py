@@ -34,7 +34,7 @@ from creamery.http import (
     set_cookie,
 )
 from creamery.operations.access import user_of
-from creamery.operations.api.asking import Asker, Desk, Listed, listed, moment
+from creamery.operations.api.asking import Asker, Desk, Listed, RowNumber, listed, moment
 from creamery.operations.api.shapes import (
     Credentials,
     Ended,
@@ -45,7 +45,6 @@ from creamery.operations.api.shapes import (
     ShownSession,
     ShownUser,
 )
-from creamery.operations.api.tokens import RowNumber
 
 
 def router(hub: Hub, _: Mapping[str, ScopeWord]) -> APIRouter:

@@ -8,10 +8,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
 from creamery.accounts import Group, Principal, Session, Token, User
+from creamery.jobs import Changed, JobRow, State
 from creamery.journal import Entry
-from creamery.operations.api.asking import moment
+from creamery.operations.api.asking import NAMED, moment
 
 Text = Annotated[str, StringConstraints(max_length=64)]
+NewName = Annotated[Text, Field(json_schema_extra=NAMED)]
 Password = Annotated[SecretStr, Field(max_length=4_096, description="As it was typed.")]
 
 
@@ -37,7 +39,7 @@ class FirstAdministrator(Credentials):
 class NewUser(Sent):
     """Somebody to add."""
 
-    name: Text = Field(description="Letters a to z, digits and . _ @ + -; compared without regard to case.")
+    name: NewName = Field(description="Letters a to z, digits and . _ @ + -; compared without regard to case.")
     password: Password | None = Field(None, description="Null: nobody gets in with one.")
     is_admin: bool = Field(False, description="An administrator may everything.")
 
@@ -60,7 +62,7 @@ class PasswordChange(Sent):
 class NewGroup(Sent):
     """A group to add."""
 
-    name: Text
+    name: NewName
 
 
 class NewToken(Sent):
@@ -209,6 +211,53 @@ class Ended(BaseModel):
     """How many sessions have ended."""
 
     ended: int
+
+
+class ShownJob(BaseModel):
+    """Work for later."""
+
+    id: int = Field(description="Later ones have larger numbers.")
+    kind: str = Field(description="What is to be done.")
+    state: State = Field(
+        description="`new`: it waits; `failed`: its attempts are used up; `canceled`: somebody took it back."
+    )
+    key: str | None = Field(description="Of one key at most one job waits; null: it has none.")
+    payload: dict[str, Any] = Field(description="With what it is to be done.")
+    attempts: int = Field(description="How often it has begun.")
+    run_at: datetime = Field(description="Not before.")
+    created: datetime
+    started: datetime | None = Field(description="The last time; null: never yet.")
+    finished: datetime | None = Field(description="When it was done, failed or cancelled.")
+    error: str | None = Field(description="What its last attempt ended with, where that was no good end.")
+
+    @classmethod
+    def of(cls, row: JobRow) -> ShownJob:
+        """As a row has it."""
+        return cls(
+            id=row.id,
+            kind=row.kind,
+            state=row.state,
+            key=row.key,
+            payload=dict(row.payload),
+            attempts=row.attempts,
+            run_at=moment(row.run_at),
+            created=moment(row.created),
+            started=None if row.started is None else moment(row.started),
+            finished=None if row.finished is None else moment(row.finished),
+            error=row.error,
+        )
+
+
+class ChangedJobs(BaseModel):
+    """What was done to all that match."""
+
+    changed: int = Field(description="How many jobs.")
+    more: bool = Field(description="There may be others: ask again.")
+
+    @classmethod
+    def of(cls, changed: Changed) -> ChangedJobs:
+        """As it was done."""
+        return cls(changed=len(changed.jobs), more=changed.more)
 
 
 class ShownEntry(BaseModel):

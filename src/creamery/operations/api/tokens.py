@@ -4,22 +4,17 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Query, Request
 
 from creamery.accounts import Scope, ScopeWord, Token, create_token, parse_scope, revoke_token, tokens
 from creamery.clock import SECOND, Micros
 from creamery.door import Hub
 from creamery.operations.access import user_of
-from creamery.operations.api.asking import Asker, Desk, Listed, listed, micros_of
+from creamery.operations.api.asking import AfterRow, Asker, Desk, Listed, Name, RowNumber, listed, micros_of
 from creamery.operations.api.shapes import MadeToken, NewToken, ShownToken
 from creamery.operations.api.users import user_named
 
 YEAR = 365 * 86_400 * SECOND
-LARGEST = 2**63 - 1
-"""The largest number that a row can have."""
-
-RowNumber = Annotated[int, Path(ge=1, le=LARGEST)]
-After = Annotated[int, Query(ge=0, le=LARGEST)]
 
 
 def router(hub: Hub, words: Mapping[str, ScopeWord]) -> APIRouter:
@@ -39,7 +34,7 @@ def router(hub: Hub, words: Mapping[str, ScopeWord]) -> APIRouter:
         return listed([ShownToken.of(row) for row in rows], limit, lambda token: str(token.id))
 
     @found.get("/tokens", summary="List one's own tokens, oldest first")
-    async def list_own(asker: Asker, after: After = 0, limit: Limit = most) -> Listed[ShownToken]:
+    async def list_own(asker: Asker, after: AfterRow = 0, limit: Limit = most) -> Listed[ShownToken]:
         rows = await desk.read(partial(tokens, user_id=user_of(asker), after=after, limit=limit + 1))
         return shown(rows, limit)
 
@@ -54,16 +49,16 @@ def router(hub: Hub, words: Mapping[str, ScopeWord]) -> APIRouter:
         await desk.write(lambda c: revoke_token(c, token_id, by, of_user=owner))
 
     @found.get("/users/{name}/tokens", summary="List a user's tokens, oldest first")
-    async def list_theirs(name: str, after: After = 0, limit: Limit = most) -> Listed[ShownToken]:
+    async def list_theirs(name: Name, after: AfterRow = 0, limit: Limit = most) -> Listed[ShownToken]:
         rows = await desk.read(lambda c: tokens(c, user_named(c, name).id, after=after, limit=limit + 1))
         return shown(rows, limit)
 
     @found.post("/users/{name}/tokens", status_code=201, summary="Make a token for a user; it is shown once")
-    async def make_theirs(name: str, new: NewToken, request: Request) -> MadeToken:
+    async def make_theirs(name: Name, new: NewToken, request: Request) -> MadeToken:
         return await made(name, new, request)
 
     @found.delete("/users/{name}/tokens/{token_id}", status_code=204, summary="Take a user's token back")
-    async def revoke_theirs(name: str, token_id: RowNumber, request: Request) -> None:
+    async def revoke_theirs(name: Name, token_id: RowNumber, request: Request) -> None:
         by = desk.by(request)
         await desk.write(lambda c: revoke_token(c, token_id, by, of_user=user_named(c, name).id))
 

@@ -23,7 +23,7 @@ from creamery.accounts import (
     users,
 )
 from creamery.door import Hub
-from creamery.operations.api.asking import Desk, Listed, listed
+from creamery.operations.api.asking import AfterName, Desk, Listed, Name, listed
 from creamery.operations.api.shapes import Ended, NewUser, ShownSession, ShownUser, UserChange
 
 
@@ -35,7 +35,7 @@ def router(hub: Hub, _: Mapping[str, ScopeWord]) -> APIRouter:
 
     @found.get("", summary="List users, by name")
     async def list_users(
-        after: Annotated[str, Query(max_length=64)] = "", limit: Annotated[int, Query(ge=1, le=most)] = most
+        after: AfterName = "", limit: Annotated[int, Query(ge=1, le=most)] = most
     ) -> Listed[ShownUser]:
         rows = await desk.read(partial(users, after=after, limit=limit + 1))
         return listed([ShownUser.of(row) for row in rows], limit, lambda user: user.name)
@@ -47,28 +47,28 @@ def router(hub: Hub, _: Mapping[str, ScopeWord]) -> APIRouter:
         return ShownUser.of(await desk.write(lambda c: add_user(c, new.name, hashed, by, is_admin=new.is_admin)))
 
     @found.get("/{name}", summary="Show a user")
-    async def show(name: str) -> ShownUser:
+    async def show(name: Name) -> ShownUser:
         return ShownUser.of(await desk.read(partial(user_named, name=name)))
 
     @found.patch("/{name}", summary="Change a user")
-    async def change(name: str, wanted: UserChange, request: Request) -> ShownUser:
+    async def change(name: Name, wanted: UserChange, request: Request) -> ShownUser:
         password = wanted.password
         hashed = None if password is None else await desk.hashed(password.get_secret_value())
         by = desk.by(request)
         return ShownUser.of(await desk.write(lambda c: _changed(c, name, wanted, hashed, by)))
 
     @found.delete("/{name}", status_code=204, summary="Remove a user, with tokens and sessions")
-    async def remove(name: str, request: Request) -> None:
+    async def remove(name: Name, request: Request) -> None:
         by = desk.by(request)
         await desk.write(lambda c: remove_user(c, name, by))
 
     @found.get("/{name}/sessions", summary="List a user's sessions, the one used last first")
-    async def list_sessions(name: str) -> Listed[ShownSession]:
+    async def list_sessions(name: Name) -> Listed[ShownSession]:
         rows = await desk.read(lambda c: sessions(c, user_named(c, name).id))
         return listed([ShownSession.of(row, None) for row in rows], most, lambda session: str(session.id))
 
     @found.delete("/{name}/sessions", summary="End all sessions of a user")
-    async def end_all(name: str, request: Request) -> Ended:
+    async def end_all(name: Name, request: Request) -> Ended:
         by = desk.by(request)
         return Ended(ended=await desk.write(lambda c: end_sessions(c, user_named(c, name), by)))
 
