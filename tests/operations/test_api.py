@@ -254,6 +254,36 @@ def test_what_is_no_json_is_told_so_without_being_said_again(admin: Ask, hub: Ru
     assert admin("GET", "/users").headers["cache-control"] == "no-store"
 
 
+def test_what_can_be_got_can_be_asked_for_its_head(hub: RunningHub, admin: Ask) -> None:
+    for path, status in (("/users", 200), ("/users/nobody", 404)):
+        got, head = admin("GET", path), admin("HEAD", path)
+
+        assert (head.status_code, head.content) == (status, b"")
+        assert head.headers["content-type"] == got.headers["content-type"]
+        if status == 200:
+            assert head.headers["content-length"] == str(len(got.content))
+
+
+def test_the_document_says_which_requests_need_no_credentials(hub: RunningHub) -> None:
+    paths = hub.get("/api/v1/openapi.json").json()["paths"]
+
+    without = {(method, path) for path, of in paths.items() for method in of if of[method].get("security") == []}
+    assert without == {("post", f"/api/v1/{name}") for name in ("first", "registrations", "sessions")}
+
+
+def test_a_token_whose_end_cannot_be_written_is_refused_and_the_others_can_be_listed(admin: Ask) -> None:
+    """It was kept, and from then on nobody could list that user's tokens."""
+    last, beyond = "9999-12-31T23:59:59Z", "9999-12-31T23:59:59-01:00"
+
+    refused = admin("POST", "/tokens", name="a", scopes=["admin"], expires=beyond)
+    kept = admin("POST", "/tokens", name="b", scopes=["admin"], expires=last)
+
+    assert refused.status_code == 422
+    assert "cannot end after the year 9999" in refused.json()["detail"]
+    assert kept.status_code == 201
+    assert admin("GET", "/tokens").json()["items"][-1]["expires"] == last
+
+
 def test_a_route_without_its_twin_is_told_at_the_first_request(empty: Callable[..., RunningHub]) -> None:
     hub = empty()
     hub.built.hub.api._declared.add(("GET", "/api/v1/nothing"))
