@@ -95,6 +95,11 @@ def test_a_user_is_made_with_a_password_that_is_asked_for_twice(run: Run, url: s
         ),
         (("token", "create", "--user", "root", "--name", "", "--scope", "admin"), None, "a token has a name"),
         (("token", "create", "--user", "root", "--name", "x", "--scope", "admin", "--expires", "soon"), None, "30d"),
+        (
+            ("token", "create", "--user", "root", "--name", "x", "--scope", "admin", "--expires", "9999y"),
+            None,
+            "after the year 9999",
+        ),
         (("token", "revoke", "7"), None, "there is no token 7"),
         (("token", "list", "--user", "nobody"), None, "there is no user 'nobody'"),
     ],
