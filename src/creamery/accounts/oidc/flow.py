@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import re
 from collections.abc import Mapping, Sequence
@@ -74,6 +75,7 @@ class SignIn:
         if self._finishing >= self._limits.waiting_logins:
             raise TooManyLogins
         self._finishing += 1
+        await asyncio.sleep(0)  # from here on there is a task, by which egress bounds its waits (http/turns.py)
         try:
             configuration = await self._provider.configuration()
             code = self._code(brought, configuration)
