@@ -77,7 +77,7 @@ async def visiting(
     provider: FalseProvider, clock: HandClock | None = None, limits: dict[str, Any] | None = None, **settings: Any
 ) -> AsyncIterator[Visit]:
     known = {"oidc_issuer": provider.issuer, "oidc_client_id": CLIENT, **settings}
-    found, bounds = AccountSettings.model_validate(known), Limits.model_validate({**QUICK, **(limits or {})})
+    found, bounds = AccountSettings.model_validate(known), Limits.model_validate(limits or {})
     egress, pools = Egress(EgressSettings(), bounds, Telemetry(), via="hub-under-test"), Pools(bounds)
     await egress.start()
     try:
@@ -128,7 +128,7 @@ async def test_signatures_of_every_kind_are_believed(provider: FalseProvider, ki
 
 
 async def test_a_token_that_names_no_key_may_be_signed_by_any(provider: FalseProvider) -> None:
-    key = new_key("RSA", None)
+    key = NAMELESS
     provider.keys = [{"kty": "RSA", "n": "AQAB", "e": "AQAB"}, {"kty": "oct", "k": "AAAA"}, *provider.keys]
     provider.keys.append(key.as_dict(private=False))
     provider.signs = lambda claims: sign(claims, key)
@@ -151,14 +151,14 @@ def rsa_signer(key: Any) -> Callable[[bytes], bytes]:
     return lambda data: bytes(key.sign(data, padding.PKCS1v15(), hashes.SHA256()))
 
 
-STRANGER = new_key("RSA", "one")
+STRANGER, NAMELESS = new_key("RSA", "one"), new_key("RSA", None)
 SIGNED: dict[str, Callable[[FalseProvider], Callable[[dict[str, Any]], str]]] = {
     "not at all": lambda provider: lambda claims: sign(claims, provider.key, "none"),
     "not at all, without a dot": lambda provider: lambda claims: sign(claims, provider.key).rpartition(".")[0],
     "by a stranger under the key's name": lambda provider: lambda claims: sign(claims, STRANGER),
-    "by a stranger, naming no key": lambda provider: lambda claims: sign(claims, new_key("RSA", None)),
+    "by a stranger, naming no key": lambda provider: lambda claims: sign(claims, NAMELESS),
     "by a key that it brings along": lambda provider: (
-        lambda claims: sign(claims, new_key("RSA", "two"), jwk=STRANGER.as_dict(private=False))
+        lambda claims: sign(claims, STRANGER, kid="two", jwk=STRANGER.as_dict(private=False))
     ),
     "over other claims": lambda provider: (
         lambda claims: ".".join(
@@ -387,7 +387,7 @@ async def test_a_provider_that_does_not_answer_as_it_should_costs_a_moment(
         "a list": say(b"[]", "application/json"),
     }
     provider.misbehave[path] = answers[how]
-    async with visiting(provider, oidc_groups_claim="groups", limits={"provider_bytes": 100_000}) as visit:
+    async with visiting(provider, oidc_groups_claim="groups", limits={**QUICK, "provider_bytes": 100_000}) as visit:
         begun = time.monotonic()
         with pytest.raises(ProviderRefused if (path, how) == ("/token", "an error") else ProviderUnavailable):
             await visit()
@@ -426,10 +426,11 @@ async def test_no_redirect_of_the_providers_leads_there_either(provider: FalsePr
 
 
 async def test_new_keys_are_found_but_not_looked_for_all_the_time(provider: FalseProvider) -> None:
-    clock, old, new = HandClock(), provider.key, new_key("RSA", "new")
+    clock, old, new = HandClock(), provider.key, STRANGER
     async with visiting(provider, clock) as visit:
         await visit()
-        provider.keys, provider.signs = [new.as_dict(private=False)], lambda claims: sign(claims, new)
+        provider.keys = [{**new.as_dict(private=False), "kid": "new"}]
+        provider.signs = lambda claims: sign(claims, new, kid="new")
 
         with pytest.raises(NotBelieved):
             await visit()

@@ -26,7 +26,8 @@ from creamery.accounts import (
 from creamery.http import is_local_path
 from creamery.journal import since
 from tests.doubles.hand_clock import HandClock
-from tests.doubles.provider import RealProvider
+from tests.doubles.misbehaviour import refuse
+from tests.doubles.provider import CLIENT, FalseProvider, RealProvider
 from tests.doubles.running import RunningHub
 from tests.operations.conftest import BY
 
@@ -365,6 +366,35 @@ def test_a_local_path_stays_on_its_host_however_a_browser_reads_it(text: str) ->
 def test_nothing_is_there_where_no_provider_is_set(tmp_path: Path) -> None:
     with RunningHub(tmp_path / "data", index={"upstreams": []}) as plain:
         assert [plain.get(f"/login/oidc{path}").status_code for path in ("", "/callback?code=a&state=b")] == [404, 404]
+
+
+def lying(provider: FalseProvider) -> None:
+    provider.claims = {"nonce": "another"}
+
+
+def gone(provider: FalseProvider) -> None:
+    provider.misbehave["/.well-known/openid-configuration"] = refuse()
+
+
+@pytest.mark.parametrize("how", [lying, gone])
+def test_a_provider_that_cannot_be_used_is_a_page_and_a_line_in_the_log(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], how: Callable[[FalseProvider], None]
+) -> None:
+    with FalseProvider() as provider:
+        how(provider)
+        accounts = {"oidc_issuer": provider.issuer, "oidc_client_id": CLIENT}
+        with RunningHub(tmp_path / "data", accounts=accounts, index={"upstreams": []}) as hub:
+            answer = hub.client.get(f"{hub.base}/login/oidc", headers={"accept": "text/html"})
+            if answer.status_code == 303:
+                back = provider.sign_in(answer.headers["location"])
+                answer = hub.client.get(back, headers={"accept": "text/html"})
+
+    written = capfd.readouterr().out
+    assert answer.status_code == 502
+    assert answer.headers["content-type"].startswith("text/html")
+    assert provider.issuer not in answer.text
+    assert "accounts.oidc_refused" in written
+    assert "Traceback" not in written
 
 
 def test_no_code_token_or_secret_gets_into_the_log(
