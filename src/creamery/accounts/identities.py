@@ -14,11 +14,12 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from creamery.accounts import tables
-from creamery.accounts.changes import By, rights_changed
+from creamery.accounts.changes import rights_changed
 from creamery.accounts.names import InvalidAccountName, key_of
 from creamery.accounts.people import NameTaken, NoSuchAccount, add_user
 from creamery.accounts.sessions import SignedIn, end_sessions, open_session
 from creamery.accounts.tables import User
+from creamery.journal import By
 from creamery.limits import Limits
 
 SUBJECT_LENGTH = 255
