@@ -88,6 +88,15 @@ class Limits(BaseModel):
         604_800.0, description="How long what was signed with a replaced secret is still believed (7 days)."
     )
     first_seconds: Seconds = Field(1_800.0, description="How long the link for the first administrator works.")
+    sign_in_seconds: Seconds = Field(600.0, description="How long somebody may take at the provider to sign in.")
+    provider_seconds: Seconds = Field(10.0, description="Time for one answer of the provider of OpenID Connect.")
+    provider_bytes: PositiveInt = Field(MIB, description="Bytes of such an answer.")
+    provider_fresh_seconds: Seconds = Field(
+        3_600.0, description="How long the provider's addresses and keys are taken as fresh."
+    )
+    provider_keys_seconds: Seconds = Field(
+        60.0, description="Least time between two looks at the provider's keys, for one that is not among them."
+    )
     registrations_address: PositiveInt = Field(
         10, description="Registrations from one address before each further one waits `limits.login_seconds` (429)."
     )

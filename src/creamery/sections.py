@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -17,6 +17,7 @@ from pydantic import (
     Field,
     NonNegativeFloat,
     SecretStr,
+    ValidationInfo,
     field_validator,
 )
 from pydantic_settings import NoDecode
@@ -28,6 +29,9 @@ SHORTEST_SECRET = 32
 WEB_ADDRESS = "should begin with http:// or https:// and name a host; ports go from 1 to 65535"
 
 _BLANK = re.compile(r"\s")
+_SCOPE = re.compile(r"[!#-\[\]-~]+", re.ASCII)  # RFC 6749 section 3.3
+
+T = TypeVar("T")
 
 
 def listed(value: object) -> object:
@@ -165,6 +169,77 @@ class Accounts(Section):
     registrations_open: bool = Field(
         False, description="Whether strangers may make themselves users (`POST /api/v1/registrations`)."
     )
+    oidc_issuer: str | None = Field(
+        None,
+        description="Address of a provider of OpenID Connect where people sign in, exactly as it calls itself; unset:"
+        " there is none.",
+    )
+    oidc_client_id: str | None = Field(
+        None, min_length=1, max_length=255, validate_default=True, description="What the provider knows the hub by."
+    )
+    oidc_client_secret: SecretStr | None = Field(
+        None,
+        validate_default=True,
+        description="The hub's password at the provider; unset: the hub is a public client, which PKCE alone protects.",
+    )
+    oidc_scopes: Texts = Field(
+        default=("openid", "profile", "email"), description="What the provider is asked for; `openid` is among it."
+    )
+    oidc_name_claim: str = Field(
+        "preferred_username",
+        min_length=1,
+        description="The claim that a new user is named after; `email` counts where the provider has verified it.",
+    )
+    oidc_groups_claim: str | None = Field(
+        None,
+        min_length=1,
+        validate_default=True,
+        description="The claim that lists somebody's groups; unset: groups are the hub's own affair.",
+    )
+    oidc_group: str | None = Field(
+        None,
+        min_length=1,
+        validate_default=True,
+        description="The group, as that claim has it, whose members alone get in; unset: whoever the provider knows.",
+    )
+    oidc_register: bool = Field(
+        True,
+        description="Whether somebody new becomes a user by signing in at the provider; false: only who was linked"
+        " (`creamery user link`).",
+    )
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _is_an_issuer(cls, issuer: str | None) -> str | None:
+        address = address_of(issuer) if issuer is not None else None
+        if issuer is not None and (not is_web_address(issuer) or address is None or address.user is not None):
+            raise ValueError(f"{WEB_ADDRESS}; it has no user and no password")
+        if issuer is not None and ("?" in issuer or "#" in issuer):
+            raise ValueError(f"{WEB_ADDRESS}; it has no query and no fragment")
+        return issuer
+
+    @field_validator("oidc_client_id")
+    @classmethod
+    def _goes_with_the_issuer(cls, client_id: str | None, info: ValidationInfo) -> str | None:
+        if "oidc_issuer" in info.data and (client_id is None) != (info.data["oidc_issuer"] is None):
+            raise ValueError("accounts.oidc_issuer and accounts.oidc_client_id go together: set both, or none")
+        return client_id
+
+    @field_validator("oidc_client_secret", "oidc_groups_claim", "oidc_group")
+    @classmethod
+    def _needs_an_issuer(cls, value: T, info: ValidationInfo) -> T:
+        if value is not None and info.data.get("oidc_issuer", "") is None:
+            raise ValueError("means nothing without accounts.oidc_issuer and accounts.oidc_client_id")
+        if value is not None and info.field_name == "oidc_group" and info.data.get("oidc_groups_claim", "") is None:
+            raise ValueError("needs accounts.oidc_groups_claim, the claim in which it is looked for")
+        return value
+
+    @field_validator("oidc_scopes")
+    @classmethod
+    def _asks_for_identity(cls, scopes: tuple[str, ...]) -> tuple[str, ...]:
+        if "openid" not in scopes or not all(_SCOPE.fullmatch(scope) for scope in scopes):
+            raise ValueError("should list the scopes, `openid` among them, separated by commas")
+        return scopes
 
 
 class Log(Section):

@@ -63,6 +63,7 @@ ENVIRONMENT_OF_OTHERS = re.compile(
 
 _OTHER_PROXY = "Unset {} for the hub, or set egress.https_proxy and egress.http_proxy: they win"
 _CERTIFICATE = re.compile(rb"-----BEGIN (X509 |TRUSTED )?CERTIFICATE-----")  # as OpenSSL begins one
+_SECRETS = frozenset({"index.passcode", "accounts.oidc_client_secret"})
 _PROXY_PASSWORD = re.compile(r"((?<=//)|(?<=^.)(?!\w+://)).*@")  # behind the quote: `user:password@HOST:PORT` will do
 _PASSWORD = re.compile(r"(?<=//).*@")  # with the user's name, and whatever else stands before the host
 
@@ -269,7 +270,7 @@ def _explain(error: ValidationError) -> list[str]:
 
 def _as_given(name: str, value: object) -> str:
     """A setting or a variable as it was written, but for what is secret in it."""
-    if name.partition(".")[0].startswith("secret_key"):
+    if name.startswith("secret_key") or name in _SECRETS:
         return name
     password = _PROXY_PASSWORD if name.lower().endswith("_proxy") else _PASSWORD
     return f"{name} = {password.sub('***@', repr(value))}"

@@ -251,3 +251,22 @@ def test_a_tokens_pattern_is_of_names_as_they_are_compared(run: Run) -> None:
     made = run(*CREATE, "--user", "root", "--name", "ci", "--scope", "index:upload:Acme_*", "--json")
 
     assert json.loads(made.output)["scopes"] == ["index:upload:acme-*"]
+
+
+def test_a_user_is_linked_to_whom_the_provider_means(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("user", "add", "alice", "--no-password")
+    without = run("user", "link", "alice", "s-1")
+    monkeypatch.setenv("CREAMERY_ACCOUNTS_OIDC_ISSUER", "https://id.example")
+    monkeypatch.setenv("CREAMERY_ACCOUNTS_OIDC_CLIENT_ID", "hub")
+
+    assert without.exit_code == 1
+    assert "set accounts.oidc_issuer" in without.output
+    assert run("user", "link", "alice", "s-1").output == "Whom https://id.example calls s-1 signs in as alice now.\n"
+    again = run("user", "link", "alice", "s-2")
+    assert (again.exit_code, "unlink them first" in again.output) == (1, True)
+    (shown,) = json.loads(run("user", "show", "alice", "--json").output)["identities"]
+    assert (shown["issuer"], shown["subject"]) == ("https://id.example", "s-1")
+    assert "https://id.example" in run("user", "show", "alice").output
+    assert json.loads(run("user", "unlink", "alice", "--json").output)["name"] == "alice"
+    assert run("user", "unlink", "alice").exit_code == 1
+    assert json.loads(run("user", "show", "alice", "--json").output)["identities"] == []

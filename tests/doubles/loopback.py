@@ -35,6 +35,7 @@ class Seen:
         headers: by lower-case name.
         place: which listener it came to, 0 being the first.
         at: when, in seconds of a monotonic clock.
+        body: what came along.
         status: of the answer; 0 while there is none.
         sent: bytes of the body that were handed to the socket.
         ended: the answer is complete, or has failed.
@@ -45,6 +46,7 @@ class Seen:
     headers: Mapping[str, str]
     place: int
     at: float
+    body: bytes = b""
     status: int = 0
     sent: int = 0
     ended: bool = False
@@ -312,5 +314,5 @@ async def _read_request(reader: asyncio.StreamReader, place: int) -> Seen | None
         name, _, value = line.partition(":")
         name = name.strip().lower()
         headers[name] = f"{headers[name]}, {value.strip()}" if name in headers else value.strip()
-    await reader.readexactly(int(headers.get("content-length", "0")))
-    return Seen(method, target, headers, place, asyncio.get_running_loop().time())
+    body = await reader.readexactly(int(headers.get("content-length", "0")))
+    return Seen(method, target, headers, place, asyncio.get_running_loop().time(), body)

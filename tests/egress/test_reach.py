@@ -203,6 +203,49 @@ async def test_a_callers_authorization_is_not_sent_on(upstream: Upstream, other:
     assert "authorization" not in other.requests()[0].headers
 
 
+async def post(egress: Egress, url: str, origin: Origin) -> int:
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "Authorization": "Basic secret"}
+    async with egress.request("POST", url, origin=origin, headers=headers, body=b"code=secret") as answer:
+        return answer.status
+
+
+async def test_a_body_is_sent_as_it_is(upstream: Upstream, out: Out) -> None:
+    async with out() as egress:
+        await post(egress, upstream.url, Origin.parse(upstream.url))
+
+    (seen,) = upstream.requests()
+    assert (seen.method, seen.body) == ("POST", b"code=secret")
+    assert seen.headers["content-type"] == "application/x-www-form-urlencoded"
+
+
+@pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
+async def test_no_redirect_takes_a_body_to_another_host(
+    upstream: Upstream, other: Upstream, out: Out, code: int
+) -> None:
+    upstream.misbehave("/token", redirect_to(f"{other.url}six/", code))
+    async with out() as egress:
+        with pytest.raises(ForbiddenAddress, match="sends on what was meant for itself"):
+            await post(egress, f"{upstream.base}/token", Origin.parse(upstream.url, [other.host]))
+
+    assert other.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "then"),
+    [(301, ("GET", b"")), (302, ("GET", b"")), (303, ("GET", b"")), (307, ("POST", b"code=secret"))],
+)
+async def test_within_a_host_a_body_goes_along_only_where_the_method_stays(
+    upstream: Upstream, out: Out, code: int, then: tuple[str, bytes]
+) -> None:
+    upstream.misbehave("/token", redirect_to("/simple/", code))
+    async with out() as egress:
+        await post(egress, f"{upstream.base}/token", Origin.parse(upstream.url))
+
+    second = upstream.requests()[1]
+    assert (second.method, second.body) == then
+    assert ("content-type" in second.headers) == (then[0] == "POST")
+
+
 async def test_a_password_in_a_learned_address_is_dropped(upstream: Upstream, out: Out) -> None:
     upstream.misbehave("/moved", redirect_to(f"http://user:stolen@{upstream.host}/simple/"))
     async with out() as egress:

@@ -24,6 +24,9 @@ SPELT = {
     "trusted_proxies": "10.0.0.0/8, unix",
     "secret_key": "0123456789" * 4,
     "accounts.registrations_open": "true",
+    "accounts.oidc_issuer": "https://id.example",
+    "accounts.oidc_scopes": "openid, groups",
+    "accounts.oidc_register": "false",
     "listen.host": "localhost",
     "listen.uds": "hub.sock",
     "index.upstreams": "https://packages.example/simple/",
@@ -39,6 +42,13 @@ SPELT = {
     "limits.sweep_share": "0.25",
 }
 """A value other than the default, where a number would not do."""
+
+A_PROVIDER = {
+    "CREAMERY_ACCOUNTS_OIDC_ISSUER": "https://id.example",
+    "CREAMERY_ACCOUNTS_OIDC_CLIENT_ID": "hub",
+    "CREAMERY_ACCOUNTS_OIDC_GROUPS_CLAIM": "groups",
+}
+"""What the other settings of a provider mean nothing without."""
 
 
 @pytest.fixture
@@ -79,6 +89,8 @@ def test_a_generated_page_is_current(page: str) -> None:
 @pytest.mark.usefixtures("bare_environment")
 def test_a_setting_answers_to_its_name_in_the_environment(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     before = value_of(load_settings(), name)
+    for variable, value in A_PROVIDER.items() if "oidc" in name else ():
+        monkeypatch.setenv(variable, value)
 
     monkeypatch.setenv(environment_name(name), SPELT.get(name, "7"))
 
@@ -163,6 +175,13 @@ def test_a_settings_file_that_is_not_there_is_refused(monkeypatch: pytest.Monkey
         ("limits.statement_seconds", "1e10"),
         ("limits.lock_seconds", "0.0001"),
         ("limits.password_seconds", "2e9"),
+        ("accounts.oidc_issuer", "id.example"),
+        ("accounts.oidc_issuer", "ftp://id.example"),
+        ("accounts.oidc_issuer", "https://user:password@id.example"),
+        ("accounts.oidc_issuer", "https://id.example/?realm=a"),
+        ("accounts.oidc_issuer", "https://id.example/#a"),
+        ("accounts.oidc_scopes", "profile, email"),
+        ("accounts.oidc_scopes", "openid, a b"),
         ("index.max_age", "nan"),
         ("cache.max_age", "-1"),
         ("listen.port", "65536"),
@@ -176,6 +195,29 @@ def test_a_wrong_value_is_refused_with_its_name(monkeypatch: pytest.MonkeyPatch,
 
     with pytest.raises(SettingsError, match=f"^{name} = "):
         load_settings()
+
+
+@pytest.mark.usefixtures("bare_environment")
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"oidc_issuer": "https://id.example"}, "accounts.oidc_client_id = None: .* set both, or none"),
+        ({"oidc_client_id": "hub"}, "accounts.oidc_client_id = 'hub': .* set both, or none"),
+        ({"oidc_client_secret": "s3cret"}, "accounts.oidc_client_secret: means nothing without"),
+        ({"oidc_groups_claim": "groups"}, "accounts.oidc_groups_claim = 'groups': means nothing without"),
+        (
+            {"oidc_issuer": "https://id.example", "oidc_client_id": "hub", "oidc_group": "staff"},
+            "accounts.oidc_group = 'staff': needs accounts.oidc_groups_claim",
+        ),
+    ],
+)
+def test_half_a_provider_is_refused_with_what_is_missing_and_without_its_secret(
+    given: dict[str, str], says: str
+) -> None:
+    with pytest.raises(SettingsError, match=f"^{says}") as caught:
+        load_settings(accounts=given)
+
+    assert "s3cret" not in str(caught.value)
 
 
 @pytest.mark.usefixtures("bare_environment")

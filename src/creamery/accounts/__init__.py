@@ -6,6 +6,16 @@ Everything else asks here: no room looks at a credential, and none decides a rig
 from creamery.accounts.accounts import Accounts
 from creamery.accounts.authenticator import BadCredentials
 from creamery.accounts.first import NotTheFirst, add_first, check_first_link, first_link
+from creamery.accounts.identities import (
+    Claimed,
+    IdentityTaken,
+    InvalidSubject,
+    NoSuchIdentity,
+    NotKnownHere,
+    UserDisabled,
+    link_identity,
+    unlink_identity,
+)
 from creamery.accounts.issue import NoSuchToken, TokenRefused, create_token, revoke_token
 from creamery.accounts.names import NAME_LENGTH, NAME_PATTERN, InvalidAccountName, check_account_name, key_of
 from creamery.accounts.passwords import PasswordRefused, Passwords, TooManyLogins
@@ -39,12 +49,14 @@ from creamery.accounts.sessions import (
 )
 from creamery.accounts.tables import (
     Group,
+    Identity,
     Session,
     Token,
     User,
     find_user,
     groups,
     has_users,
+    identities,
     sessions,
     token_by_id,
     tokens,
@@ -63,13 +75,19 @@ __all__ = [
     "Accounts",
     "BadCredentials",
     "By",
+    "Claimed",
     "Group",
+    "Identity",
+    "IdentityTaken",
     "InvalidAccountName",
+    "InvalidSubject",
     "LastAdministrator",
     "NameTaken",
     "NoSuchAccount",
+    "NoSuchIdentity",
     "NoSuchSession",
     "NoSuchToken",
+    "NotKnownHere",
     "NotTheFirst",
     "PasswordRefused",
     "Passwords",
@@ -92,6 +110,7 @@ __all__ = [
     "UnknownScope",
     "User",
     "UserChanged",
+    "UserDisabled",
     "add_first",
     "add_group",
     "add_members",
@@ -106,7 +125,9 @@ __all__ = [
     "first_link",
     "groups",
     "has_users",
+    "identities",
     "key_of",
+    "link_identity",
     "open_session",
     "parse_scope",
     "remove_group",
@@ -120,6 +141,7 @@ __all__ = [
     "thin_sessions",
     "token_by_id",
     "tokens",
+    "unlink_identity",
     "user_by_id",
     "users",
 ]

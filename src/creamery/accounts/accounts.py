@@ -9,6 +9,7 @@ from pathlib import Path
 from creamery.accounts.authenticator import Authenticator
 from creamery.accounts.changes import CHANGED
 from creamery.accounts.htpasswd import PasswordFiles
+from creamery.accounts.identities import Claimed, sign_in_claimed
 from creamery.accounts.passwords import Passwords
 from creamery.accounts.principals import Presented, Principal, Thing
 from creamery.accounts.rights import Rights, Rule
@@ -159,6 +160,26 @@ class Accounts:
         known = self._authenticator.session_text(former) if former else None
         return await self._committer.commit(
             lambda connection: open_session(connection, user, by, self._limits, means=means, agent=agent, former=known)
+        )
+
+    async def sign_in_claimed(self, claimed: Claimed, by: By, *, registers: bool, agent: str, former: str) -> SignedIn:
+        """Let in whom a provider has made known, and begin a session.
+
+        Args:
+            claimed: what it says of them.
+            by: when and from where.
+            registers: whether somebody new becomes a user.
+            agent: the browser's name for itself.
+            former: the cookie of a session that came along, which ends.
+
+        Raises:
+            NotKnownHere, UserDisabled, IdentityTaken: they do not get in.
+            WritesBusy, DiskFull, DatabaseUnavailable: as the committer.
+        """
+        known = self._authenticator.session_text(former) if former else None
+        limits = self._limits
+        return await self._committer.commit(
+            lambda c: sign_in_claimed(c, claimed, by, limits, registers=registers, agent=agent, former=known)
         )
 
     def session_cookie(self, signed_in: SignedIn) -> str:

@@ -146,7 +146,7 @@ def remove_group(connection: Connection, name: str, by: By) -> Group:
 
 
 def add_members(connection: Connection, group: str, names: Iterable[str], by: By) -> Group:
-    """Put users into a group; who is in it stays in it.
+    """Put users into a group; who is in it stays in it, whatever a provider says from now on.
 
     Raises:
         NoSuchAccount: there is no such group, or no such user.
@@ -156,6 +156,8 @@ def add_members(connection: Connection, group: str, names: Iterable[str], by: By
         if user.name not in into.members:
             tables.insert_member(connection, into.id, user.id)
             _changed(connection, "member added", into.name, by, user=user.name)
+        elif tables.own_member(connection, into.id, user.id):
+            _changed(connection, "member kept", into.name, by, user=user.name)
     return find_group(connection, group)
 
 

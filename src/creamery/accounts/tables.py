@@ -1,4 +1,4 @@
-"""Users, groups, tokens and sessions: their tables, and the questions about them."""
+"""Users, groups, tokens, sessions and identities: their tables, and the questions about them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Connection,
     ForeignKey,
     Row,
@@ -29,7 +30,7 @@ from creamery.accounts.names import NAME_LENGTH, could_be_name, key_of
 from creamery.accounts.principals import Scope
 from creamery.accounts.scopes import from_stored
 from creamery.clock import Micros
-from creamery.contract import Digest
+from creamery.contract import Digest, digest_of
 from creamery.database import TABLE_OPTIONS, BigId, DigestColumn, LongText, metadata
 
 # Numbers are never given twice: what other rooms have granted to a number must not come to whoever is added next.
@@ -140,6 +141,24 @@ class Group:
     id: int
     name: str
     members: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """A user's place in a group; `is_claimed`: by a provider's word alone, which goes when it says so no more."""
+
+    group_id: int
+    group: str
+    is_claimed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """By which name a provider of OpenID Connect knows a user."""
+
+    issuer: str
+    subject: str
+    created: Micros
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +306,49 @@ def delete_member(connection: Connection, group_id: int, user_id: int) -> bool:
     return gone.rowcount > 0
 
 
+def own_member(connection: Connection, group_id: int, user_id: int) -> bool:
+    """Keep a claimed membership, whatever the provider says; was it claimed?"""
+    claimed = update(account_member).where(account_member.c.group_id == group_id, account_member.c.user_id == user_id)
+    return connection.execute(claimed.where(account_member.c.is_claimed).values(is_claimed=False)).rowcount > 0
+
+
+def memberships(connection: Connection, user_id: int) -> list[Membership]:
+    """A user's, by the group's name."""
+    query = select(account_group.c.id, account_group.c.name, account_member.c.is_claimed)
+    joined = query.join_from(account_group, account_member).where(account_member.c.user_id == user_id)
+    return [Membership(*row) for row in connection.execute(joined.order_by(account_group.c.name_key))]
+
+
+def group_keys(connection: Connection) -> dict[str, tuple[int, str]]:
+    """All groups' numbers and names, by the name that is compared: a scan of the groups."""
+    rows = connection.execute(select(account_group.c.name_key, account_group.c.id, account_group.c.name))
+    return {row.name_key: (row.id, row.name) for row in rows}
+
+
+def user_by_identity(connection: Connection, issuer: str, subject: str) -> User | None:
+    """Three point reads."""
+    user_id = connection.execute(select(account_identity.c.user_id).where(*_is(issuer, subject))).scalar_one_or_none()
+    return None if user_id is None else user_by_id(connection, user_id)
+
+
+def identities(connection: Connection, user_id: int) -> list[Identity]:
+    """A user's, oldest first."""
+    query = select(account_identity.c.issuer, account_identity.c.subject, account_identity.c.created)
+    ordered = query.where(account_identity.c.user_id == user_id).order_by(account_identity.c.created)
+    return [Identity(*row) for row in connection.execute(ordered)]
+
+
+def insert_identity(connection: Connection, issuer: str, subject: str, user_id: int, now: Micros) -> None:
+    """IntegrityError where it is somebody's already."""
+    row = {"issuer_key": _issuer_key(issuer), "issuer": issuer, "subject": subject, "user_id": user_id, "created": now}
+    connection.execute(insert(account_identity).values(row))
+
+
+def delete_identity(connection: Connection, issuer: str, subject: str) -> None:
+    """Whoever the provider means by it is nobody here any more."""
+    connection.execute(delete(account_identity).where(*_is(issuer, subject)))
+
+
 def insert_token(connection: Connection, token: Mapping[str, Any]) -> int:
     """Write a token's row."""
     key: Any = connection.execute(insert(account_token).values(**token)).inserted_primary_key
@@ -362,6 +424,14 @@ def ended_sessions(connection: Connection, now: Micros, unused_since: Micros, li
     """Sessions that have reached their end, or were not used for long; at most so many."""
     is_over = or_(account_session.c.expires <= now, account_session.c.used <= unused_since)
     return list(connection.execute(select(account_session.c.id).where(is_over).limit(limit)).scalars())
+
+
+def _issuer_key(issuer: str) -> Digest:
+    return digest_of(issuer.encode())
+
+
+def _is(issuer: str, subject: str) -> tuple[ColumnElement[bool], ...]:
+    return account_identity.c.issuer_key == _issuer_key(issuer), account_identity.c.subject == subject
 
 
 def _members(connection: Connection, group_id: int) -> tuple[str, ...]:

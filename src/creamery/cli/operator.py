@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from creamery.accounts import By
     from creamery.database import Committer, Database
     from creamery.limits import Limits
+    from creamery.settings import Settings
 
 T = TypeVar("T")
 
@@ -37,7 +38,22 @@ class OpenedData:
     database: Database
     committer: Committer
     by: By
-    limits: Limits
+    settings: Settings
+
+    @property
+    def limits(self) -> Limits:
+        """The hub's."""
+        return self.settings.limits
+
+    def issuer(self) -> str:
+        """The provider of OpenID Connect that the hub trusts.
+
+        Raises:
+            NotDone: there is none.
+        """
+        if self.settings.accounts.oidc_issuer is None:
+            raise NotDone("the settings name no provider of OpenID Connect; set accounts.oidc_issuer")
+        return self.settings.accounts.oidc_issuer
 
     def read(self, question: Callable[[Connection], T]) -> T:
         """Ask something."""
@@ -57,10 +73,13 @@ def opened_data(data: Path | None, config: Path | None) -> Iterator[OpenedData]:
     """
     from creamery.accounts import (  # noqa: PLC0415 - a command's help costs click alone
         By,
+        IdentityTaken,
         InvalidAccountName,
+        InvalidSubject,
         LastAdministrator,
         NameTaken,
         NoSuchAccount,
+        NoSuchIdentity,
         NoSuchToken,
         PasswordRefused,
         TokenRefused,
@@ -76,13 +95,14 @@ def opened_data(data: Path | None, config: Path | None) -> Iterator[OpenedData]:
         *(DatabaseUnavailable, DiskFull, WritesBusy),
         *(InvalidAccountName, LastAdministrator, NameTaken, NoSuchAccount, NoSuchToken, PasswordRefused),
         *(TokenRefused, UnknownScope, JobRefused, NoSuchJob),
+        *(IdentityTaken, InvalidSubject, NoSuchIdentity),
     )
     try:
         with closing(Database(settings.resolved_database_url(), settings.limits)) as database:
             if (database.path is not None and not database.path.is_file()) or not is_current(database):
                 raise NotDone(f"the database {database.url} is not there or needs an upgrade; run: creamery db upgrade")
             with writing(database, settings, clock) as committer:
-                yield OpenedData(database, committer, By(clock.now(), _who()), settings.limits)
+                yield OpenedData(database, committer, By(clock.now(), _who()), settings)
     except refusals as error:
         raise NotDone(str(error)) from error
 

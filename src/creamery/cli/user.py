@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 USER_COLUMNS = ("name", "admin", "disabled", "password", "groups", "created")
 GROUP_COLUMNS = ("name", "members")
+IDENTITY_COLUMNS = ("issuer", "subject", "linked")
 
 for_programs = click.option("--json", "as_json", is_flag=True, help="For programs.")
 from_stdin = click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
@@ -71,10 +72,11 @@ def list_users(data: Path | None, config: Path | None, *, as_json: bool) -> None
 @for_programs
 @opens_the_data
 def show_user(name: str, data: Path | None, config: Path | None, *, as_json: bool) -> None:
-    """Show the user NAME and the tokens it has."""
+    """Show the user NAME, the tokens it has, and whom a provider of OpenID Connect means by it."""
     from creamery.accounts import (  # noqa: PLC0415
         NoSuchAccount,
         find_user,
+        identities,
         tokens,
     )
     from creamery.cli.token import TOKEN_COLUMNS, token_facts  # noqa: PLC0415
@@ -84,13 +86,18 @@ def show_user(name: str, data: Path | None, config: Path | None, *, as_json: boo
         if user is None:
             raise NoSuchAccount("user", name)
         found = opened.read(lambda connection: tokens(connection, user.id))
+        linked = opened.read(lambda connection: identities(connection, user.id))
     rows = [token_facts(token, user.name) for token in found]
+    known = [{"issuer": one.issuer, "subject": one.subject, "linked": moment(one.created)} for one in linked]
     if as_json:
-        click.echo(json.dumps(_facts(user) | {"tokens": rows}))
+        click.echo(json.dumps(_facts(user) | {"tokens": rows, "identities": known}))
         return
     show([_facts(user)], USER_COLUMNS, as_json=False, empty="")
     click.echo()
     show(rows, TOKEN_COLUMNS, as_json=False, empty="No tokens.")
+    if known:
+        click.echo()
+        show(known, IDENTITY_COLUMNS, as_json=False, empty="")
 
 
 @command.command(name="passwd")
@@ -140,6 +147,35 @@ def admin(name: str, data: Path | None, config: Path | None, *, revoke: bool, as
     with opened_data(data, config) as opened:
         user = opened.write(lambda connection: set_admin(connection, name, opened.by, is_admin=not revoke))
     _said(user, f"{user.name} is {'an administrator' if user.is_admin else 'no administrator'} now.", as_json=as_json)
+
+
+@command.command(name="link")
+@click.argument("name")
+@click.argument("subject")
+@for_programs
+@opens_the_data
+def link(name: str, subject: str, data: Path | None, config: Path | None, *, as_json: bool) -> None:
+    """Let whom the provider of accounts.oidc_issuer calls SUBJECT sign in as the user NAME."""
+    from creamery.accounts import link_identity  # noqa: PLC0415
+
+    with opened_data(data, config) as opened:
+        issuer = opened.issuer()
+        user = opened.write(lambda connection: link_identity(connection, name, issuer, subject, opened.by))
+    _said(user, f"Whom {issuer} calls {subject} signs in as {user.name} now.", as_json=as_json)
+
+
+@command.command(name="unlink")
+@click.argument("name")
+@for_programs
+@opens_the_data
+def unlink(name: str, data: Path | None, config: Path | None, *, as_json: bool) -> None:
+    """Let nobody at the provider of accounts.oidc_issuer be the user NAME any more; sessions end."""
+    from creamery.accounts import unlink_identity  # noqa: PLC0415
+
+    with opened_data(data, config) as opened:
+        issuer = opened.issuer()
+        user = opened.write(lambda connection: unlink_identity(connection, name, issuer, opened.by))
+    _said(user, f"Nobody at {issuer} is {user.name} any more.", as_json=as_json)
 
 
 @command.command(name="remove")

@@ -16,6 +16,7 @@ import ssl
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
 from types import MappingProxyType
@@ -50,7 +51,9 @@ CHUNK = 256 << 10
 """The most that is handed on at once."""
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_BECOMES_GET = frozenset({301, 302, 303})  # what a POST's redirect is asked with (RFC 9110 15.4)
 _SECRET_HEADERS = ("Authorization", "Cookie", "Proxy-Authorization")
+_BODY_HEADERS = ("Content-Type", "Content-Encoding", "Content-Language", "Content-Location")
 _OUT_OF_REACH = (aiohttp.ClientSSLError, aiohttp.ClientHttpProxyError)  # though they are ValueErrors and answers too
 _UNKNOWN_AUTHORITY = {2, 18, 19, 20, 21}  # X509_V_ERR_...: no issuer, self-signed; openssl/x509_vfy.h
 _KEEP_ALIVE_SECONDS = 60.0  # between two installs; a connection that upstream has closed meanwhile is noticed
@@ -201,20 +204,22 @@ class Egress:
         *,
         origin: Origin | None,
         headers: Mapping[str, str] = MappingProxyType({}),
+        body: bytes | None = None,
         connect_seconds: float | None = None,
         silent_seconds: float | None = None,
     ) -> AsyncIterator[Answer]:
-        """Send a request without a body (GET, HEAD) and hand out the answer when its headers have come.
+        """Send a request and hand out the answer when its headers have come.
 
         Redirects are followed, `limits.upstream_redirects` at most, each checked anew. An answer of any status is an
         answer. `Accept-Encoding` is `identity` unless given.
 
         Args:
-            method: GET or HEAD.
+            method: GET or HEAD; POST with a body.
             url: what to ask. User and password in it are dropped.
             origin: the configured origin that this is asked for; its own host and `hosts` may be anywhere. Without
                 one, and for every other host, the address must be public.
             headers: further headers. `Authorization` and the like are not sent on to other hosts.
+            body: what is sent along. It is for that host alone: no redirect takes such a request to another.
             connect_seconds: for name, connection and TLS together; `limits.upstream_connect_seconds` by default.
             silent_seconds: for the wait for headers, and for each further piece; `limits.upstream_silent_seconds`.
 
@@ -227,7 +232,8 @@ class Egress:
         """
         connect = self._limits.upstream_connect_seconds if connect_seconds is None else connect_seconds
         silent = self._limits.upstream_silent_seconds if silent_seconds is None else silent_seconds
-        response, kind = await self._follow(method, read_address(url), origin, headers, connect, silent)
+        errand = _Errand(method, read_address(url), origin, self._headers(headers), body)
+        response, kind = await self._follow(errand, connect, silent)
         self._open.add(response)
         try:
             yield Answer(response, self, kind, silent)
@@ -265,63 +271,44 @@ class Egress:
         """Unpacking of more than a little, off the loop."""
         await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
 
-    async def _follow(
-        self,
-        method: str,
-        address: URL,
-        origin: Origin | None,
-        headers: Mapping[str, str],
-        connect: float,
-        silent: float,
-    ) -> tuple[aiohttp.ClientResponse, str]:
+    async def _follow(self, errand: _Errand, connect: float, silent: float) -> tuple[aiohttp.ClientResponse, str]:
         loop = asyncio.get_running_loop()
         begun = loop.time()
-        asked = address
-        sent = self._headers(headers)
+        asked = errand.address
         kind = "learned"
         try:
             async with asyncio.timeout(connect + silent):
                 for _ in range(self._limits.upstream_redirects + 1):
-                    kind = "configured" if origin is not None and origin.owns(address) else "learned"
-                    response = await self._send(method, address, origin, sent, kind, _deadlines(connect, silent))
+                    kind = errand.kind
+                    response = await self._send(errand, kind, _deadlines(connect, silent))
                     if response.status == HTTPStatus.SWITCHING_PROTOCOLS:
                         response.close()
-                        raise BadAnswer(str(address), "it changes to a protocol that nobody asked for")
+                        raise BadAnswer(str(errand.address), "it changes to a protocol that nobody asked for")
                     if response.status not in _REDIRECTS:
                         self._seconds[kind].observe(loop.time() - begun)
                         self._requests.labels(kind, f"{response.status // 100}xx").inc()
                         return response, kind
                     response.release()
-                    target = redirected(address, _location(response))
-                    if target.origin() != address.origin():
-                        for name in _SECRET_HEADERS:
-                            sent.popall(name, None)
-                    address = target
+                    errand.go_on(response.status, redirected(errand.address, _location(response)))
             raise TooManyRedirects(str(asked), self._limits.upstream_redirects)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             self._requests.labels(kind, "error").inc()
+            address = errand.address
             proxy = self._proxies(address)
             raise _translated(error, str(address), "it did not answer", connect + silent, connect, proxy) from error
         except EgressError:
             self._requests.labels(kind, "error").inc()
             raise
 
-    async def _send(
-        self,
-        method: str,
-        address: URL,
-        origin: Origin | None,
-        headers: CIMultiDict[str],
-        kind: str,
-        deadlines: aiohttp.ClientTimeout,
-    ) -> aiohttp.ClientResponse:
+    async def _send(self, errand: _Errand, kind: str, deadlines: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
+        address, headers = errand.address, errand.headers
         if not self._sessions:
             raise Unreachable(str(address), "closed")
         proxy = self._proxies(address)
         literal = kind == "learned" and check_literal(address)
         if proxy is not None and kind == "learned" and not literal:
             await self._check_for_proxy(address, deadlines.connect)
-        authorization = origin.authorization_for(address) if origin is not None else None
+        authorization = errand.origin.authorization_for(address) if errand.origin is not None else None
         if authorization is not None:
             headers = headers.copy()
             headers["Authorization"] = authorization
@@ -330,8 +317,9 @@ class Egress:
         tls = await self._certificates() if address.scheme == "https" else True
         faults.reach("egress.request")
         session = self._sessions["configured" if proxy is not None else kind]  # the proxy itself may be anywhere
+        options = _through(proxy) if errand.body is None else {**_through(proxy), "data": errand.body}
         return await session.request(
-            method, address, headers=headers, timeout=deadlines, allow_redirects=False, ssl=tls, **_through(proxy)
+            errand.method, address, headers=headers, timeout=deadlines, allow_redirects=False, ssl=tls, **options
         )
 
     async def _certificates(self) -> ssl.SSLContext:
@@ -357,6 +345,41 @@ class Egress:
         before = headers.get("Via")
         headers["Via"] = f"{before}, {self._via}" if before else self._via
         return headers
+
+
+@dataclass(slots=True)
+class _Errand:
+    """What is asked, and where: it changes from redirect to redirect."""
+
+    method: str
+    address: URL
+    origin: Origin | None
+    headers: CIMultiDict[str]
+    body: bytes | None
+
+    @property
+    def kind(self) -> str:
+        """Is the address a configured one, or was it learned?"""
+        return "configured" if self.origin is not None and self.origin.owns(self.address) else "learned"
+
+    def go_on(self, status: int, target: URL) -> None:
+        """Ask there instead.
+
+        Raises:
+            ForbiddenAddress: it is another host's, and what was sent along was not meant for it.
+        """
+        if target.origin() != self.address.origin():
+            if self.body is not None:
+                raise ForbiddenAddress(
+                    str(target), "", f"{self.address.host} sends on what was meant for itself alone (status {status})"
+                )
+            for name in _SECRET_HEADERS:
+                self.headers.popall(name, None)
+        self.address = target
+        if self.method == "POST" and status in _BECOMES_GET:
+            self.method, self.body = "GET", None
+            for name in _BODY_HEADERS:
+                self.headers.popall(name, None)
 
 
 def _runs_here(loop: asyncio.AbstractEventLoop) -> bool:

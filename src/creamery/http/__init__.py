@@ -3,7 +3,7 @@
 A door only chooses what it answers and how an error looks in its protocol.
 """
 
-from creamery.http.addresses import Proxies, base_url, client_address
+from creamery.http.addresses import Proxies, base_url, client_address, is_local_path
 from creamery.http.api import Api
 from creamery.http.application import Application, Refusal
 from creamery.http.conditionals import (
@@ -15,7 +15,7 @@ from creamery.http.conditionals import (
     precondition,
     quoted,
 )
-from creamery.http.cookies import DEVICE, SESSION, read_cookie, set_cookie
+from creamery.http.cookies import DEVICE, SESSION, SIGN_IN, read_cookie, set_cookie
 from creamery.http.exchange import ClientGone, Exchange, TransferBroken, exchange_of, note
 from creamery.http.gate import WRONG, Gate, presented_by, principal_of, unauthorized
 from creamery.http.negotiation import negotiate, negotiate_encoding
@@ -31,6 +31,7 @@ __all__ = [
     "DEVICE",
     "PUBLIC",
     "SESSION",
+    "SIGN_IN",
     "WRONG",
     "AccessLog",
     "Api",
@@ -65,6 +66,7 @@ __all__ = [
     "header_of",
     "if_range_holds",
     "is_json",
+    "is_local_path",
     "is_not_modified",
     "negotiate",
     "negotiate_encoding",

@@ -12,6 +12,8 @@ UNIX = "unix"
 
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?", re.ASCII)
 
+_LOCAL_PATH = re.compile(r"/(?!/)[!-\[\]-~]{0,1999}", re.ASCII)
+
 
 class Proxies:
     """What the hub knows of the proxies in front of it.
@@ -87,6 +89,15 @@ def _network(name: str) -> IPv4Network | IPv6Network:
 def is_host(header: bytes) -> bool:
     """Is it a name or an address, perhaps with a port?"""
     return _HOST.fullmatch(header.decode("latin-1")) is not None
+
+
+def is_local_path(text: str) -> bool:
+    r"""Does a browser that is sent there stay here?
+
+    It would not after `//other.host`, nor `/\other.host`, which browsers read in the same way; and of what is no
+    printable ASCII some of them leave out a part (WHATWG URL, section 4.4), so all of it has to be encoded.
+    """
+    return _LOCAL_PATH.fullmatch(text) is not None
 
 
 def client_address(scope: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ from creamery.http.exchange import exchange_of
 
 SESSION = "creamery-session"
 DEVICE = "creamery-device"
+SIGN_IN = "creamery-sign-in"
 
 _HEADER = re.compile(r"[;,]")  # several lines of one name are joined by commas
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from creamery.accounts import ADMIN, ScopeWord
 from creamery.door import Door, Hub
-from creamery.operations import api
+from creamery.operations import api, oidc
 from creamery.operations.access import RULES, SCOPES
 from creamery.operations.health import Readiness
 from creamery.operations.metrics import Metrics
@@ -23,12 +23,12 @@ def door(hub: Hub, neighbours: Sequence[Door] = ()) -> Door:
     hub.api.include(api.loader(hub, scope_words(neighbour.scopes for neighbour in neighbours)))
     return Door(
         name="operations",
-        routes=(*Routes(readiness, Metrics(hub)).table(), *api.routes(hub)),
+        routes=(*Routes(readiness, Metrics(hub)).table(), *oidc.Routes(hub).table(), *api.routes(hub)),
         rules=RULES,
         scopes=SCOPES,
         handlers=handlers(hub),
         schedules=schedules(),
-        refusals=refusals(),
+        refusals={**refusals(), **oidc.refusals()},
     )
 
 

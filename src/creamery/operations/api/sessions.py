@@ -22,11 +22,9 @@ from creamery.accounts import (
 )
 from creamery.door import Hub
 from creamery.http import (
-    DEVICE,
     SESSION,
     Problem,
     client_address,
-    exchange_of,
     note,
     presented_by,
     printable,
@@ -45,6 +43,7 @@ from creamery.operations.api.shapes import (
     ShownSession,
     ShownUser,
 )
+from creamery.operations.cookies import agent_of, session_cookies
 
 
 def router(hub: Hub, _: Mapping[str, ScopeWord]) -> APIRouter:
@@ -137,15 +136,12 @@ async def signed_in(hub: Hub, user: User, request: Request, response: Response, 
     Raises:
         UserChanged: whoever signs in is not that user any more.
     """
-    accounts, limits = hub.accounts, hub.settings.limits
-    agent = exchange_of(request.scope).headers.get(b"user-agent", b"").decode("latin-1")
+    accounts, agent = hub.accounts, agent_of(request.scope)
     by = By(hub.clock.now(), user.name, client_address(request.scope))
     former = read_cookie(request.scope, SESSION)
     opened = await accounts.open_session(user, by, means=means, agent=agent, former=former)
-    session = set_cookie(request.scope, SESSION, accounts.session_cookie(opened), limits.session_seconds)
-    device = set_cookie(request.scope, DEVICE, accounts.device_cookie(user), limits.device_seconds)
-    response.headers.append("set-cookie", session)
-    response.headers.append("set-cookie", device)
+    for cookie in session_cookies(hub, request.scope, opened):
+        response.headers.append("set-cookie", cookie)
     return OpenedSession(
         id=opened.session.id,
         user=ShownUser.of(opened.user),
