@@ -100,7 +100,9 @@ class Limits(BaseModel):
     registrations_address: PositiveInt = Field(
         10, description="Registrations from one address before each further one waits `limits.login_seconds` (429)."
     )
-    json_bytes: PositiveInt = Field(10 * MIB, description="Bytes of a request's JSON (413 beyond it).")
+    json_bytes: PositiveInt = Field(
+        64 * KIB, description="Bytes of a request's JSON about accounts and jobs (413 beyond it)."
+    )
     results: PositiveInt = Field(1_000, description="The most entries that one answer lists.")
 
     reserve_bytes: NonNegativeInt = Field(GIB, description="Disk space that is left free (507 below it).")

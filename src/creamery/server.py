@@ -352,7 +352,9 @@ def _greet(settings: Settings, sockets: list[socket.socket], *, first: str | Non
 def _how_to_become_first(settings: Settings, address: str | None, link: str) -> list[str]:
     """By a command here, or from anywhere by whoever reads this, for half an hour."""
     data = "" if settings.data == Settings.model_fields["data"].default else f" --data {settings.data}"
-    lines = [f"  first administrator: creamery user add NAME --admin{data}"]
+    config = "" if settings.config is None else f" --config {settings.config}"
+    elsewhere = "" if settings.config or not settings.database_url else " (with this hub's environment)"
+    lines = [f"  first administrator: creamery user add NAME --admin{data}{config}{elsewhere}"]
     if address is not None:
         minutes = settings.limits.first_seconds / 60
         body = f'{{"link": "{link}", "name": "NAME", "password": "PASSWORD"}}'

@@ -108,11 +108,27 @@ def test_the_last_administrator_stays(hub: Hub, rule: Callable[..., Any], named:
     assert hub.ask(find_user, "root").is_admin
 
     hub.do(set_admin, "alice", BY, is_admin=True)
+    with pytest.raises(LastAdministrator, match="Root"):
+        hub.do(rule, "root", BY, **named)  # alice has neither password nor token: she cannot get in
+    hub.do(set_password, "alice", "hash", BY)
     hub.do(rule, "root", BY, **named)
 
 
+def test_an_administrator_with_a_token_alone_can_get_in(hub: Hub) -> None:
+    hub.do(add_user, "bot", None, BY, is_admin=True)
+    hub.do(create_token, "bot", "x", READ, None, BY)
+
+    hub.do(set_admin, "root", BY, is_admin=False)
+
+
+def test_a_change_of_the_same_moment_shows_all_the_same(hub: Hub) -> None:
+    before = hub.ask(find_user, "root")
+
+    assert hub.do(set_password, "root", "another", BY).changed > before.changed
+
+
 def test_a_disabled_administrator_is_none_who_could_get_in(hub: Hub) -> None:
-    hub.do(add_user, "alice", None, BY, is_admin=True)
+    hub.do(add_user, "alice", "hash", BY, is_admin=True)
     hub.do(set_disabled, "alice", BY, disabled=True)
 
     with pytest.raises(LastAdministrator):
@@ -166,7 +182,12 @@ def test_a_token_is_shown_once_and_kept_as_its_sha_256(hub: Hub) -> None:
 
 
 def test_a_token_that_would_be_of_no_use_is_refused(hub: Hub) -> None:
-    for name, scopes, expires in (("", READ, None), ("x" * 65, READ, None), ("x", (), None), ("x", READ, NOW)):
+    for name, scopes, expires in (
+        ("", READ, None),
+        ("x" * 65, READ, None),
+        ("x", (), None),
+        ("x", READ, NOW),
+    ):
         with pytest.raises(TokenRefused):
             hub.do(create_token, "root", name, scopes, expires, BY)
     with pytest.raises(NoSuchAccount):

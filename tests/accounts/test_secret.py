@@ -72,6 +72,22 @@ def test_a_signature_ends_with_its_time(tmp_path: Path) -> None:
     assert secret.signed("session", signed, seconds=10) is None
 
 
+def test_what_a_process_signed_whose_clock_is_ahead_is_believed(tmp_path: Path) -> None:
+    ahead, behind = HandClock(), HandClock()
+    ahead.jump(HOUR)
+
+    signed = opened(tmp_path, ahead).sign("session", "text")
+
+    assert opened(tmp_path, behind).signed("session", signed, seconds=10) == "text"
+
+
+def test_a_link_that_leads_nowhere_ends_the_start_with_a_way_out(tmp_path: Path) -> None:
+    (tmp_path / "secret").symlink_to(tmp_path / "nowhere")
+
+    with pytest.raises(SecretUnreadable, match="secret cannot be used"):
+        opened(tmp_path, HandClock())
+
+
 def test_a_replaced_secret_is_believed_for_a_while_by_hubs_that_run(tmp_path: Path) -> None:
     clock = HandClock()
     running, file = opened(tmp_path, clock), SecretFile(tmp_path)

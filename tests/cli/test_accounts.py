@@ -190,7 +190,8 @@ def test_without_tables_a_command_says_what_to_do(tmp_path: Path) -> None:
     refused = CliRunner().invoke(main, ["user", "list", "--data", str(tmp_path)])
 
     assert refused.exit_code == 1
-    assert "creamery db upgrade" in refused.output
+    assert "there is no database" in refused.output
+    assert "--data or --config" in refused.output
 
 
 def test_the_journal_has_it_all_for_people_and_for_programs(run: Run) -> None:
@@ -222,11 +223,12 @@ def test_the_journal_can_be_followed(run: Run, tmp_path: Path) -> None:
 
 
 def test_the_secret_is_replaced_and_the_former_one_believed_for_a_while(run: Run, tmp_path: Path) -> None:
+    assert "Nothing that was signed before is believed" in run("secret", "rotate").output, "there was none"
     assert "believed for 7 more days" in run("secret", "rotate").output
     first = (tmp_path / "secret").read_text()
     assert json.loads(run("secret", "rotate", "--json").output) == {
         "path": str(tmp_path / "secret"),
-        "former_believed": 1,
+        "former_believed": 2,
     }
     assert first in (tmp_path / "secret").read_text()
     assert "everybody signs in again" in run("secret", "rotate", "--leaked").output

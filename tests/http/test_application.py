@@ -115,4 +115,6 @@ def test_only_trusted_proxies_are_believed(toy: Wired, tmp_path_factory: pytest.
     with Wired(routes(tmp_path_factory.mktemp("behind")), Proxies(["127.0.0.1", "10.0.0.0/8"])) as behind:
         assert behind.get("/who", **forwarded).body == b"1.2.3.4 https://hub.example"
         assert behind.get("/who", x_forwarded_for="nonsense, 10.0.0.9").body == b"10.0.0.9 http://hub"
+        zoned = f"fe80::1%{'a' * 70}, 10.0.0.9"  # longer than the journal's column
+        assert behind.get("/who", x_forwarded_for=zoned).body == b"10.0.0.9 http://hub"
     assert toy.get("/who", **forwarded).body == b"127.0.0.1 http://hub"

@@ -5,6 +5,7 @@ Everything else asks here: no room looks at a credential, and none decides a rig
 
 from creamery.accounts.accounts import Accounts
 from creamery.accounts.authenticator import BadCredentials
+from creamery.accounts.confirming import RightEnded, confirm
 from creamery.accounts.first import NotTheFirst, add_first, check_first_link, first_link
 from creamery.accounts.identities import (
     Claimed,
@@ -93,6 +94,7 @@ __all__ = [
     "Passwords",
     "Presented",
     "Principal",
+    "RightEnded",
     "Rights",
     "Rule",
     "Scope",
@@ -117,6 +119,7 @@ __all__ = [
     "add_user",
     "check_account_name",
     "check_first_link",
+    "confirm",
     "create_token",
     "end_session",
     "end_sessions",

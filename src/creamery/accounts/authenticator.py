@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from sqlalchemy import Connection
@@ -242,7 +242,7 @@ class Authenticator:
         epoch = self._right.epoch
         user = await self._user_by_password(pair, presented)
         if user is not None:
-            principal = Principal("user", user.name, user.id, is_admin=user.is_admin, groups=user.groups)
+            principal = _of_user(user)
             until = self._clock.monotonic() + self._limits.password_seconds
             self._right.put(proof, _Right(until, principal), epoch)
             return principal
@@ -294,17 +294,13 @@ def _decoded(value: str) -> _Pair:
     return _Pair(name, password)
 
 
+def _of_user(user: User) -> Principal:
+    return Principal("user", user.name, user.id, is_admin=user.is_admin, groups=user.groups, changed=user.changed)
+
+
 def _of_session(session: Session, owner: User) -> Principal:
-    return Principal("user", owner.name, owner.id, is_admin=owner.is_admin, groups=owner.groups, session_id=session.id)
+    return replace(_of_user(owner), session_id=session.id)
 
 
 def _of_token(token: Token, owner: User) -> Principal:
-    return Principal(
-        "token",
-        owner.name,
-        owner.id,
-        is_admin=owner.is_admin,
-        groups=owner.groups,
-        scopes=token.scopes,
-        token_id=token.id,
-    )
+    return replace(_of_user(owner), kind="token", scopes=token.scopes, token_id=token.id)

@@ -5,7 +5,8 @@ Each function is a write of the committer's; what it changes holds in every proc
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection
@@ -79,8 +80,8 @@ def set_admin(connection: Connection, name: str, by: By, *, is_admin: bool) -> U
         LastAdministrator: nobody would be left.
     """
     user = _user(connection, name)
-    tables.change_user(connection, user.id, by.now, is_admin=is_admin)
-    _somebody_administers(connection, user)
+    with _somebody_is_left(connection, user):
+        tables.change_user(connection, user.id, by.now, is_admin=is_admin)
     _changed(connection, "made administrator" if is_admin else "administrator no more", user.name, by)
     return _user_by_id(connection, user.id)
 
@@ -93,8 +94,8 @@ def set_disabled(connection: Connection, name: str, by: By, *, disabled: bool) -
         LastAdministrator: nobody would be left.
     """
     user = _user(connection, name)
-    tables.change_user(connection, user.id, by.now, disabled=disabled)
-    _somebody_administers(connection, user)
+    with _somebody_is_left(connection, user):
+        tables.change_user(connection, user.id, by.now, disabled=disabled)
     if disabled:
         end_sessions(connection, user, by, reason="user disabled")
     _changed(connection, "user disabled" if disabled else "user enabled", user.name, by)
@@ -109,8 +110,8 @@ def remove_user(connection: Connection, name: str, by: By) -> User:
         LastAdministrator: nobody would be left.
     """
     user = _user(connection, name)
-    tables.delete_user(connection, user.id)
-    _somebody_administers(connection, user)
+    with _somebody_is_left(connection, user):
+        tables.delete_user(connection, user.id)
     _changed(connection, "user removed", user.name, by)
     return user
 
@@ -199,10 +200,16 @@ def _user_by_id(connection: Connection, user_id: int) -> User:
     return user
 
 
-def _somebody_administers(connection: Connection, was: User) -> None:
-    """After a change: was it the last one? Writers take turns, so two cannot both be the one before the last."""
-    if was.is_admin and not was.disabled and not tables.active_admins(connection):
-        raise LastAdministrator(was.name)
+@contextmanager
+def _somebody_is_left(connection: Connection, changed: User) -> Iterator[None]:
+    """Around a change of a user: it does not take the last administrator away, nor the last who can get in.
+
+    Writers take turns, so two cannot both be the one before the last.
+    """
+    before = tables.administrators(connection)
+    yield
+    if any(had and not has for had, has in zip(before, tables.administrators(connection), strict=True)):
+        raise LastAdministrator(changed.name)
 
 
 def _changed(connection: Connection, action: str, subject: str, by: By, **detail: Any) -> None:

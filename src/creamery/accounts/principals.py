@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
 
+from creamery.clock import Micros
+
 ADMIN = "admin"
 """The right to everything."""
 
@@ -62,6 +64,7 @@ class Principal:
         door: the only door where it counts; empty: all.
         token_id: the row of the token that was used.
         session_id: the row of the session whose cookie came: then a browser asks, perhaps for somebody else's page.
+        changed: when the user's row was changed last before that; for `confirm`.
     """
 
     kind: Kind
@@ -73,6 +76,7 @@ class Principal:
     door: str = ""
     token_id: int | None = None
     session_id: int | None = None
+    changed: Micros | None = None
 
     @property
     def is_known(self) -> bool:

@@ -56,11 +56,11 @@ class SecretFile:
         except FileNotFoundError:
             raise
         except (OSError, UnicodeDecodeError) as error:
-            raise self._unreadable(getattr(error, "strerror", None) or "it is no text") from error
+            raise self.unreadable(getattr(error, "strerror", None) or "it is no text") from error
         matches = [_LINE.fullmatch(line) for line in lines]
         keys = [_Key(match[1], Micros(int(match[2]))) for match in matches if match is not None]
         if not keys or len(keys) != len(lines):
-            raise self._unreadable("each line should be a key and a time")
+            raise self.unreadable("each line should be a key and a time")
         return keys
 
     def make(self, now: Micros) -> None:
@@ -114,7 +114,8 @@ class SecretFile:
         finally:
             os.close(descriptor)
 
-    def _unreadable(self, reason: str) -> SecretUnreadable:
+    def unreadable(self, reason: str) -> SecretUnreadable:
+        """What to tell whoever runs the hub."""
         return SecretUnreadable(
             f"the secret {self.path} cannot be used: {reason}. Mend it, or remove it: a new one is made, and everybody"
             " signs in again."
@@ -147,9 +148,12 @@ class Secret:
         """
         if self._given:
             return
-        if not self._file.path.exists():
-            self._file.make(self._clock.now())
-        mode = self._file.path.stat().st_mode
+        try:
+            if not self._file.path.exists():
+                self._file.make(self._clock.now())
+            mode = self._file.path.stat().st_mode
+        except OSError as error:
+            raise self._file.unreadable(error.strerror or str(error)) from error
         if mode & _OTHERS:
             self._file.path.chmod(0o600)
             log.warning("secret.closed", path=str(self._file.path), meaning="others on this machine could read it")
@@ -160,11 +164,18 @@ class Secret:
         return self._signer(purpose).sign(text).decode("ascii")
 
     def signed(self, purpose: str, signed: str, *, seconds: float) -> str | None:
-        """The text that was signed for this purpose, at most so many seconds ago; None for everything else."""
+        """The text that was signed for this purpose, at most so many seconds ago; None for everything else.
+
+        What another process signed whose clock is ahead, or this one before its clock was set back, is taken as new.
+        """
+        signer = self._signer(purpose)
         try:
-            return self._signer(purpose).unsign(signed, max_age=int(seconds)).decode("ascii")
+            text, when = signer.unsign(signed, return_timestamp=True)
         except (BadSignature, UnicodeError):
             return None
+        if self._clock.now() - int(when.timestamp()) * SECOND > seconds * SECOND:
+            return None
+        return text.decode("ascii", "replace")
 
     def _signer(self, purpose: str) -> _Signer:
         texts = self._given or self._believed()

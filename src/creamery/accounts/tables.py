@@ -18,7 +18,9 @@ from sqlalchemy import (
     Table,
     UniqueConstraint,
     bindparam,
+    case,
     delete,
+    exists,
     func,
     insert,
     or_,
@@ -239,10 +241,15 @@ def groups_of(connection: Connection, user_id: int) -> frozenset[str]:
     return frozenset(connection.execute(query.where(account_member.c.user_id == user_id)).scalars())
 
 
-def active_admins(connection: Connection) -> int:
-    """How many administrators can get in."""
-    question = select(func.count()).select_from(account_user)
-    return int(connection.execute(question.where(account_user.c.is_admin, ~account_user.c.disabled)).scalar_one())
+def administrators(connection: Connection) -> tuple[int, int]:
+    """How many are not disabled; and how many of those have a way in: a password, a token, an identity elsewhere."""
+    ways = (
+        account_user.c.password.is_not(None),
+        *(exists().where(table.c.user_id == account_user.c.id) for table in (account_token, account_identity)),
+    )
+    enabled = select(func.count()).select_from(account_user).where(account_user.c.is_admin, ~account_user.c.disabled)
+    counts = (connection.execute(question).scalar_one() for question in (enabled, enabled.where(or_(*ways))))
+    return tuple(map(int, counts))  # type: ignore[return-value]  # two of them
 
 
 def insert_user(connection: Connection, name: str, password: str | None, *, is_admin: bool, now: Micros) -> int:
@@ -253,8 +260,9 @@ def insert_user(connection: Connection, name: str, password: str | None, *, is_a
 
 
 def change_user(connection: Connection, user_id: int, now: Micros, **values: object) -> None:
-    """Set columns of a user's row."""
-    connection.execute(update(account_user).where(account_user.c.id == user_id).values(**values, changed=now))
+    """Set columns of a user's row; `changed` grows with every change, whatever the clock does."""
+    later = case((account_user.c.changed >= now, account_user.c.changed + 1), else_=now)
+    connection.execute(update(account_user).where(account_user.c.id == user_id).values(**values, changed=later))
 
 
 def delete_user(connection: Connection, user_id: int) -> None:

@@ -99,8 +99,13 @@ def opened_data(data: Path | None, config: Path | None) -> Iterator[OpenedData]:
     )
     try:
         with closing(Database(settings.resolved_database_url(), settings.limits)) as database:
-            if (database.path is not None and not database.path.is_file()) or not is_current(database):
-                raise NotDone(f"the database {database.url} is not there or needs an upgrade; run: creamery db upgrade")
+            if database.path is not None and not database.path.is_file():
+                raise NotDone(
+                    f"there is no database {database.url}; name the hub's own with --data or --config, or with the"
+                    " hub's environment"
+                )
+            if not is_current(database):
+                raise NotDone(f"the database {database.url} needs an upgrade; run: creamery db upgrade")
             with writing(database, settings, clock) as committer:
                 yield OpenedData(database, committer, By(clock.now(), _who()), settings)
     except refusals as error:

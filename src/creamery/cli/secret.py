@@ -45,8 +45,10 @@ def rotate(data: Path | None, config: Path | None, *, leaked: bool, as_json: boo
         raise NotDone(str(error)) from error
     if as_json:
         click.echo(json.dumps({"path": str(file.path), "former_believed": believed}))
-    elif leaked:
-        click.echo(f"{file.path} is new. Whatever was signed before is worthless: everybody signs in again.")
-    else:
+        return
+    if believed:
         days = settings.limits.secret_seconds / 86_400
-        click.echo(f"{file.path} is new. What was signed before is believed for {days:g} more days.")
+        click.echo(f"{file.path} is new. What was signed with the former one is believed for {days:g} more days.")
+    else:
+        click.echo(f"{file.path} is new. Nothing that was signed before is believed: everybody signs in again.")
+    click.echo("A hub that was started with a SECRET_KEY of its own does not look there.", err=True)

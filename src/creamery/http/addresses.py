@@ -10,7 +10,8 @@ from typing import Any
 
 UNIX = "unix"
 
-_HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?", re.ASCII)
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[(?P<v6>[0-9A-Fa-f:.]{2,45})\])(?::(?P<port>[0-9]{1,5}))?", re.ASCII)
+_HIGHEST_PORT = 65_535
 
 _LOCAL_PATH = re.compile(r"/(?!/)[!-\[\]-~]{0,1999}", re.ASCII)
 
@@ -59,7 +60,7 @@ class Proxies:
         if self._is_trusted(str(peer[0]) if peer else UNIX):
             scheme = _first(_header(scope, b"x-forwarded-proto"), {"http", "https"}) or scheme
             host = _header(scope, b"x-forwarded-host") or host
-        if host is None or not _HOST.fullmatch(host):
+        if host is None or not _is_host(host):
             server = scope.get("server") or ("localhost", None)
             name = f"[{server[0]}]" if ":" in server[0] else server[0]
             host = f"{name}:{server[1]}" if server[1] else "localhost"
@@ -88,7 +89,14 @@ def _network(name: str) -> IPv4Network | IPv6Network:
 
 def is_host(header: bytes) -> bool:
     """Is it a name or an address, perhaps with a port?"""
-    return _HOST.fullmatch(header.decode("latin-1")) is not None
+    return _is_host(header.decode("latin-1"))
+
+
+def _is_host(text: str) -> bool:
+    match = _HOST.fullmatch(text)
+    if match is None or int(match["port"] or 0) > _HIGHEST_PORT:
+        return False
+    return match["v6"] is None or _is_address(match["v6"])
 
 
 def is_local_path(text: str) -> bool:
@@ -134,6 +142,9 @@ def _without_port(hop: str) -> str:
 
 
 def _is_address(name: str) -> bool:
+    """Without a zone (`fe80::1%eth0`): it says nothing on another machine, and may be of any length."""
+    if "%" in name:
+        return False
     try:
         ip_address(name)
     except ValueError:

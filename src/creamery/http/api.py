@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from creamery import __version__
-from creamery.http.forgery import refuse_other_sites
+from creamery.http.forgery import SAFE_METHODS, refuse_other_sites
 from creamery.http.problems import Problem
 from creamery.http.routing import PUBLIC, Needs, Route
 from creamery.http.send import BytesResponse
@@ -76,8 +76,11 @@ class Api:
 
     async def _answer(self, request: Request) -> Response:
         refuse_other_sites(request.scope)
+        if b"%2f" in request.scope["raw_path"].lower():  # FastAPI would take it for a slash
+            raise Problem(404, "Not found", "Nothing under /api/v1 has a slash in its name.")
         app = await self.load()
-        return _Answer(app, await _read(request, self._limits.json_bytes))
+        body = b"" if request.method in SAFE_METHODS else await _read(request, self._limits.json_bytes)
+        return _Answer(app, body)
 
     async def _describe(self, _: Request) -> Response:
         """The OpenAPI document of everything under `/api/v1`."""

@@ -6,7 +6,6 @@ They go with requests from the hub's own pages, and with links that lead here; n
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,8 +16,6 @@ SESSION = "creamery-session"
 DEVICE = "creamery-device"
 SIGN_IN = "creamery-sign-in"
 
-_HEADER = re.compile(r"[;,]")  # several lines of one name are joined by commas
-
 
 def read_cookie(scope: Mapping[str, Any], name: str) -> str:
     """The value of a cookie of ours; empty where none came, or two: then one of them is somebody else's."""
@@ -26,7 +23,7 @@ def read_cookie(scope: Mapping[str, Any], name: str) -> str:
     if header is None:
         return ""
     wanted = _full_name(scope, name)
-    pairs = [pair.strip().partition("=") for pair in _HEADER.split(header.decode("latin-1"))]
+    pairs = [pair.strip().partition("=") for pair in header.decode("latin-1").split(";")]
     values = {value for found, _, value in pairs if found == wanted}
     return values.pop() if len(values) == 1 else ""
 

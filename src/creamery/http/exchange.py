@@ -140,12 +140,13 @@ def exchange_of(scope: Mapping[str, Any]) -> Exchange:
 
 
 def joined(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """Headers by name; several lines of one name are one list (RFC 9110 section 5.3)."""
+    """Headers by name; several lines of one name are one list (RFC 9110 section 5.3, for cookies RFC 9113 8.2.3)."""
     found = dict(headers)
     if len(found) != len(headers):
         found.clear()
         for name, value in headers:
-            found[name] = b"%b, %b" % (found[name], value) if name in found else value
+            between = b"; " if name == b"cookie" else b", "
+            found[name] = found[name] + between + value if name in found else value
     return found
 
 

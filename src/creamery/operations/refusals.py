@@ -15,6 +15,7 @@ from creamery.accounts import (
     NoSuchToken,
     NotTheFirst,
     PasswordRefused,
+    RightEnded,
     TokenRefused,
     UnknownScope,
     UserChanged,
@@ -32,6 +33,7 @@ def refusals() -> Mapping[type[Exception], Callable[[Any], Problem]]:
         **dict.fromkeys((InvalidAccountName, PasswordRefused, TokenRefused, UnknownScope), _as(422, "Refused")),
         NotTheFirst: _as(403, "Not the first", "Ask an administrator; or run: creamery user add NAME --admin"),
         UserChanged: _wrong,
+        RightEnded: _wrong,
         BadCredentials: _wrong,
     }
 

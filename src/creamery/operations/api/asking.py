@@ -10,7 +10,7 @@ from fastapi import Depends, Path, Query, Request
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection
 
-from creamery.accounts import NAME_LENGTH, NAME_PATTERN, By, Principal
+from creamery.accounts import NAME_LENGTH, NAME_PATTERN, By, Principal, confirm
 from creamery.clock import SECOND, Micros
 from creamery.door import Hub
 from creamery.http import client_address, principal_of
@@ -65,9 +65,24 @@ class Desk:
         """Ask the database."""
         return await self.hub.pools.database.run(self.hub.database.read, question)
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
-        """Change something; on return it holds in every process."""
-        return await self.hub.committer.commit(work)
+    async def write(self, request: Request, work: Callable[[Connection, By], T], *, actor: str | None = None) -> T:
+        """Change something; on return it holds in every process.
+
+        Args:
+            request: who asks; within the transaction it is looked again whether they still may.
+            work: is given the connection, and who changes something, for the journal.
+            actor: who that is, where nobody is signed in.
+
+        Raises:
+            RightEnded: whoever asks is not who they were when the request was let in.
+        """
+        principal, by = principal_of(request), self._by(request, actor)
+
+        def confirmed(connection: Connection) -> T:
+            confirm(connection, principal, self.hub.clock.now())
+            return work(connection, by)
+
+        return await self.hub.committer.commit(confirmed)
 
     async def hashed(self, password: str) -> str:
         """What is kept of a new password.
@@ -79,8 +94,7 @@ class Desk:
         passwords = self.hub.accounts.passwords
         return await passwords.in_turn(self.hub.pools, passwords.hash, password)
 
-    def by(self, request: Request, actor: str | None = None) -> By:
-        """Who changes something now, for the journal; `actor` where nobody is signed in."""
+    def _by(self, request: Request, actor: str | None) -> By:
         principal = principal_of(request)
         name = principal.name if principal.token_id is None else f"{principal.name} (token {principal.token_id})"
         return By(self.hub.clock.now(), actor or name, client_address(request.scope))

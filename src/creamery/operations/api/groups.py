@@ -27,8 +27,7 @@ def router(hub: Hub, _: Mapping[str, ScopeWord]) -> APIRouter:
 
     @found.post("", status_code=201, summary="Add a group")
     async def add(new: NewGroup, request: Request) -> ShownGroup:
-        by = desk.by(request)
-        return ShownGroup.of(await desk.write(lambda c: add_group(c, new.name, by)))
+        return ShownGroup.of(await desk.write(request, lambda c, by: add_group(c, new.name, by)))
 
     @found.get("/{name}", summary="Show a group")
     async def show(name: Name) -> ShownGroup:
@@ -36,17 +35,14 @@ def router(hub: Hub, _: Mapping[str, ScopeWord]) -> APIRouter:
 
     @found.delete("/{name}", status_code=204, summary="Remove a group; its members stay users")
     async def remove(name: Name, request: Request) -> None:
-        by = desk.by(request)
-        await desk.write(lambda c: remove_group(c, name, by))
+        await desk.write(request, lambda c, by: remove_group(c, name, by))
 
     @found.put("/{name}/members/{user}", summary="Put a user into a group")
     async def put_in(name: Name, user: Name, request: Request) -> ShownGroup:
-        by = desk.by(request)
-        return ShownGroup.of(await desk.write(lambda c: add_members(c, name, [user], by)))
+        return ShownGroup.of(await desk.write(request, lambda c, by: add_members(c, name, [user], by)))
 
     @found.delete("/{name}/members/{user}", summary="Take a user out of a group")
     async def take_out(name: Name, user: Name, request: Request) -> ShownGroup:
-        by = desk.by(request)
-        return ShownGroup.of(await desk.write(lambda c: remove_members(c, name, [user], by)))
+        return ShownGroup.of(await desk.write(request, lambda c, by: remove_members(c, name, [user], by)))
 
     return found

@@ -62,20 +62,18 @@ def _change(found: APIRouter, desk: Desk) -> None:
     async def retry_many(
         request: Request, state: Endings = "failed", kind: Kind = None, limit: AtMost = AT_ONCE
     ) -> ChangedJobs:
-        by = desk.by(request)
-        return ChangedJobs.of(await desk.write(lambda c: retry_all(c, by, state=state, kind=kind, at_most=limit)))
+        return ChangedJobs.of(
+            await desk.write(request, lambda c, by: retry_all(c, by, state=state, kind=kind, at_most=limit))
+        )
 
     @found.post("/cancel", summary="Take waiting jobs back")
     async def cancel_many(request: Request, kind: Kind = None, limit: AtMost = AT_ONCE) -> ChangedJobs:
-        by = desk.by(request)
-        return ChangedJobs.of(await desk.write(lambda c: cancel_all(c, by, kind=kind, at_most=limit)))
+        return ChangedJobs.of(await desk.write(request, lambda c, by: cancel_all(c, by, kind=kind, at_most=limit)))
 
     @found.post("/{job_id}/retry", summary="Let a job wait again that has failed or was cancelled")
     async def retry_one(job_id: RowNumber, request: Request) -> ShownJob:
-        by = desk.by(request)
-        return ShownJob.of(await desk.write(lambda c: retry(c, job_id, by)))
+        return ShownJob.of(await desk.write(request, lambda c, by: retry(c, job_id, by)))
 
     @found.post("/{job_id}/cancel", summary="Take a waiting job back; one that runs ends by itself")
     async def cancel_one(job_id: RowNumber, request: Request) -> ShownJob:
-        by = desk.by(request)
-        return ShownJob.of(await desk.write(lambda c: cancel(c, job_id, by)))
+        return ShownJob.of(await desk.write(request, lambda c, by: cancel(c, job_id, by)))

@@ -11,6 +11,7 @@ from creamery.accounts import (
     By,
     ScopeWord,
     User,
+    UserChanged,
     add_first,
     add_user,
     check_first_link,
@@ -34,6 +35,7 @@ from creamery.http import (
 from creamery.operations.access import user_of
 from creamery.operations.api.asking import Asker, Desk, Listed, RowNumber, listed, moment
 from creamery.operations.api.shapes import (
+    ChangedPassword,
     Credentials,
     Ended,
     FirstAdministrator,
@@ -50,7 +52,8 @@ def router(hub: Hub, _: Mapping[str, ScopeWord]) -> APIRouter:
     """`/first`, `/registrations`, `/sessions` and `/me`."""
     found = APIRouter()
     _strangers(found, hub)
-    _own(found, hub)
+    _own_sessions(found, hub)
+    _oneself(found, hub)
     return found
 
 
@@ -62,8 +65,7 @@ def _strangers(found: APIRouter, hub: Hub) -> None:
     async def become_first(new: FirstAdministrator, request: Request, response: Response) -> OpenedSession:
         check_first_link(accounts.secret, new.link, limits.first_seconds)
         hashed = await desk.hashed(new.password.get_secret_value())
-        by = desk.by(request, actor=new.name)
-        user = await desk.write(lambda c: add_first(c, new.name, hashed, by))
+        user = await desk.write(request, lambda c, by: add_first(c, new.name, hashed, by), actor=new.name)
         return await signed_in(hub, user, request, response, means="first")
 
     @found.post("/registrations", status_code=201, tags=["users"], summary="Become a user, where that is open")
@@ -77,8 +79,8 @@ def _strangers(found: APIRouter, hub: Hub) -> None:
             )
         accounts.register(client_address(request.scope))
         hashed = await desk.hashed(new.password.get_secret_value())
-        by = desk.by(request, actor=new.name)
-        return ShownUser.of(await desk.write(lambda c: add_user(c, new.name, hashed, by)))
+        added = await desk.write(request, lambda c, by: add_user(c, new.name, hashed, by), actor=new.name)
+        return ShownUser.of(added)
 
     @found.post("/sessions", status_code=201, tags=["sessions"], summary="Sign in")
     async def sign_in(given: Credentials, request: Request, response: Response) -> OpenedSession:
@@ -86,9 +88,8 @@ def _strangers(found: APIRouter, hub: Hub) -> None:
         return await signed_in(hub, user, request, response, means="password")
 
 
-def _own(found: APIRouter, hub: Hub) -> None:
-    """What is one's own."""
-    desk, accounts, most = Desk(hub), hub.accounts, hub.settings.limits.results
+def _own_sessions(found: APIRouter, hub: Hub) -> None:
+    desk, most = Desk(hub), hub.settings.limits.results
 
     @found.get("/sessions", tags=["sessions"], summary="List one's sessions, the one used last first")
     async def list_sessions(asker: Asker) -> Listed[ShownSession]:
@@ -97,20 +98,24 @@ def _own(found: APIRouter, hub: Hub) -> None:
 
     @found.delete("/sessions", tags=["sessions"], summary="End all of one's sessions but the one that asks")
     async def end_others(asker: Asker, request: Request) -> Ended:
-        by, owner = desk.by(request), user_of(asker)
+        owner = user_of(asker)
 
-        def end(connection: Connection) -> int:
+        def end(connection: Connection, by: By) -> int:
             user = user_by_id(connection, owner)
             return 0 if user is None else end_sessions(connection, user, by, but=asker.session_id)
 
-        return Ended(ended=await desk.write(end))
+        return Ended(ended=await desk.write(request, end))
 
     @found.delete("/sessions/{session_id}", status_code=204, tags=["sessions"], summary="End a session; sign out")
     async def end_one(session_id: RowNumber, asker: Asker, request: Request, response: Response) -> None:
-        by, owner = desk.by(request), user_of(asker)
-        await desk.write(lambda c: end_session(c, session_id, by, of_user=owner))
+        owner = user_of(asker)
+        await desk.write(request, lambda c, by: end_session(c, session_id, by, of_user=owner))
         if session_id == asker.session_id:
             response.headers.append("set-cookie", set_cookie(request.scope, SESSION, "", 0))
+
+
+def _oneself(found: APIRouter, hub: Hub) -> None:
+    desk, accounts = Desk(hub), hub.accounts
 
     @found.get("/me", tags=["users"], summary="Who asks")
     async def show_me(asker: Asker) -> ShownPrincipal:
@@ -119,15 +124,23 @@ def _own(found: APIRouter, hub: Hub) -> None:
         return ShownPrincipal.of(asker, csrf_token)
 
     @found.put("/me/password", tags=["users"], summary="Change one's password; all other sessions end")
-    async def change_password(change: PasswordChange, asker: Asker, request: Request, response: Response) -> ShownUser:
+    async def change_password(
+        change: PasswordChange, asker: Asker, request: Request, response: Response
+    ) -> ChangedPassword:
         user_of(asker)
-        await _known(hub, request, asker.name, change.current)
+        known = await _known(hub, request, asker.name, change.current)
         hashed = await desk.hashed(change.new.get_secret_value())
-        by = desk.by(request)
-        user = await desk.write(lambda c: set_password(c, asker.name, hashed, by))
+
+        def work(connection: Connection, by: By) -> User:
+            if user_by_id(connection, known.id) != known:
+                raise UserChanged(known.name)
+            return set_password(connection, known.name, hashed, by)
+
+        user = await desk.write(request, work)
+        opened = None
         if asker.session_id is not None:
-            await signed_in(hub, user, request, response, means="password")
-        return ShownUser.of(user)
+            opened = await signed_in(hub, user, request, response, means="password")
+        return ChangedPassword(user=ShownUser.of(user), csrf_token=None if opened is None else opened.csrf_token)
 
 
 async def signed_in(hub: Hub, user: User, request: Request, response: Response, *, means: str) -> OpenedSession:

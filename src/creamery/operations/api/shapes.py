@@ -207,6 +207,13 @@ class OpenedSession(BaseModel):
     csrf_token: str = Field(description="To be sent as X-CSRF-Token where a browser says no origin.")
 
 
+class ChangedPassword(BaseModel):
+    """A new password; where a session asked, it is a new one, and its cookie came with this."""
+
+    user: ShownUser
+    csrf_token: str | None = Field(description="The new session's; null: none asked.")
+
+
 class Ended(BaseModel):
     """How many sessions have ended."""
 

@@ -26,8 +26,9 @@ def router(hub: Hub, words: Mapping[str, ScopeWord]) -> APIRouter:
 
     async def made(name: str, new: NewToken, request: Request) -> MadeToken:
         scopes: list[Scope] = [parse_scope(scope, words) for scope in new.scopes]
-        by = desk.by(request)
-        text, token = await desk.write(lambda c: create_token(c, name, new.name, scopes, _end(new, by.now), by))
+        text, token = await desk.write(
+            request, lambda c, by: create_token(c, name, new.name, scopes, _end(new, by.now), by)
+        )
         return MadeToken(**ShownToken.facts(token), token=text)
 
     def shown(rows: list[Token], limit: int) -> Listed[ShownToken]:
@@ -45,8 +46,8 @@ def router(hub: Hub, words: Mapping[str, ScopeWord]) -> APIRouter:
 
     @found.delete("/tokens/{token_id}", status_code=204, summary="Take one's own token back")
     async def revoke_own(token_id: RowNumber, asker: Asker, request: Request) -> None:
-        by, owner = desk.by(request), user_of(asker)
-        await desk.write(lambda c: revoke_token(c, token_id, by, of_user=owner))
+        owner = user_of(asker)
+        await desk.write(request, lambda c, by: revoke_token(c, token_id, by, of_user=owner))
 
     @found.get("/users/{name}/tokens", summary="List a user's tokens, oldest first")
     async def list_theirs(name: Name, after: AfterRow = 0, limit: Limit = most) -> Listed[ShownToken]:
@@ -59,8 +60,7 @@ def router(hub: Hub, words: Mapping[str, ScopeWord]) -> APIRouter:
 
     @found.delete("/users/{name}/tokens/{token_id}", status_code=204, summary="Take a user's token back")
     async def revoke_theirs(name: Name, token_id: RowNumber, request: Request) -> None:
-        by = desk.by(request)
-        await desk.write(lambda c: revoke_token(c, token_id, by, of_user=user_named(c, name).id))
+        await desk.write(request, lambda c, by: revoke_token(c, token_id, by, of_user=user_named(c, name).id))
 
     return found
 

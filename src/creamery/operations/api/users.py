@@ -43,8 +43,9 @@ def router(hub: Hub, _: Mapping[str, ScopeWord]) -> APIRouter:
     @found.post("", status_code=201, summary="Add a user")
     async def add(new: NewUser, request: Request) -> ShownUser:
         hashed = None if new.password is None else await desk.hashed(new.password.get_secret_value())
-        by = desk.by(request)
-        return ShownUser.of(await desk.write(lambda c: add_user(c, new.name, hashed, by, is_admin=new.is_admin)))
+        return ShownUser.of(
+            await desk.write(request, lambda c, by: add_user(c, new.name, hashed, by, is_admin=new.is_admin))
+        )
 
     @found.get("/{name}", summary="Show a user")
     async def show(name: Name) -> ShownUser:
@@ -54,13 +55,11 @@ def router(hub: Hub, _: Mapping[str, ScopeWord]) -> APIRouter:
     async def change(name: Name, wanted: UserChange, request: Request) -> ShownUser:
         password = wanted.password
         hashed = None if password is None else await desk.hashed(password.get_secret_value())
-        by = desk.by(request)
-        return ShownUser.of(await desk.write(lambda c: _changed(c, name, wanted, hashed, by)))
+        return ShownUser.of(await desk.write(request, lambda c, by: _changed(c, name, wanted, hashed, by)))
 
     @found.delete("/{name}", status_code=204, summary="Remove a user, with tokens and sessions")
     async def remove(name: Name, request: Request) -> None:
-        by = desk.by(request)
-        await desk.write(lambda c: remove_user(c, name, by))
+        await desk.write(request, lambda c, by: remove_user(c, name, by))
 
     @found.get("/{name}/sessions", summary="List a user's sessions, the one used last first")
     async def list_sessions(name: Name) -> Listed[ShownSession]:
@@ -69,8 +68,7 @@ def router(hub: Hub, _: Mapping[str, ScopeWord]) -> APIRouter:
 
     @found.delete("/{name}/sessions", summary="End all sessions of a user")
     async def end_all(name: Name, request: Request) -> Ended:
-        by = desk.by(request)
-        return Ended(ended=await desk.write(lambda c: end_sessions(c, user_named(c, name), by)))
+        return Ended(ended=await desk.write(request, lambda c, by: end_sessions(c, user_named(c, name), by)))
 
     return found
 
