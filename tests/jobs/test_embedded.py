@@ -79,10 +79,10 @@ class TestEmbeddedEngine(JobEngineSuite):
         runs = Runs()
         process = start({"note": runs}, lock_seconds=0.05)
         other = Database(f"sqlite:///{process.database.path}", Limits())
-        process.enqueue(after=0.05)
+        process.enqueue(after=0.5)
 
         with other.write.begin():
-            time.sleep(0.4)
+            time.sleep(0.9)
             while_held = len(runs.jobs)
         eventually(lambda: process.counts() == {"done": 1})
         other.close()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from sqlalchemy import select, text, update
+from sqlalchemy import Connection, select, text, update
 
 from creamery.clock import SECOND, Micros
 from creamery.database import Committer, Database, Generations
@@ -268,12 +268,18 @@ class JobEngineSuite(ABC):
     def test_a_cancelled_job_never_runs_and_one_that_is_retried_elsewhere_is_found(self, start: MakeProcess) -> None:
         runs = Runs()
         process, asked = start({"note": runs}), start({})
-        number = process.enqueue(after=0.2)
+        by = By(asked.clock.now())
 
-        asked.committer.write(lambda c: cancel(c, number or 0, By(asked.clock.now())))
+        def enqueue_and_cancel(connection: Connection) -> int:
+            number = enqueue(connection, "note", {}, now=by.now)
+            assert number is not None
+            cancel(connection, number, by)
+            return number
+
+        number = asked.committer.write(enqueue_and_cancel)
         time.sleep(0.4)
         while_cancelled = (len(runs.jobs), process.counts())
-        asked.committer.write(lambda c: retry(c, number or 0, By(asked.clock.now())))
+        asked.committer.write(lambda c: retry(c, number, By(asked.clock.now())))
         eventually(lambda: process.counts() == {"done": 1})
 
         assert while_cancelled == (0, {"canceled": 1})
