@@ -1,0 +1,158 @@
+"""Passwords and cookies that are looked at: at the same time, after a change, and once more."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import gc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from passlib.hash import apr_md5_crypt, bcrypt, ldap_sha1
+from sqlalchemy import Connection
+
+from creamery.accounts import (
+    BadCredentials,
+    By,
+    Passwords,
+    Presented,
+    Principal,
+    Scope,
+    Throttled,
+    add_user,
+    create_token,
+    tables,
+)
+from creamery.accounts.changes import rights_changed
+from creamery.clock import SECOND, Micros
+from creamery.limits import Limits
+from tests.accounts.test_revocation import BY, Process, empty_database
+from tests.doubles.hand_clock import HandClock
+
+DAY = 86_400.0
+LIMITS = Limits(login_failures=3, login_failures_address=6, session_seconds=30 * DAY, session_idle_seconds=7 * DAY)
+PASSWORD, OTHER = "correct horse", "battery staple"
+HASHED = Passwords(LIMITS).hash(PASSWORD)
+KINDS = {"hank": ldap_sha1, "bea": bcrypt.using(rounds=5), "bob": bcrypt.using(rounds=4), "apu": apr_md5_crypt}
+
+
+def basic(name: str, password: str, address: str = "192.0.2.1", encoding: str = "utf-8") -> Presented:
+    text = base64.b64encode(f"{name}:{password}".encode(encoding)).decode()
+    return Presented(f"Basic {text}", address, door="index")
+
+
+class Run:
+    """Runs coroutines with one process's accounts, on one event loop, and keeps what that complains of."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "htpasswd"
+        self.file.write_text("\n".join(f"{name}:{kind.hash(PASSWORD)}" for name, kind in KINDS.items()))
+        path = folder / "db.sqlite3"
+        path.write_bytes(empty_database())
+        self.clock = HandClock()
+        self.process = Process(f"sqlite:///{path}", LIMITS, self.clock, {"index": self.file})
+        self.complaints: list[Any] = []
+        self.loop = asyncio.new_event_loop()
+        self.loop.set_exception_handler(lambda _, context: self.complaints.append(context))
+        self.loop.run_until_complete(self.process.accounts.start())
+        self.write(lambda c: add_user(c, "alice", HASHED, BY))
+        self.write(lambda c: add_user(c, "root", HASHED, BY, is_admin=True))
+
+    def write(self, work: Callable[[Connection], Any]) -> Any:
+        return self.loop.run_until_complete(self.process.committer.commit(work))
+
+    def ask(self, *presented: Presented) -> list[str]:
+        """All at the same time: who each is, or what each is told."""
+
+        async def together() -> list[Principal | BaseException]:
+            asked = [self.process.accounts.authenticate(one) for one in presented]
+            return await asyncio.gather(*asked, return_exceptions=True)
+
+        return [
+            f"{one.kind} {one.name}" if isinstance(one, Principal) else type(one).__name__
+            for one in self.loop.run_until_complete(together())
+        ]
+
+    def sign_in(self, name: str, password: str) -> str:
+        try:
+            asked = self.process.accounts.sign_in(name, password, Presented("", "192.0.2.9"))
+            return f"user {self.loop.run_until_complete(asked).name}"
+        except (BadCredentials, Throttled) as error:
+            return type(error).__name__
+
+    def close(self) -> None:
+        self.loop.run_until_complete(self.process.stop())
+        gc.collect()
+        self.loop.close()
+        assert self.complaints == []
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Run]:
+    made = Run(tmp_path)
+    yield made
+    made.close()
+
+
+def test_a_session_in_memory_ends_by_rest_without_any_change(run: Run) -> None:
+    cookie = run.loop.run_until_complete(signed_in(run, run.clock.now()))
+    presented = Presented("", session=cookie)
+    for _ in range(3):
+        run.clock.advance(6 * DAY)
+        assert run.ask(presented) == ["user alice"]
+
+    run.clock.advance(7 * DAY + 1)
+
+    assert run.ask(presented) == ["BadCredentials"]
+
+
+def test_a_session_in_memory_ends_by_age_without_any_change(run: Run) -> None:
+    """Its row's age: that of the cookie's signature would end it much later here."""
+    began = Micros(run.clock.now() - int(24 * DAY) * SECOND)
+    cookie = run.loop.run_until_complete(signed_in(run, began))
+    run.write(lambda c: tables.set_used(c, tables.account_session, {1: run.clock.now()}))
+    presented = Presented("", session=cookie)
+    assert run.ask(presented) == ["user alice"]
+    run.clock.advance(5 * DAY)
+    assert run.ask(presented) == ["user alice"]
+
+    run.clock.advance(DAY + 1)
+
+    assert run.ask(presented) == ["BadCredentials"]
+
+
+def test_a_token_in_memory_ends_when_it_says_without_any_change(run: Run) -> None:
+    now, scopes = run.clock.now(), [Scope("index:read")]
+    expires = Micros(now + 60 * SECOND)
+    text, _ = run.write(lambda c: create_token(c, "alice", "a test's", scopes, expires, By(now)))
+    assert run.ask(Presented(f"Bearer {text}")) == ["token alice"]
+
+    run.clock.advance(61)
+
+    assert run.ask(Presented(f"Bearer {text}")) == ["BadCredentials"]
+
+
+def test_a_disabled_users_session_opens_nothing_even_where_it_has_not_ended(run: Run) -> None:
+    """As where somebody has changed the row by hand, or another version of the hub has."""
+    cookie = run.loop.run_until_complete(signed_in(run, run.clock.now()))
+    assert run.ask(Presented("", session=cookie)) == ["user alice"]
+
+    def disable_alone(connection: Connection) -> None:
+        user = tables.find_user(connection, "alice")
+        assert user is not None
+        tables.change_user(connection, user.id, BY.now, disabled=True)
+        rights_changed(connection, "user disabled", "alice", BY, {})
+
+    run.write(disable_alone)
+
+    assert run.ask(Presented("", session=cookie)) == ["BadCredentials"]
+
+
+async def signed_in(run: Run, now: Micros) -> str:
+    """A session's cookie, of a session that began then."""
+    accounts = run.process.accounts
+    user = await accounts.sign_in("alice", PASSWORD, Presented("", "192.0.2.1"))
+    opened = await accounts.open_session(user, By(now), means="password", agent="", former="")
+    return accounts.session_cookie(opened)
