@@ -96,6 +96,18 @@ def run(tmp_path: Path) -> Iterator[Run]:
     made.close()
 
 
+def test_what_the_log_hears_of_wrong_credentials_holds_nothing_of_them(run: Run) -> None:
+    """`Authorization: cmy_...` without a scheme had its first twenty characters in the log, as the scheme."""
+    secret = "cmy_abcdefghijklmnopqrst"
+    ways = ["{}", "{} ", "Token {}", "Bearer {}", "Bearer {} {}", "Basic {}", "Basic\t{}", "{}, {}", "Digest name={}"]
+    for way in ways:
+        with pytest.raises(BadCredentials) as refused:
+            run.loop.run_until_complete(run.process.accounts.authenticate(Presented(way.format(secret, secret))))
+
+        text = str(refused.value) + str(refused.value.__cause__ or "")
+        assert not [start for start in range(len(secret) - 3) if secret[start : start + 4] in text], way
+
+
 def test_a_session_in_memory_ends_by_rest_without_any_change(run: Run) -> None:
     cookie = run.loop.run_until_complete(signed_in(run, run.clock.now()))
     presented = Presented("", session=cookie)
