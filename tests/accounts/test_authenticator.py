@@ -96,6 +96,16 @@ def run(tmp_path: Path) -> Iterator[Run]:
     made.close()
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_a_password_beyond_ascii_is_right_as_uv_sends_it_and_as_pip_does(run: Run, encoding: str) -> None:
+    run.write(lambda c: add_user(c, "zoe", Passwords(LIMITS).hash("pässwörd1"), BY))
+    run.file.write_text(f"yves:{ldap_sha1.hash('élève de lycée')}\n")
+
+    assert run.ask(basic("zoe", "pässwörd1", encoding=encoding)) == ["user zoe"]
+    assert run.ask(basic("yves", "élève de lycée", encoding=encoding)) == ["htpasswd index:yves"]
+    assert run.ask(basic("zoe", "pässwörd2", encoding=encoding)) == ["BadCredentials"]
+
+
 def test_what_the_log_hears_of_wrong_credentials_holds_nothing_of_them(run: Run) -> None:
     """`Authorization: cmy_...` without a scheme had its first twenty characters in the log, as the scheme."""
     secret = "cmy_abcdefghijklmnopqrst"

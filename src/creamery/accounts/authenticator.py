@@ -282,12 +282,17 @@ class Authenticator:
 
 
 def _decoded(value: str) -> _Pair:
+    """RFC 7617 section 2.1: uv and curl send UTF-8, as the challenge asks for; pip sends Latin-1 all the same."""
     if _SEPARATORS & set(value):
         raise BadCredentials("two credentials in one header")
     try:
-        text = base64.b64decode(value, validate=True).decode("utf-8")
+        sent = base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise BadCredentials("what follows Basic is no Base64 of UTF-8") from error
+        raise BadCredentials("what follows Basic is no Base64") from error
+    try:
+        text = sent.decode("utf-8")
+    except UnicodeDecodeError:
+        text = sent.decode("latin-1")
     name, colon, password = text.partition(":")
     if not colon or "\0" in text:
         raise BadCredentials("what follows Basic is no name and password")
