@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from passlib.context import CryptContext
 from passlib.hash import apr_md5_crypt, bcrypt, ldap_sha1
 from sqlalchemy import Connection
 
@@ -94,6 +95,44 @@ def run(tmp_path: Path) -> Iterator[Run]:
     made = Run(tmp_path)
     yield made
     made.close()
+
+
+@pytest.fixture
+def hashes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was hashed: `argon2`, and each kind of hash of a password file with its cost; not what failed at once."""
+    seen: list[str] = []
+    argon, other = Passwords._fits, CryptContext.verify
+
+    def noted_argon(passwords: Passwords, normal: str, hashed: str | None) -> bool:
+        seen.append("argon2")
+        return argon(passwords, normal, hashed)
+
+    def noted_other(context: CryptContext, password: str, hashed: str) -> bool:
+        fits: bool = other(context, password, hashed)
+        seen.append(hashed[:6] if hashed[0] == "$" else hashed[:5])
+        return fits
+
+    monkeypatch.setattr(Passwords, "_fits", noted_argon)
+    monkeypatch.setattr(CryptContext, "verify", noted_other)
+    return seen
+
+
+def test_each_password_costs_the_same_whoever_stands_in_the_file(run: Run, hashes: list[str]) -> None:
+    """A wrong password for who had a hash of another kind than the file's first took three times as long."""
+    broken = f"odd:$9$what\ncut:{KINDS['bea'].hash(PASSWORD)[:29]}\nsalt:$apr1$abcdefgh\ncommented:\n"
+    run.file.write_text(broken + run.file.read_text())
+    costs: dict[tuple[str, str], list[str]] = {}
+    for name in (*KINDS, "nobody", "odd", "cut", "salt", "alice"):
+        for password in (PASSWORD, OTHER):
+            hashes.clear()
+            told = run.ask(basic(name, password, f"192.0.2.{len(costs) + 1}"))
+            costs[name, password] = sorted(hashes)
+            is_in = name in KINDS and password == PASSWORD
+            assert name == "alice" or told == [f"htpasswd index:{name}" if is_in else "BadCredentials"]
+
+    assert costs.pop(("alice", PASSWORD)) == ["argon2"]
+    one_of_each = ["$2b$04", "$2b$05", "$apr1$", "argon2", "{SHA}"]
+    assert [cost for cost in costs.values() if cost != one_of_each] == []
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])

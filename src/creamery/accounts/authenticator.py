@@ -246,7 +246,7 @@ class Authenticator:
             until = self._clock.monotonic() + self._limits.password_seconds
             self._right.put(proof, _Right(until, principal), epoch)
             return principal
-        if await self._files.fits(presented.door, pair.name, pair.password, self._pools):
+        if await self._files.fitting(presented.door, pair.name, pair.password, self._pools) is not None:
             self._throttle.succeeded(key_of(pair.name), presented.address, self._device(key_of(pair.name), presented))
             return Principal("htpasswd", f"{presented.door}:{pair.name}", door=presented.door)
         raise BadCredentials("a wrong password, or no such user")
