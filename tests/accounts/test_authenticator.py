@@ -24,6 +24,9 @@ from creamery.accounts import (
     Throttled,
     add_user,
     create_token,
+    set_admin,
+    set_disabled,
+    set_password,
     tables,
 )
 from creamery.accounts.changes import rights_changed
@@ -115,6 +118,59 @@ def hashes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(Passwords, "_fits", noted_argon)
     monkeypatch.setattr(CryptContext, "verify", noted_other)
     return seen
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda c: set_password(c, "alice", "another hash", BY), "BadCredentials"),
+        (lambda c: set_disabled(c, "alice", BY, disabled=True), "BadCredentials"),
+        (lambda c: set_admin(c, "alice", BY, is_admin=True), "user alice"),
+    ],
+)
+@pytest.mark.parametrize("way", ["ask", "sign in"])
+def test_what_changes_while_the_hash_is_computed_counts(
+    run: Run, monkeypatch: pytest.MonkeyPatch, way: str, change: Callable[[Connection], Any], told: str
+) -> None:
+    fits = Passwords.fits
+
+    async def and_meanwhile(passwords: Passwords, *args: Any) -> bool:
+        answer = await fits(passwords, *args)
+        await run.process.committer.commit(change)
+        return answer
+
+    monkeypatch.setattr(Passwords, "fits", and_meanwhile)
+
+    assert (run.ask(basic("alice", PASSWORD))[0] if way == "ask" else run.sign_in("alice", PASSWORD)) == told
+
+
+def test_a_right_that_was_taken_away_meanwhile_is_not_given(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    fits = Passwords.fits
+
+    async def and_meanwhile(passwords: Passwords, *args: Any) -> bool:
+        answer = await fits(passwords, *args)
+        await run.process.committer.commit(lambda c: set_admin(c, "second", BY, is_admin=False))
+        return answer
+
+    run.write(lambda c: add_user(c, "second", HASHED, BY, is_admin=True))
+    monkeypatch.setattr(Passwords, "fits", and_meanwhile)
+
+    asked = run.process.accounts.authenticate(basic("second", PASSWORD))
+
+    assert not run.loop.run_until_complete(asked).is_admin
+
+
+@pytest.mark.parametrize("way", ["ask", "sign in"])
+@pytest.mark.parametrize("password", [PASSWORD, OTHER])
+def test_a_disabled_users_right_password_is_a_wrong_one(run: Run, hashes: list[str], password: str, way: str) -> None:
+    """It stayed 401 for ever where a wrong one became 429, which told who knew it that it was right."""
+    run.write(lambda c: set_disabled(c, "alice", BY, disabled=True))
+
+    def one_try() -> str:
+        return run.ask(basic("alice", password))[0] if way == "ask" else run.sign_in("alice", password)
+
+    assert [one_try() for _ in range(5)] == ["BadCredentials"] * 3 + ["Throttled"] * 2
+    assert len(hashes) == 3 * (5 if way == "ask" else 1), "and costs as much"
 
 
 def test_each_password_costs_the_same_whoever_stands_in_the_file(run: Run, hashes: list[str]) -> None:

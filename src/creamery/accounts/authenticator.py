@@ -36,6 +36,8 @@ from creamery.threads import Pools
 
 T = TypeVar("T")
 
+WRONG = "a wrong password, no such user, or one who is disabled"
+
 _SEPARATORS = frozenset(", \t")
 _DEVICE_BYTES = 12
 
@@ -148,9 +150,11 @@ class Authenticator:
         """
         if looks_like_token(password):
             raise BadCredentials("a token where a password should be")
-        user = await self._user_by_password(_Pair(name, password), presented)
+        self._throttle.take(key_of(name), presented.address, self._device(name, presented))
+        user = await self._user_by_password(_Pair(name, password))
         if user is None:
-            raise BadCredentials("a wrong password, or no such user")
+            raise BadCredentials(WRONG)
+        self._throttle.succeeded(key_of(name), presented.address, self._device(name, presented))
         return user
 
     def register(self, address: str) -> None:
@@ -240,37 +244,36 @@ class Authenticator:
         if right is not None and right.until > self._clock.monotonic():
             return right.principal
         epoch = self._right.epoch
-        user = await self._user_by_password(pair, presented)
+        self._throttle.take(key_of(pair.name), presented.address, self._device(pair.name, presented))
+        user = await self._user_by_password(pair)
         if user is not None:
+            self._throttle.succeeded(key_of(pair.name), presented.address, self._device(pair.name, presented))
             principal = Principal("user", user.name, user.id, is_admin=user.is_admin, groups=user.groups)
             until = self._clock.monotonic() + self._limits.password_seconds
             self._right.put(proof, _Right(until, principal), epoch)
             return principal
         if await self._files.fitting(presented.door, pair.name, pair.password, self._pools) is not None:
-            self._throttle.succeeded(key_of(pair.name), presented.address, self._device(key_of(pair.name), presented))
+            self._throttle.succeeded(key_of(pair.name), presented.address, self._device(pair.name, presented))
             return Principal("htpasswd", f"{presented.door}:{pair.name}", door=presented.door)
-        raise BadCredentials("a wrong password, or no such user")
+        raise BadCredentials(WRONG)
 
-    async def _user_by_password(self, pair: _Pair, presented: Presented) -> User | None:
+    async def _user_by_password(self, pair: _Pair) -> User | None:
+        """The user as they are after the hash; None also for one who was kept out or got another password meanwhile.
+
+        A disabled user's password is a wrong one in all that can be seen: also in what it costs, and in the throttle.
+        """
         name = key_of(pair.name)
-        device = self._device(name, presented)
-        self._throttle.take(name, presented.address, device)
+        before = await self._ask(lambda connection: tables.find_user(connection, name))
+        hashed = None if before is None else before.password
+        fits = await self._passwords.fits(pair.password, hashed, self._pools)
         user = await self._ask(lambda connection: tables.find_user(connection, name))
-        hashed = None if user is None else user.password
-        if not await self._passwords.fits(pair.password, hashed, self._pools) or user is None:
-            return None
-        self._throttle.succeeded(name, presented.address, device)
-        if user.disabled:
-            raise BadCredentials(f"{user.name}, who is disabled")
-        if await self._ask(lambda connection: tables.find_user(connection, name)) != user:
-            raise BadCredentials(f"{user.name}, who was changed while the password was looked at")
-        return user
+        return user if fits and user is not None and not user.disabled and user.password == hashed else None
 
     def _device(self, name: str, presented: Presented) -> str:
-        """The device's number, where its cookie is of this very account."""
+        """The device's number, where its cookie is of the account of this name."""
         text = self._secret.signed("device", presented.device, seconds=self._limits.device_seconds)
         account, _, number = (text or "").rpartition(":")
-        return number if account == name else ""
+        return number if account == key_of(name) else ""
 
     async def _ask(self, question: Callable[[Connection], T]) -> T:
         return await self._pools.database.run(self._database.read, question)
