@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import gc
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -171,6 +173,49 @@ def test_a_disabled_users_right_password_is_a_wrong_one(run: Run, hashes: list[s
 
     assert [one_try() for _ in range(5)] == ["BadCredentials"] * 3 + ["Throttled"] * 2
     assert len(hashes) == 3 * (5 if way == "ask" else 1), "and costs as much"
+
+
+def test_who_stands_in_a_password_file_is_known_again_while_the_file_is_the_same(run: Run, hashes: list[str]) -> None:
+    def again() -> int:
+        hashes.clear()
+        assert run.ask(basic("bea", PASSWORD)) == ["htpasswd index:bea"]
+        return len(hashes)
+
+    assert [again(), again(), again()] == [5, 0, 0]
+
+    os.utime(run.file)
+    assert [again(), again()] == [5, 0]
+    run.clock.advance(LIMITS.password_seconds + 1)
+    assert [again(), again()] == [5, 0]
+    assert run.ask(basic("BEA", PASSWORD)) == ["BadCredentials"], "Apache's names are compared as they are"
+
+
+def without_bea(file: Path) -> None:
+    file.write_text(file.read_text().replace("bea:", "tea:"))
+
+
+def without_bea_at_the_same_time(file: Path) -> None:
+    """As `cp -p` and `rsync --inplace --times` do: the same size, the same time, the same inode."""
+    was = file.stat()
+    without_bea(file)
+    os.utime(file, ns=(was.st_atime_ns, was.st_mtime_ns))
+
+
+def another_file_in_its_place(file: Path) -> None:
+    was, other = file.stat(), file.with_name("other")
+    shutil.copy(file, other)
+    without_bea(other)
+    os.utime(other, ns=(was.st_atime_ns, was.st_mtime_ns))
+    other.replace(file)
+
+
+@pytest.mark.parametrize("change", [without_bea, without_bea_at_the_same_time, another_file_in_its_place, Path.unlink])
+def test_who_is_taken_out_of_a_password_file_is_out_at_once(run: Run, change: Callable[[Path], Any]) -> None:
+    assert run.ask(basic("bea", PASSWORD), basic("alice", PASSWORD)) == ["htpasswd index:bea", "user alice"]
+
+    change(run.file)
+
+    assert run.ask(basic("bea", PASSWORD), basic("alice", PASSWORD)) == ["BadCredentials", "user alice"]
 
 
 def test_each_password_costs_the_same_whoever_stands_in_the_file(run: Run, hashes: list[str]) -> None:

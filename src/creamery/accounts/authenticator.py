@@ -18,7 +18,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from creamery.accounts import tables
-from creamery.accounts.htpasswd import PasswordFiles
+from creamery.accounts.htpasswd import FileVersion, PasswordFiles
 from creamery.accounts.memory import Remembered
 from creamery.accounts.names import PASSCODE_USER, TOKEN_USER, key_of
 from creamery.accounts.passwords import Passwords
@@ -76,10 +76,14 @@ class _KnownSession:
 
 @dataclass(frozen=True, slots=True)
 class _Right:
-    """A password that was right a moment ago, and until when (`Clock.monotonic`) it is taken for right."""
+    """A password that was right a moment ago, and until when (`Clock.monotonic`) it is taken for right.
+
+    `file` is the state of the password file that it was right by; None: it is that of one of the hub's own users.
+    """
 
     until: float
     principal: Principal
+    file: FileVersion | None
 
 
 class Authenticator:
@@ -239,23 +243,28 @@ class Authenticator:
 
     async def _by_password(self, pair: _Pair, presented: Presented) -> Principal:
         """A user is read each time: memory would be quicker for those who exist, which would tell who does."""
-        proof = self._proof(presented.door, key_of(pair.name), pair.password)
+        proof, file = self._proof(presented.door, pair), self._files.version(presented.door)
         right = self._right.get(proof)
-        if right is not None and right.until > self._clock.monotonic():
+        if right is not None and right.until > self._clock.monotonic() and right.file in {None, file}:
             return right.principal
         epoch = self._right.epoch
         self._throttle.take(key_of(pair.name), presented.address, self._device(pair.name, presented))
+        return await self._look_at_password(pair, presented, proof, epoch)
+
+    async def _look_at_password(self, pair: _Pair, presented: Presented, proof: bytes, epoch: int) -> Principal:
+        file = None
         user = await self._user_by_password(pair)
         if user is not None:
-            self._throttle.succeeded(key_of(pair.name), presented.address, self._device(pair.name, presented))
             principal = Principal("user", user.name, user.id, is_admin=user.is_admin, groups=user.groups)
-            until = self._clock.monotonic() + self._limits.password_seconds
-            self._right.put(proof, _Right(until, principal), epoch)
-            return principal
-        if await self._files.fitting(presented.door, pair.name, pair.password, self._pools) is not None:
-            self._throttle.succeeded(key_of(pair.name), presented.address, self._device(pair.name, presented))
-            return Principal("htpasswd", f"{presented.door}:{pair.name}", door=presented.door)
-        raise BadCredentials(WRONG)
+        else:
+            file = await self._files.fitting(presented.door, pair.name, pair.password, self._pools)
+            if file is None:
+                raise BadCredentials(WRONG)
+            principal = Principal("htpasswd", f"{presented.door}:{pair.name}", door=presented.door)
+        self._throttle.succeeded(key_of(pair.name), presented.address, self._device(pair.name, presented))
+        until = self._clock.monotonic() + self._limits.password_seconds
+        self._right.put(proof, _Right(until, principal, file), epoch)
+        return principal
 
     async def _user_by_password(self, pair: _Pair) -> User | None:
         """The user as they are after the hash; None also for one who was kept out or got another password meanwhile.
@@ -278,9 +287,12 @@ class Authenticator:
     async def _ask(self, question: Callable[[Connection], T]) -> T:
         return await self._pools.database.run(self._database.read, question)
 
-    def _proof(self, door: str, name: str, password: str) -> bytes:
-        """What a right password is remembered by: worthless without this process's key."""
-        parts = f"{door}\0{name}\0{password}".encode("utf-8", "surrogatepass")
+    def _proof(self, door: str, pair: _Pair) -> bytes:
+        """What a right password is remembered by: worthless without this process's key.
+
+        The name counts as it was sent: in a password file `Bea` is not `bea`.
+        """
+        parts = f"{door}\0{pair.name}\0{pair.password}".encode("utf-8", "surrogatepass")
         return hmac.new(self._key, parts, hashlib.sha256).digest()
 
 
