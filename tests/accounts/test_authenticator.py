@@ -7,7 +7,7 @@ import base64
 import gc
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +120,121 @@ def hashes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(Passwords, "_fits", noted_argon)
     monkeypatch.setattr(CryptContext, "verify", noted_other)
     return seen
+
+
+class Held:
+    """Holds the answer of the nth hash back until it is released."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+        self.came, self.released, self._left = asyncio.Event(), asyncio.Event(), number
+        in_turn = Passwords.in_turn
+
+        async def held(passwords: Passwords, *args: Any) -> Any:
+            self._left -= 1
+            holds = self._left == 0
+            answer = await in_turn(passwords, *args)
+            if holds:
+                self.came.set()
+                await self.released.wait()
+            return answer
+
+        monkeypatch.setattr(Passwords, "in_turn", held)
+
+
+@pytest.mark.parametrize(("name", "kind", "kinds"), [("alice", "user alice", 0), ("bea", "htpasswd index:bea", 4)])
+def test_those_who_bring_the_same_right_password_at_the_same_time_share_one_look(
+    run: Run, hashes: list[str], name: str, kind: str, kinds: int
+) -> None:
+    """Fifty requests of one installation: forty were told to wait half a minute."""
+    assert run.ask(*[basic(name, PASSWORD)] * 50) == [kind] * 50
+    assert len(hashes) == 1 + kinds
+    assert run.ask(*[basic(name, "wrong password")] * 50) == ["BadCredentials"] * 50
+    assert run.ask(basic(name, PASSWORD)) == [kind]
+
+
+def test_the_same_wrong_password_at_the_same_time_counts_once(run: Run) -> None:
+    for _ in range(3):
+        assert run.ask(*[basic("alice", OTHER)] * 20) == ["BadCredentials"] * 20
+    assert run.ask(basic("alice", OTHER)) == ["Throttled"]
+
+
+def test_different_passwords_at_the_same_time_count_each(run: Run) -> None:
+    told = run.ask(*[basic("alice", f"guess number {number}") for number in range(10)])
+
+    assert sorted(told) == ["BadCredentials"] * 3 + ["Throttled"] * 7
+
+
+def test_who_is_slowed_down_keeps_nobody_else_out_with_the_same_password(run: Run) -> None:
+    run.ask(*[basic(f"nobody{number}", OTHER, "192.0.2.66") for number in range(6)])
+
+    told = run.ask(basic("alice", PASSWORD, "192.0.2.66"), basic("alice", PASSWORD, "192.0.2.1"))
+
+    assert told == ["Throttled", "user alice"]
+
+
+@pytest.mark.parametrize(("password", "told"), [(PASSWORD, "user alice"), (OTHER, "BadCredentials")])
+def test_a_client_that_leaves_takes_the_look_from_nobody(
+    run: Run, monkeypatch: pytest.MonkeyPatch, hashes: list[str], password: str, told: str
+) -> None:
+    async def leave() -> None:
+        held = Held(monkeypatch, 1)
+        first, second = (asyncio.create_task(run.process.accounts.authenticate(basic("alice", password))) for _ in "ab")
+        await held.came.wait()
+        first.cancel()
+        await asyncio.wait([first])
+        held.released.set()
+        (outcome,) = await asyncio.gather(second, return_exceptions=True)
+        assert (f"user {outcome.name}" if isinstance(outcome, Principal) else type(outcome).__name__) == told
+
+    run.loop.run_until_complete(leave())
+
+    assert hashes.count("argon2") == 1
+
+
+def test_a_look_that_all_have_left_ends_without_a_word(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def leave() -> None:
+        held = Held(monkeypatch, 2)
+        only = asyncio.create_task(run.process.accounts.authenticate(basic("alice", OTHER)))
+        await held.came.wait()
+        only.cancel()
+        await asyncio.wait([only])
+        held.released.set()
+        looks = run.process.accounts._authenticator._looks._tasks
+        while looks:
+            await asyncio.sleep(0)
+
+    run.loop.run_until_complete(leave())
+    gc.collect()
+
+    assert run.complaints == []
+
+
+async def another_password(run: Run) -> None:
+    hashed = Passwords(LIMITS).hash(OTHER)
+    await run.process.committer.commit(lambda c: set_password(c, "alice", hashed, BY))
+
+
+async def another_line(run: Run) -> None:
+    run.file.write_text(f"alice:{ldap_sha1.hash(OTHER)}\n")
+
+
+@pytest.mark.parametrize(("change", "number"), [(another_password, 1), (another_line, 2)])
+def test_nobody_joins_a_look_that_began_before_a_change(
+    run: Run, monkeypatch: pytest.MonkeyPatch, change: Callable[[Run], Awaitable[None]], number: int
+) -> None:
+    async def overtake() -> tuple[Any, Principal]:
+        held = Held(monkeypatch, number)
+        early = asyncio.create_task(run.process.accounts.authenticate(basic("alice", OTHER)))
+        await held.came.wait()
+        await change(run)
+        late = await asyncio.wait_for(run.process.accounts.authenticate(basic("alice", OTHER)), 10)
+        held.released.set()
+        return (await asyncio.gather(early, return_exceptions=True))[0], late
+
+    early, late = run.loop.run_until_complete(overtake())
+
+    assert late.name.endswith("alice")
+    assert isinstance(early, BadCredentials)
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ import binascii
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
@@ -32,6 +32,7 @@ from creamery.accounts.uses import Uses
 from creamery.clock import SECOND, Clock, Micros
 from creamery.database import Database
 from creamery.limits import Limits
+from creamery.sharing import Sharing
 from creamery.threads import Pools
 
 T = TypeVar("T")
@@ -115,6 +116,7 @@ class Authenticator:
         self._tokens: Remembered[bytes, _KnownToken] = Remembered(limits.known_accounts)
         self._sessions: Remembered[str, _KnownSession] = Remembered(limits.known_accounts)
         self._right: Remembered[bytes, _Right] = Remembered(limits.known_accounts)
+        self._looks: Sharing[Principal] = Sharing()
         self._key = secrets.token_bytes(32)
 
     def forget(self) -> None:
@@ -242,14 +244,23 @@ class Authenticator:
         return Principal("passcode", PASSCODE_USER, door=presented.door)
 
     async def _by_password(self, pair: _Pair, presented: Presented) -> Principal:
-        """A user is read each time: memory would be quicker for those who exist, which would tell who does."""
+        """A user is read each time: memory would be quicker for those who exist, which would tell who does.
+
+        Requests that bring the same at the same time, as pip's and uv's do, share one look: one try for the throttle,
+        one hash. None joins a look that began before somebody changed a right, or the password file.
+        """
         proof, file = self._proof(presented.door, pair), self._files.version(presented.door)
         right = self._right.get(proof)
         if right is not None and right.until > self._clock.monotonic() and right.file in {None, file}:
             return right.principal
         epoch = self._right.epoch
-        self._throttle.take(key_of(pair.name), presented.address, self._device(pair.name, presented))
-        return await self._look_at_password(pair, presented, proof, epoch)
+
+        def begin() -> Coroutine[Any, Any, Principal]:
+            """Who is slowed down begins none, and keeps nobody else from it."""
+            self._throttle.take(key_of(pair.name), presented.address, self._device(pair.name, presented))
+            return self._look_at_password(pair, presented, proof, epoch)
+
+        return await self._looks.once((proof, epoch, file), begin)
 
     async def _look_at_password(self, pair: _Pair, presented: Presented, proof: bytes, epoch: int) -> Principal:
         file = None
