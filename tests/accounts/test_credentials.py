@@ -139,6 +139,13 @@ def test_a_new_password_has_as_many_characters_as_the_limit_says() -> None:
         passwords.hash("nine\0chars")
 
 
+def test_what_would_be_taken_for_a_token_cannot_be_a_password() -> None:
+    """It was accepted when it was set, and never fitted afterwards."""
+    with pytest.raises(PasswordRefused, match="does not begin with cmy_"):
+        Passwords(Limits()).hash("cmy_correct horse")
+    assert Passwords(Limits()).hash("CMY_correct horse")
+
+
 def test_more_logins_than_may_wait_are_told_so() -> None:
     async def ask() -> list[object]:
         passwords, pools = Passwords(Limits(waiting_logins=3)), Pools(Limits())

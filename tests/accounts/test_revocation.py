@@ -37,7 +37,7 @@ from creamery.accounts import (
     set_disabled,
     set_password,
 )
-from creamery.clock import Micros, SystemClock
+from creamery.clock import Clock, Micros, SystemClock
 from creamery.database import Committer, Database, Generations, Settling
 from creamery.limits import Limits
 from creamery.telemetry import Telemetry
@@ -68,8 +68,10 @@ class Owner:
 class Process:
     """One process's accounts over a database that two of them share."""
 
-    def __init__(self, url: str) -> None:
-        limits, clock = Limits(), SystemClock()
+    def __init__(
+        self, url: str, limits: Limits | None = None, clock: Clock | None = None, files: dict[str, Path] | None = None
+    ) -> None:
+        limits, clock = limits or Limits(), clock or SystemClock()
         self.database = Database(url, limits)
         self.generations = Generations(self.database)
         self.committer = Committer(self.database, self.generations, limits, clock, Telemetry())
@@ -84,7 +86,7 @@ class Process:
             self.pools,
             limits,
             clock,
-            password_files={},
+            password_files=files or {},
             passcodes={},
             secret=Secret(Path(tempfile.gettempdir()), limits, clock, keys=["a test's" * 4]),
         )

@@ -6,10 +6,12 @@ from __future__ import annotations
 import base64
 import json
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
+from unittest import mock
 
 import httpx2
 import pytest
@@ -48,12 +50,21 @@ def write(hub: RunningHub, work: Any) -> Any:
 
 @contextmanager
 def dawdling(hub: RunningHub, headers: dict[str, str], path: str, body: bytes) -> Iterator[Callable[[], int]]:
-    """A POST whose headers and first byte have gone; what is yielded sends the rest and returns the status."""
+    """A POST that has been let in by its headers; what is yielded sends its body and returns the status."""
     host, _, port = hub.base.removeprefix("http://").partition(":")
     said = {"Host": "hub", "Content-Type": "application/json", "Content-Length": str(len(body)), **headers}
     lines = "".join(f"{name}: {value}\r\n" for name, value in said.items())
+    accounts, asked = hub.built.hub.accounts, threading.Event()
+    may = accounts.may
+
+    def noticed(*given: Any) -> bool:
+        asked.set()
+        return may(*given)
+
     with socket.create_connection((host, int(port)), timeout=10) as connection:
-        connection.sendall(f"POST /api/v1{path} HTTP/1.1\r\n{lines}\r\n".encode() + body[:1])
+        with mock.patch.object(accounts, "may", noticed):
+            connection.sendall(f"POST /api/v1{path} HTTP/1.1\r\n{lines}\r\n".encode() + body[:1])
+            assert asked.wait(10)
 
         def finish() -> int:
             connection.sendall(body[1:])

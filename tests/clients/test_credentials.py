@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 
@@ -51,6 +51,16 @@ def test_a_client_gets_in_with_what_its_address_says(
     client: Client, closed: RunningHub, token: str, credentials: str
 ) -> None:
     index = with_credentials(closed, credentials.replace("TOKEN", token))
+
+    assert install(client, index, "app").installed() == INSTALLED
+
+
+def test_a_client_gets_in_with_a_password_beyond_ascii(client: Client, closed: RunningHub) -> None:
+    """uv sends UTF-8; pip and poetry send Latin-1, whatever the challenge says (RFC 7617 section 2.1)."""
+    hashed = Passwords(closed.settings.limits).hash("pässwörd1")
+    closed.built.hub.committer.write(lambda connection: add_user(connection, "zoe", hashed, BY))
+
+    index = with_credentials(closed, f"zoe:{quote('pässwörd1')}")
 
     assert install(client, index, "app").installed() == INSTALLED
 

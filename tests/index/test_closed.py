@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -327,6 +328,19 @@ def test_a_tokens_last_use_is_written_down(closed: Closed) -> None:
     closed.ask(f"Bearer {text}")
 
     closed.hub.wait_until(lambda: used() is not None)
+
+
+def test_all_requests_of_one_installation_get_in_at_once_with_its_password(tmp_path: Path, hashed: str) -> None:
+    """Each counted as a wrong one while it was looked at: forty of fifty were told to wait half a minute."""
+    (tmp_path / "htpasswd").write_text(f"bea:{KINDS['bcrypt'].hash(PASSWORD)}")
+    index = {"upstreams": [], "read": "users", "htpasswd": tmp_path / "htpasswd"}
+    with RunningHub(tmp_path / "var", index=index, limits={"login_failures": 2}) as hub, ThreadPoolExecutor(20) as many:
+        busy = Closed(hub)
+        busy.write(lambda c: add_user(c, "alice", hashed, BY))
+
+        for name in ("alice", "bea"):
+            asked = [many.submit(busy.ask, basic(name, PASSWORD), "/simple/") for _ in range(20)]
+            assert [one.result() for one in asked] == [200] * 20
 
 
 def test_guessing_is_slowed_down_and_a_token_passes(tmp_path: Path, hashed: str) -> None:

@@ -11,14 +11,14 @@ import binascii
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
 from creamery.accounts import tables
-from creamery.accounts.htpasswd import PasswordFiles
+from creamery.accounts.htpasswd import FileVersion, PasswordFiles
 from creamery.accounts.memory import Remembered
 from creamery.accounts.names import PASSCODE_USER, TOKEN_USER, key_of
 from creamery.accounts.passwords import Passwords
@@ -32,9 +32,12 @@ from creamery.accounts.uses import Uses
 from creamery.clock import SECOND, Clock, Micros
 from creamery.database import Database
 from creamery.limits import Limits
+from creamery.sharing import Sharing
 from creamery.threads import Pools
 
 T = TypeVar("T")
+
+WRONG = "a wrong password, no such user, or one who is disabled"
 
 _SEPARATORS = frozenset(", \t")
 _DEVICE_BYTES = 12
@@ -74,10 +77,14 @@ class _KnownSession:
 
 @dataclass(frozen=True, slots=True)
 class _Right:
-    """A password that was right a moment ago, and until when (`Clock.monotonic`) it is taken for right."""
+    """A password that was right a moment ago, and until when (`Clock.monotonic`) it is taken for right.
+
+    `file` is the state of the password file that it was right by; None: it is that of one of the hub's own users.
+    """
 
     until: float
     principal: Principal
+    file: FileVersion | None
 
 
 class Authenticator:
@@ -109,6 +116,7 @@ class Authenticator:
         self._tokens: Remembered[bytes, _KnownToken] = Remembered(limits.known_accounts)
         self._sessions: Remembered[str, _KnownSession] = Remembered(limits.known_accounts)
         self._right: Remembered[bytes, _Right] = Remembered(limits.known_accounts)
+        self._looks: Sharing[Principal] = Sharing()
         self._key = secrets.token_bytes(32)
 
     def forget(self) -> None:
@@ -148,9 +156,11 @@ class Authenticator:
         """
         if looks_like_token(password):
             raise BadCredentials("a token where a password should be")
-        user = await self._user_by_password(_Pair(name, password), presented)
+        self._throttle.take(key_of(name), presented.address, self._device(name, presented))
+        user = await self._user_by_password(_Pair(name, password))
         if user is None:
-            raise BadCredentials("a wrong password, or no such user")
+            raise BadCredentials(WRONG)
+        self._throttle.succeeded(key_of(name), presented.address, self._device(name, presented))
         return user
 
     def register(self, address: str) -> None:
@@ -198,7 +208,7 @@ class Authenticator:
             return await self._by_token(value.strip(), name=None)
         if scheme.lower() == "basic":
             return await self._by_pair(_decoded(value.strip()), presented)
-        raise BadCredentials(f"the scheme {scheme[:20]!r} is not spoken here")
+        raise BadCredentials("a scheme that is not spoken here")  # it may be a token: without one, or cut off
 
     async def _by_pair(self, pair: _Pair, presented: Presented) -> Principal | _KnownToken:
         if looks_like_token(pair.password):
@@ -234,60 +244,81 @@ class Authenticator:
         return Principal("passcode", PASSCODE_USER, door=presented.door)
 
     async def _by_password(self, pair: _Pair, presented: Presented) -> Principal:
-        """A user is read each time: memory would be quicker for those who exist, which would tell who does."""
-        proof = self._proof(presented.door, key_of(pair.name), pair.password)
+        """A user is read each time: memory would be quicker for those who exist, which would tell who does.
+
+        Requests that bring the same at the same time, as pip's and uv's do, share one look: one try for the throttle,
+        one hash. None joins a look that began before somebody changed a right, or the password file.
+        """
+        proof, file = self._proof(presented.door, pair), self._files.version(presented.door)
         right = self._right.get(proof)
-        if right is not None and right.until > self._clock.monotonic():
+        if right is not None and right.until > self._clock.monotonic() and right.file in {None, file}:
             return right.principal
         epoch = self._right.epoch
-        user = await self._user_by_password(pair, presented)
+
+        def begin() -> Coroutine[Any, Any, Principal]:
+            """Who is slowed down begins none, and keeps nobody else from it."""
+            self._throttle.take(key_of(pair.name), presented.address, self._device(pair.name, presented))
+            return self._look_at_password(pair, presented, proof, epoch)
+
+        return await self._looks.once((proof, epoch, file), begin)
+
+    async def _look_at_password(self, pair: _Pair, presented: Presented, proof: bytes, epoch: int) -> Principal:
+        file = None
+        user = await self._user_by_password(pair)
         if user is not None:
             principal = _of_user(user)
-            until = self._clock.monotonic() + self._limits.password_seconds
-            self._right.put(proof, _Right(until, principal), epoch)
-            return principal
-        if await self._files.fits(presented.door, pair.name, pair.password, self._pools):
-            self._throttle.succeeded(key_of(pair.name), presented.address, self._device(key_of(pair.name), presented))
-            return Principal("htpasswd", f"{presented.door}:{pair.name}", door=presented.door)
-        raise BadCredentials("a wrong password, or no such user")
+        else:
+            file = await self._files.fitting(presented.door, pair.name, pair.password, self._pools)
+            if file is None:
+                raise BadCredentials(WRONG)
+            principal = Principal("htpasswd", f"{presented.door}:{pair.name}", door=presented.door)
+        self._throttle.succeeded(key_of(pair.name), presented.address, self._device(pair.name, presented))
+        until = self._clock.monotonic() + self._limits.password_seconds
+        self._right.put(proof, _Right(until, principal, file), epoch)
+        return principal
 
-    async def _user_by_password(self, pair: _Pair, presented: Presented) -> User | None:
+    async def _user_by_password(self, pair: _Pair) -> User | None:
+        """The user as they are after the hash; None also for one who was kept out or got another password meanwhile.
+
+        A disabled user's password is a wrong one in all that can be seen: also in what it costs, and in the throttle.
+        """
         name = key_of(pair.name)
-        device = self._device(name, presented)
-        self._throttle.take(name, presented.address, device)
+        before = await self._ask(lambda connection: tables.find_user(connection, name))
+        hashed = None if before is None else before.password
+        fits = await self._passwords.fits(pair.password, hashed, self._pools)
         user = await self._ask(lambda connection: tables.find_user(connection, name))
-        hashed = None if user is None else user.password
-        if not await self._passwords.fits(pair.password, hashed, self._pools) or user is None:
-            return None
-        self._throttle.succeeded(name, presented.address, device)
-        if user.disabled:
-            raise BadCredentials(f"{user.name}, who is disabled")
-        if await self._ask(lambda connection: tables.find_user(connection, name)) != user:
-            raise BadCredentials(f"{user.name}, who was changed while the password was looked at")
-        return user
+        return user if fits and user is not None and not user.disabled and user.password == hashed else None
 
     def _device(self, name: str, presented: Presented) -> str:
-        """The device's number, where its cookie is of this very account."""
+        """The device's number, where its cookie is of the account of this name."""
         text = self._secret.signed("device", presented.device, seconds=self._limits.device_seconds)
         account, _, number = (text or "").rpartition(":")
-        return number if account == name else ""
+        return number if account == key_of(name) else ""
 
     async def _ask(self, question: Callable[[Connection], T]) -> T:
         return await self._pools.database.run(self._database.read, question)
 
-    def _proof(self, door: str, name: str, password: str) -> bytes:
-        """What a right password is remembered by: worthless without this process's key."""
-        parts = f"{door}\0{name}\0{password}".encode("utf-8", "surrogatepass")
+    def _proof(self, door: str, pair: _Pair) -> bytes:
+        """What a right password is remembered by: worthless without this process's key.
+
+        The name counts as it was sent: in a password file `Bea` is not `bea`.
+        """
+        parts = f"{door}\0{pair.name}\0{pair.password}".encode("utf-8", "surrogatepass")
         return hmac.new(self._key, parts, hashlib.sha256).digest()
 
 
 def _decoded(value: str) -> _Pair:
+    """RFC 7617 section 2.1: uv and curl send UTF-8, as the challenge asks for; pip sends Latin-1 all the same."""
     if _SEPARATORS & set(value):
         raise BadCredentials("two credentials in one header")
     try:
-        text = base64.b64decode(value, validate=True).decode("utf-8")
+        sent = base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise BadCredentials("what follows Basic is no Base64 of UTF-8") from error
+        raise BadCredentials("what follows Basic is no Base64") from error
+    try:
+        text = sent.decode("utf-8")
+    except UnicodeDecodeError:
+        text = sent.decode("latin-1")
     name, colon, password = text.partition(":")
     if not colon or "\0" in text:
         raise BadCredentials("what follows Basic is no name and password")

@@ -15,6 +15,7 @@ from pwdlib import PasswordHash
 from pwdlib.exceptions import PwdlibError
 from pwdlib.hashers.argon2 import Argon2Hasher
 
+from creamery.accounts.tokens import PREFIX, looks_like_token
 from creamery.limits import Limits
 from creamery.threads import Pools
 
@@ -47,8 +48,10 @@ class Passwords:
         """What is kept of a new password; 20 to 40 ms.
 
         Raises:
-            PasswordRefused: too short, too long, or with control characters in it.
+            PasswordRefused: too short, too long, with control characters in it, or what would be taken for a token.
         """
+        if looks_like_token(password):
+            raise PasswordRefused(f"a password does not begin with {PREFIX}: it would be taken for a token")
         if len(password) < self._limits.password_characters:
             raise PasswordRefused(f"a password has at least {self._limits.password_characters} characters")
         return self._hasher.hash(self._normal(password))
