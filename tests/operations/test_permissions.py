@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import functools
+import itertools
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -45,36 +47,16 @@ def basic(name: str, password: str) -> Headers:
     return {"authorization": "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()}
 
 
-@pytest.fixture(scope="module")
-def hubs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, RunningHub]]:
-    """A hub for each value of `index.read`."""
-    folder = tmp_path_factory.mktemp("permissions")
+@contextmanager
+def started(folder: Path, setting: str) -> Iterator[RunningHub]:
+    """A hub with that value of `index.read`, over an upstream with one project."""
     (folder / "htpasswd").write_text(f"dave:{bcrypt.using(rounds=4).hash(PASSWORD)}")
-    with Upstream() as upstream, ExitStack() as running:
+    with Upstream() as upstream:
         upstream.add("demo", "1.0")
-        yield {
-            text: running.enter_context(
-                RunningHub(
-                    folder / text.replace(":", "-"),
-                    index={
-                        "upstreams": [upstream.url],
-                        "max_age": 1e6,
-                        "read": text,
-                        "htpasswd": folder / "htpasswd",
-                        "passcode": PASSCODE,
-                    },
-                    limits={"login_failures": 1_000, "login_failures_address": 1_000},
-                )
-            )
-            for text in SETTINGS
-        }
-
-
-@pytest.fixture(scope="module")
-def presented(hubs: Mapping[str, RunningHub]) -> Mapping[str, Callable[[str, str], Headers]]:
-    """By hub: what is sent for each kind of credential that the table names, made for a right."""
-    hashed = Passwords(next(iter(hubs.values())).settings.limits).hash(PASSWORD)
-    return {text: _people(hub, hashed) for text, hub in hubs.items()}
+        index = {"upstreams": [upstream.url], "max_age": 1e6, "read": setting, "passcode": PASSCODE}
+        limits = {"login_failures": 1_000, "login_failures_address": 1_000}
+        with RunningHub(folder / "data", index={**index, "htpasswd": folder / "htpasswd"}, limits=limits) as hub:
+            yield hub
 
 
 def _people(hub: RunningHub, hashed: str) -> Callable[[str, str], Headers]:
@@ -144,34 +126,26 @@ def lines(hub: RunningHub) -> list[tuple[Route, str, Rule | None]]:
     ]
 
 
-@pytest.mark.parametrize("credential", credentials("index:read"))
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_each_route_answers_each_credential_as_the_table_says(
-    hubs: Mapping[str, RunningHub],
-    presented: Mapping[str, Callable[[str, str], Headers]],
-    setting: str,
-    credential: str,
-) -> None:
-    hub, answers = hubs[setting], {}
-    for route, method, rule in lines(hub):
-        action = route.needs.action
-        if action not in SETTABLE and setting != "anyone":
-            continue  # the same in every hub
-        path = route.path.format_map(NAMES | dict.fromkeys(("session_id", "token_id", "job_id"), "999999"))
-        status = hub.client.request(method, hub.base + path, headers=presented[setting](credential, action)).status_code
-        if rule is None:
-            if status in {401, 403}:
-                answers[method, route.path] = (status, "yes")
-            continue
-        expected = outcome(rule, action, credentials(action)[credential])
-        if status not in MEANS[expected]:
-            answers[method, route.path] = (status, expected)
+def test_each_route_answers_each_credential_as_the_table_says(tmp_path: Path, setting: str) -> None:
+    wrong = {}
+    with started(tmp_path, setting) as hub:
+        presented = _people(hub, Passwords(hub.settings.limits).hash(PASSWORD))
+        for (route, method, rule), credential in itertools.product(lines(hub), credentials("index:read")):
+            action = route.needs.action
+            if action not in SETTABLE and setting != "anyone":
+                continue  # the same in every hub
+            path = route.path.format_map(NAMES | {"session_id": "999999", "token_id": "999999", "job_id": "999999"})
+            status = hub.client.request(method, hub.base + path, headers=presented(credential, action)).status_code
+            expected = "yes" if rule is None else outcome(rule, action, credentials(action)[credential])
+            if status not in MEANS[expected] and (rule is not None or status in {401, 403}):
+                wrong[method, route.path, credential] = (status, expected)
 
-    assert answers == {}
+    assert wrong == {}
 
 
-def test_a_route_whose_right_nobody_has_declared_ends_the_start(hubs: Mapping[str, RunningHub]) -> None:
-    hub = hubs["anyone"]
+def test_a_route_whose_right_nobody_has_declared_ends_the_start(running: RunningHub) -> None:
+    hub = running
     undeclared = Route(("GET",), "/x", hub.built.doors[0].routes[0].endpoint, Needs("index:paint", "project"))
 
     with pytest.raises(ValueError, match="/x needs index:paint, and no door says who has it"):
