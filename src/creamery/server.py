@@ -30,7 +30,7 @@ import uvloop
 
 from creamery import __version__
 from creamery.accounts import SecretUnreadable, first_link, has_users
-from creamery.blobs import StoreMismatch
+from creamery.blobs import StoreMismatch, restoring
 from creamery.clock import Clock, SystemClock
 from creamery.database import Database, DatabaseUnavailable
 from creamery.database.schema import is_current
@@ -67,6 +67,7 @@ def serve(settings: Settings) -> int:
         arm(settings.faults)
         with _claimed(settings), contextlib.ExitStack() as listening:
             sockets = listening.enter_context(_bound(settings.listen))
+            restoring.refuse(settings.data)
             _upgrade_schema(settings)
             hub = build(settings)
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

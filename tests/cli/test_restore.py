@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import fcntl
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import Connection, select, update
 
 from creamery import faults
+from creamery.accounts import add_user, open_session
 from creamery.blobs import StoreMismatch
 from creamery.blobs.tables import blob, store
+from creamery.cli import main
 from creamery.clock import SystemClock
 from creamery.contract import digest_of
 from creamery.database import Database, metadata
 from creamery.index.tables import index_file
 from creamery.jobs import enqueue
 from creamery.jobs.tables import job
+from creamery.journal import By
 from creamery.limits import Limits
 from tests.cli.conftest import run, tell, with_cellar
 from tests.cli.test_backup import NAMES, digests, spoil, stored
@@ -89,6 +95,33 @@ def test_jobs_that_ran_wait_again_and_the_backups_own_pause_is_over(hub_data: Pa
     asked = select(job.c.state, job.c.waiting_key, job.c.attempts, job.c.lease_owner, job.c.lease_until)
     assert ask(tmp_path / "new", asked) == [("new", "one", 4, None, None)]
     assert ask(tmp_path / "new", select(metadata.tables["blob_pause"])) == []
+
+
+def test_everybody_signs_in_again_for_nobody_knows_which_sessions_have_ended_since(
+    hub_data: Path, tmp_path: Path
+) -> None:
+    def sign_in(connection: Connection) -> None:
+        by = By(SystemClock().now())
+        open_session(connection, add_user(connection, "eve", "hashed", by), by, Limits(), means="password")
+
+    with_cellar(hub_data, lambda cellar: cellar.committer.write(sign_in))
+    run("backup", tmp_path / "vault", "--data", hub_data)
+
+    run("restore", tmp_path / "vault", "--data", tmp_path / "new")
+
+    assert ask(tmp_path / "new", select(metadata.tables["account_user"].c.name)) == [("eve",)]
+    assert ask(tmp_path / "new", select(metadata.tables["account_session"])) == []
+
+
+def test_what_is_left_of_a_mark_that_was_cut_short_is_in_nobodys_way(vault: Path, tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    new.mkdir()
+    (new / "restoring.0123").write_bytes(b"{")
+
+    code, _ = run("restore", vault, "--data", new)
+
+    assert code == 0
+    assert not list(new.glob("restoring*"))
 
 
 def test_what_was_left_out_is_known_and_not_here(hub_data: Path, tmp_path: Path) -> None:
@@ -172,6 +205,14 @@ def test_one_that_is_cut_short_opens_for_nobody_and_goes_on_where_it_was(
     faults.disarm()
     assert code == 2
     assert "it is not restored" in report["error"]
+    for command in (("user", "add", "mallory", "--no-password"), ("secret", "rotate"), ("token", "list")):
+        refused = CliRunner().invoke(main, [*command, "--data", str(new)])
+        assert (refused.exit_code, "half restored" in refused.output) == (1, True)
+    if point == "restore.copied":
+        serve = [sys.executable, "-m", "creamery", "serve", "--port", "0", "--data", str(new)]
+        started = subprocess.run(serve, capture_output=True, text=True, timeout=60, check=False)
+        assert (started.returncode, "half restored" in started.stderr) == (1, True)
+        assert not (new / "creamery.sqlite3").exists()
     if (new / "creamery.sqlite3").exists():
         with pytest.raises(StoreMismatch, match="half restored"):
             with_cellar(new, lambda _: None)

@@ -325,3 +325,16 @@ def test_a_key_that_is_enqueued_meanwhile_keeps_none_of_the_others_from_waiting_
 
     assert future.result(10).jobs == (other,)
     assert seen(committer, same).state == "failed"
+
+
+def test_a_job_is_not_retried_beside_one_of_its_key_that_runs(committer: Committer) -> None:
+    number = ended(committer, key="k")
+    running = waiting(committer, key="k")
+    committer.write(claim)
+
+    with pytest.raises(JobRefused, match="another one with the key 'k' runs"):
+        committer.write(lambda c: retry(c, number, BY))
+    assert committer.write(lambda c: retry_all(c, BY)).numbers == ()
+
+    committer.write(lambda c: c.execute(update(job).where(job.c.id == running).values(state="done")))
+    assert committer.write(lambda c: retry_all(c, BY)).numbers == (number,)

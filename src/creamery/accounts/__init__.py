@@ -45,6 +45,7 @@ from creamery.accounts.sessions import (
     UserChanged,
     end_session,
     end_sessions,
+    forget_sessions,
     open_session,
     thin_sessions,
 )
@@ -126,6 +127,7 @@ __all__ = [
     "find_group",
     "find_user",
     "first_link",
+    "forget_sessions",
     "groups",
     "has_users",
     "identities",

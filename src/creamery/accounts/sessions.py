@@ -139,6 +139,11 @@ def end_sessions(connection: Connection, user: User, by: By, *, but: int | None 
     return len(ends)
 
 
+def forget_sessions(connection: Connection) -> None:
+    """End all there are, of everybody: in a restored database nobody knows which of them have ended since."""
+    tables.delete_all_sessions(connection)
+
+
 def thin_sessions(connection: Connection, now: Micros, limits: Limits) -> int:
     """Delete rows of sessions that opened nothing any more, at most `MOST_AT_ONCE`; returns how many."""
     unused_since = Micros(now - int(limits.session_idle_seconds * SECOND))

@@ -428,6 +428,11 @@ def delete_sessions(connection: Connection, session_ids: Sequence[int]) -> None:
     connection.execute(delete(account_session).where(account_session.c.id.in_(session_ids)))
 
 
+def delete_all_sessions(connection: Connection) -> None:
+    """Everybody's."""
+    connection.execute(delete(account_session))
+
+
 def ended_sessions(connection: Connection, now: Micros, unused_since: Micros, limit: int) -> list[int]:
     """Sessions that have reached their end, or were not used for long; at most so many."""
     is_over = or_(account_session.c.expires <= now, account_session.c.used <= unused_since)

@@ -25,6 +25,7 @@ from creamery.blobs.store import StoreMismatch
 from creamery.clock import Micros
 
 FORGOTTEN_AT_ONCE = 500
+_UNFINISHED = "restoring."
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +51,28 @@ def find(data: Path) -> Restoring | None:
         raise StoreMismatch(f"{mark} is damaged ({error}); empty {data} and begin anew") from error
 
 
+def is_unfinished_mark(name: str) -> bool:
+    """Is a file of this name what `begin` leaves behind where it is cut short?"""
+    return name.startswith(_UNFINISHED)
+
+
+def refuse(data: Path) -> None:
+    """Nobody but a restore may work on half a hub.
+
+    Raises:
+        StoreMismatch: it is one.
+    """
+    if Layout(data).restoring.exists():
+        raise StoreMismatch(f"{data} is half restored from a backup; run the same `creamery restore` again")
+
+
 def begin(data: Path, backup: str) -> Restoring:
     """From here on the directory holds half a hub, which says so."""
     layout = Layout(data)
     restoring = Restoring(backup, str(uuid.uuid4()))
-    temporary = layout.data / f"restoring.{uuid.uuid4().hex}"
+    for left in data.glob(f"{_UNFINISHED}*"):
+        left.unlink()
+    temporary = layout.data / f"{_UNFINISHED}{uuid.uuid4().hex}"
     with temporary.open("wb") as file:
         file.write(json.dumps(asdict(restoring)).encode())
         file.flush()

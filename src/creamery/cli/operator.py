@@ -85,6 +85,7 @@ def opened_data(data: Path | None, config: Path | None) -> Iterator[OpenedData]:
         TokenRefused,
         UnknownScope,
     )
+    from creamery.blobs import StoreMismatch, restoring  # noqa: PLC0415
     from creamery.clock import SystemClock  # noqa: PLC0415
     from creamery.database import Database, DatabaseUnavailable, DiskFull, WritesBusy  # noqa: PLC0415
     from creamery.database.schema import is_current  # noqa: PLC0415
@@ -92,13 +93,14 @@ def opened_data(data: Path | None, config: Path | None) -> Iterator[OpenedData]:
 
     settings, clock = settings_from(config, data=data), SystemClock()
     refusals = (
-        *(DatabaseUnavailable, DiskFull, WritesBusy),
+        *(DatabaseUnavailable, DiskFull, StoreMismatch, WritesBusy),
         *(InvalidAccountName, LastAdministrator, NameTaken, NoSuchAccount, NoSuchToken, PasswordRefused),
         *(TokenRefused, UnknownScope, JobRefused, NoSuchJob),
         *(IdentityTaken, InvalidSubject, NoSuchIdentity),
     )
     try:
         with closing(Database(settings.resolved_database_url(), settings.limits)) as database:
+            restoring.refuse(settings.data)
             if database.path is not None and not database.path.is_file():
                 raise NotDone(
                     f"there is no database {database.url}; name the hub's own with --data or --config, or with the"

@@ -27,6 +27,7 @@ def rotate(data: Path | None, config: Path | None, *, leaked: bool, as_json: boo
     again; with --leaked it is not. Tokens and passwords have nothing to do with it.
     """
     from creamery.accounts import SecretFile, SecretUnreadable  # noqa: PLC0415 - a command's help costs click alone
+    from creamery.blobs import StoreMismatch, restoring  # noqa: PLC0415
     from creamery.clock import SECOND, Micros, SystemClock  # noqa: PLC0415
 
     settings, now = settings_from(config, data=data), SystemClock().now()
@@ -40,8 +41,9 @@ def rotate(data: Path | None, config: Path | None, *, leaked: bool, as_json: boo
     keep_from = now + 1 if leaked else now - int(settings.limits.secret_seconds * SECOND)
     file = SecretFile(settings.data)
     try:
+        restoring.refuse(settings.data)
         believed = file.rotate(now, keep_from=Micros(keep_from))
-    except (SecretUnreadable, OSError) as error:
+    except (SecretUnreadable, StoreMismatch, OSError) as error:
         raise NotDone(str(error)) from error
     if as_json:
         click.echo(json.dumps({"path": str(file.path), "former_believed": believed}))

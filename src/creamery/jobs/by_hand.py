@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError
 
 from creamery.clock import Micros
 from creamery.database import announce
-from creamery.jobs.tables import JobRow, find_job, job
+from creamery.jobs.tables import JobRow, find_job, is_running, job
 from creamery.journal import By, record
 
 Endings = Literal["failed", "canceled"]
@@ -68,11 +68,15 @@ def retry(connection: Connection, number: int, by: By) -> JobRow:
 
     Raises:
         NoSuchJob: there is none of that number.
-        JobRefused: it has not failed, or another job of its key waits already.
+        JobRefused: it has not failed, or another job of its key waits or runs.
     """
     found = _locked(connection, number)
     if found.state in _CANNOT_RETRY:
         raise JobRefused(f"job {number} cannot be retried: {_CANNOT_RETRY[found.state]}")
+    if found.key is not None and is_running(connection, found.key):
+        raise JobRefused(
+            f"job {number} cannot be retried: one with its key {found.key!r} runs; wait until it has ended"
+        )
     if not _begin_anew(connection, [number], by.now):
         reason = f"another job with the key {found.key!r} waits already, and does the same work"
         raise JobRefused(f"job {number} cannot be retried: {reason}")
@@ -101,14 +105,15 @@ def cancel(connection: Connection, number: int, by: By) -> JobRow:
 def retry_all(
     connection: Connection, by: By, *, state: Endings = "failed", kind: str | None = None, at_most: int = AT_ONCE
 ) -> Changed:
-    """Let jobs wait again that ended in `state`, the newest first; of those with one key one, unless one waits already.
+    """Let jobs wait again that ended in `state`, the newest first; of those with one key one, unless one waits or runs.
 
     Asked again while there are more, it comes to an end: what cannot wait for its key's sake is not looked at.
     """
-    waiting = job.alias("waiting")
+    other = job.alias("other")
+    in_the_way = exists().where(other.c.key == job.c.key, other.c.state.in_(("new", "running")))
     question = (
         select(job.c.id, job.c.key)
-        .where(job.c.state == state, ~exists().where(waiting.c.waiting_key == job.c.key))
+        .where(job.c.state == state, ~in_the_way)
         .order_by(job.c.id.desc())
         .limit(at_most)
         .with_for_update()

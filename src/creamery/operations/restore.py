@@ -22,6 +22,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
+from creamery.accounts import forget_sessions
 from creamery.blobs import Copier, Holder, restoring
 from creamery.clock import Clock
 from creamery.database import Database
@@ -120,7 +121,8 @@ class Restore:
         if begun is not None and begun.backup != name:
             raise NotEmpty(f"{self._data} is half restored from backup {begun.backup}: name that one, or empty it")
         if begun is None and self._data.exists():
-            found = sorted({path.name for path in self._data.iterdir()} - OWN_FILES)
+            names = {path.name for path in self._data.iterdir()} - OWN_FILES
+            found = sorted(name for name in names if not restoring.is_unfinished_mark(name))
             if found:
                 raise NotEmpty(
                     f"{self._data} is not empty ({', '.join(found[:5])}); restore into a new directory with --data, or"
@@ -189,6 +191,7 @@ class Restore:
     def _make_true(self, connection: Connection, folder: Path, manifest: Manifest, mark: restoring.Restoring) -> int:
         now = self._clock.now()
         restart(connection, now)
+        forget_sessions(connection)
         for topic in TOPICS:
             bump(connection, topic)
         items = read_items(folder, manifest.list)
