@@ -332,9 +332,9 @@ def test_a_job_is_not_retried_beside_one_of_its_key_that_runs(committer: Committ
     running = waiting(committer, key="k")
     committer.write(claim)
 
-    with pytest.raises(JobRefused, match="another one with the key 'k' runs"):
+    with pytest.raises(JobRefused, match="one with its key 'k' runs"):
         committer.write(lambda c: retry(c, number, BY))
-    assert committer.write(lambda c: retry_all(c, BY)).numbers == ()
+    assert committer.write(lambda c: retry_all(c, BY)).jobs == ()
 
     committer.write(lambda c: c.execute(update(job).where(job.c.id == running).values(state="done")))
-    assert committer.write(lambda c: retry_all(c, BY)).numbers == (number,)
+    assert committer.write(lambda c: retry_all(c, BY)).jobs == (number,)
