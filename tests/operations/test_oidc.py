@@ -373,11 +373,15 @@ def lying(provider: FalseProvider) -> None:
     provider.claims = {"nonce": "another"}
 
 
+def endless(provider: FalseProvider) -> None:
+    provider.claims = {"exp": 10**400}
+
+
 def gone(provider: FalseProvider) -> None:
     provider.misbehave["/.well-known/openid-configuration"] = refuse()
 
 
-@pytest.mark.parametrize("how", [lying, gone])
+@pytest.mark.parametrize("how", [lying, endless, gone])
 def test_a_provider_that_cannot_be_used_is_a_page_and_a_line_in_the_log(
     tmp_path: Path, how: Callable[[FalseProvider], None]
 ) -> None:
