@@ -25,6 +25,7 @@ from creamery.accounts.oidc import (
     ProviderUnavailable,
     SignIn,
 )
+from creamery.accounts.oidc.provider import Provider
 from creamery.accounts.passwords import TooManyLogins
 from creamery.egress import Egress
 from creamery.limits import Limits
@@ -357,6 +358,20 @@ async def test_who_is_not_in_the_group_does_not_get_in(provider: FalseProvider) 
         {"token_endpoint": "file:///etc/passwd"},
         {"authorization_endpoint": "javascript:alert(1)"},
         {"authorization_endpoint": "http://a.example/#fragment"},
+        {"authorization_endpoint": "http://a.example/\u2028"},
+        {"authorization_endpoint": "http://a.example/\r\nSet-Cookie: a=b"},
+        {"authorization_endpoint": "http://a.example/\n"},
+        {"authorization_endpoint": "http://ä.example/"},
+        {"authorization_endpoint": "http://a.example/a b"},
+        {"authorization_endpoint": "http://a.example/\x7f"},
+        {"authorization_endpoint": "http://a.example\\@b.example/"},
+        {"authorization_endpoint": "http://user:password@a.example/"},
+        {"authorization_endpoint": "http://@a.example/"},
+        {"authorization_endpoint": "http:///authorize"},
+        {"authorization_endpoint": "http://a.example:99999/"},
+        {"token_endpoint": "http://"},
+        {"token_endpoint": "http://[x]/"},
+        {"token_endpoint": "http://[::1/"},
         {"jwks_uri": 7},
         {"userinfo_endpoint": "data:,"},
     ],
@@ -368,6 +383,28 @@ async def test_a_configuration_that_cannot_be_is_refused_before_anybody_is_sent_
     async with visiting(provider) as visit:
         with pytest.raises(ProviderUnavailable):
             await visit()
+
+
+class Told(Provider):
+    """At an https address, without a network: says what it is told."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        limits = Limits()
+        super().__init__("https://id.example", None, limits, HandClock())  # type: ignore[arg-type]  # `ask` alone asks it
+        self.document = {"issuer": self.issuer, **document}
+
+    async def ask(self, *_: object) -> tuple[int, dict[str, Any]]:
+        return 200, self.document
+
+
+@pytest.mark.parametrize("what", ["authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint"])
+async def test_a_provider_behind_tls_names_no_address_without(what: str) -> None:
+    names = ("authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint")
+    right = {name: f"https://other.example/{name}?a=b@c" for name in names}
+
+    assert (await Told(right).configuration()).token == right["token_endpoint"]
+    with pytest.raises(ProviderUnavailable, match=f"its {what} is no address"):
+        await Told({**right, what: f"http://id.example/{what}"}).configuration()
 
 
 async def test_a_slash_makes_another_issuer(provider: FalseProvider) -> None:

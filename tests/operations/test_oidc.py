@@ -377,11 +377,15 @@ def endless(provider: FalseProvider) -> None:
     provider.claims = {"exp": 10**400}
 
 
+def nowhere(provider: FalseProvider) -> None:
+    provider.configuration = {"authorization_endpoint": "http://a.example/\u2028"}
+
+
 def gone(provider: FalseProvider) -> None:
     provider.misbehave["/.well-known/openid-configuration"] = refuse()
 
 
-@pytest.mark.parametrize("how", [lying, endless, gone])
+@pytest.mark.parametrize("how", [lying, endless, nowhere, gone])
 def test_a_provider_that_cannot_be_used_is_a_page_and_a_line_in_the_log(
     tmp_path: Path, how: Callable[[FalseProvider], None]
 ) -> None:
