@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -11,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 import pytest
 import structlog
+from click.testing import CliRunner
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -24,6 +27,7 @@ from creamery.accounts import (
     link_identity,
     set_disabled,
 )
+from creamery.cli import main
 from creamery.http import is_local_path
 from creamery.journal import since
 from tests.doubles.hand_clock import HandClock
@@ -161,7 +165,7 @@ def test_a_user_of_that_name_is_not_taken_over_until_an_administrator_links_them
     refused = claimant.sign_in("s-3")
 
     assert refused.status_code == 403
-    assert "creamery user link ROOT s-3" in refused.json()["detail"]
+    assert "creamery user link ROOT -- s-3" in refused.json()["detail"]
     assert claimant.me() is None
     write(lambda c: link_identity(c, "root", issuer, "s-3", BY))
     assert claimant.sign_in("s-3").status_code == 303
@@ -213,7 +217,7 @@ def test_without_registration_only_who_is_linked_gets_in(
         let_in = frida.sign_in("s-8")
 
         assert (refused.status_code, let_in.status_code) == (403, 303)
-        assert "an administrator can link them: creamery user link NAME s-8" in refused.json()["detail"]
+        assert "an administrator can link them: creamery user link NAME -- s-8" in refused.json()["detail"]
         assert frida.me()["name"] == "fritzi"
 
 
@@ -227,6 +231,25 @@ def test_who_is_disabled_stays_out(hub: RunningHub, provider: RealProvider, pers
     assert gus.sign_in("s-9").status_code == 403
 
 
+@pytest.mark.parametrize("subject", ["-s-17", "--help", "s 18'$(id)"])
+def test_the_line_that_an_administrator_is_told_to_type_links_them(
+    tmp_path: Path, provider: RealProvider, person: People, monkeypatch: pytest.MonkeyPatch, subject: str
+) -> None:
+    """A subject that begins with `-` was taken for an option, and the sentence's full stop for the subject's."""
+    monkeypatch.setenv("CREAMERY_ACCOUNTS_OIDC_ISSUER", provider.issuer)
+    monkeypatch.setenv("CREAMERY_ACCOUNTS_OIDC_CLIENT_ID", "hub")
+    monkeypatch.setenv("CREAMERY_DATA", str(tmp_path))
+    provider.knows(subject, preferred_username="no name")
+    told = person().sign_in(subject).json()["detail"].partition("can link them: ")[2]
+    program, *arguments = shlex.split(told.replace("NAME", "kim"))
+
+    ran = [CliRunner().invoke(main, line) for line in (["db", "upgrade"], ["user", "add", "kim", "--no-password"])]
+    ran += [CliRunner().invoke(main, arguments), CliRunner().invoke(main, ["user", "show", "kim", "--json"])]
+
+    assert (program, [one.exit_code for one in ran]) == ("creamery", [0, 0, 0, 0]), ran[2].output
+    assert [one["subject"] for one in json.loads(ran[3].output)["identities"]] == [subject]
+
+
 @pytest.mark.parametrize("name", ["", "gün", "a b", "hub", "x" * 65, "../etc"])
 def test_whom_nobody_can_be_called_is_no_user(
     hub: RunningHub, provider: RealProvider, person: People, name: str
@@ -236,7 +259,7 @@ def test_whom_nobody_can_be_called_is_no_user(
     refused = person().sign_in("s-10")
 
     assert refused.status_code == 403
-    assert "creamery user link NAME s-10" in refused.json()["detail"]
+    assert "creamery user link NAME -- s-10" in refused.json()["detail"]
 
 
 def test_an_address_counts_as_a_name_only_where_the_provider_has_verified_it(
