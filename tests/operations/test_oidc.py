@@ -27,6 +27,8 @@ from creamery.accounts import (
     link_identity,
     set_disabled,
 )
+from creamery.accounts.oidc import SignIn
+from creamery.accounts.passwords import TooManyLogins
 from creamery.cli import main
 from creamery.http import is_local_path
 from creamery.journal import since
@@ -426,6 +428,92 @@ def test_a_provider_that_cannot_be_used_is_a_page_and_a_line_in_the_log(
     assert provider.issuer not in answer.text
     assert "accounts.oidc_refused" in {line["event"] for line in logs}
     assert not any("exc_info" in line for line in logs)
+
+
+def begun(hub: RunningHub) -> str:
+    """The state of a sign-in that the hub's own client has begun."""
+    return parse_qs(urlsplit(hub.get("/login/oidc").headers["location"]).query)["state"][0]
+
+
+def come_back(hub: RunningHub, provider: FalseProvider) -> int:
+    """Sign in the whole way; the status of the answer to coming back."""
+    back = provider.sign_in(hub.get("/login/oidc").headers["location"])
+    return hub.client.get(back).status_code
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[tuple[RunningHub, FalseProvider]]:
+    """A hub that looks at two wrong codes of an address, then at one in half a minute."""
+    with FalseProvider() as provider:
+        accounts = {"oidc_issuer": provider.issuer, "oidc_client_id": CLIENT}
+        limits = {"login_failures": 2}
+        with RunningHub(tmp_path / "data", accounts=accounts, limits=limits, index={"upstreams": []}) as hub:
+            yield hub, provider
+
+
+def test_wrong_codes_are_slowed_by_address_before_the_provider_is_asked(
+    watched: tuple[RunningHub, FalseProvider],
+) -> None:
+    hub, provider = watched
+    state = begun(hub)
+
+    strangers = [hub.get("/login/oidc/callback?code=junk&state=another").status_code for _ in range(4)]
+    guesses = [hub.get(f"/login/oidc/callback?code=junk&state={state}") for _ in range(3)]
+
+    assert strangers == [400] * 4
+    assert [guess.status_code for guess in guesses] == [403, 403, 429]
+    assert 0 < int(guesses[2].headers["retry-after"]) <= 31
+    assert len(provider.forms) == 2
+    assert come_back(hub, provider) == 429
+
+
+def test_right_codes_cost_nothing_and_make_the_address_known(watched: tuple[RunningHub, FalseProvider]) -> None:
+    hub, provider = watched
+
+    assert [come_back(hub, provider) for _ in range(4)] == [303] * 4
+    state = begun(hub)
+    assert {hub.get(f"/login/oidc/callback?code=junk&state={state}").status_code for _ in range(3)} == {403}
+    assert come_back(hub, provider) == 303
+
+
+def test_nobody_keeps_an_address_out_by_typing_it_as_a_name(watched: tuple[RunningHub, FalseProvider]) -> None:
+    hub, provider = watched
+    wrong = {"name": "OIDC:127.0.0.1", "password": "x"}
+
+    typed = [hub.client.post(f"{hub.base}/api/v1/sessions", json=wrong).status_code for _ in range(3)]
+
+    assert typed == [401, 401, 429]
+    assert come_back(hub, provider) == 303
+
+
+def test_an_address_that_says_a_thing_twice_says_nothing_and_is_in_the_log(
+    watched: tuple[RunningHub, FalseProvider],
+) -> None:
+    hub, provider = watched
+    back = provider.sign_in(hub.get("/login/oidc").headers["location"])
+
+    with structlog.testing.capture_logs() as logs:
+        twice = hub.client.get(f"{back}&code=another"), hub.client.get(f"{back}&{urlsplit(back).query}")
+
+    assert [answer.status_code for answer in twice] == [400, 400]
+    assert [line["kind"] for line in logs if line["event"] == "accounts.oidc_refused"] == ["AttemptOver"] * 2
+    assert provider.forms == []
+    assert hub.get("/login/oidc?next=/a&next=/b").status_code == 400
+    assert hub.client.get(back).status_code == 303, "said once it is right"
+
+
+def test_who_comes_back_while_too_many_do_is_told_so(
+    watched: tuple[RunningHub, FalseProvider], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def busy(*_: object) -> None:
+        raise TooManyLogins
+
+    monkeypatch.setattr(SignIn, "finish", busy)
+    hub, _ = watched
+
+    answer = hub.get(f"/login/oidc/callback?code=a&state={begun(hub)}")
+
+    assert (answer.status_code, answer.json()["detail"]) == (503, "Too many sign-ins wait to be looked at.")
 
 
 def test_no_code_token_or_secret_gets_into_the_log(
