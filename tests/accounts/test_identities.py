@@ -90,7 +90,7 @@ def test_who_is_refused_leaves_nothing_behind(hub: Hub) -> None:
 
 
 def test_a_subject_in_what_an_administrator_is_told_to_type_is_no_command(hub: Hub) -> None:
-    with pytest.raises(NotKnownHere, match=r"creamery user link NAME 'x; rm -rf ~'$"):
+    with pytest.raises(NotKnownHere, match=r"creamery user link NAME -- 'x; rm -rf ~'$"):
         hub.sign_in(Claimed(ISSUER, "x; rm -rf ~"))
 
 

@@ -25,6 +25,7 @@ from creamery.accounts.oidc import (
     ProviderUnavailable,
     SignIn,
 )
+from creamery.accounts.oidc.provider import MOST_KEYS, Provider
 from creamery.accounts.passwords import TooManyLogins
 from creamery.egress import Egress
 from creamery.limits import Limits
@@ -201,6 +202,38 @@ async def test_what_a_token_says_must_be_understood_is(provider: FalseProvider) 
             await visit()
 
 
+@pytest.mark.parametrize(
+    ("says", "is_one"),
+    [
+        ({"use": "sig", "alg": "RS256"}, True),
+        ({"use": "enc"}, False),
+        ({"alg": "RS512"}, False),
+        ({"alg": "RSA-OAEP"}, False),
+    ],
+)
+async def test_a_key_signs_what_it_says_that_it_is_for(
+    provider: FalseProvider, says: dict[str, str], is_one: bool
+) -> None:
+    provider.keys = [{**provider.keys[0], **says}]
+    async with visiting(provider) as visit:
+        if is_one:
+            await visit()
+        else:
+            with pytest.raises(NotBelieved, match="signed with none of its keys"):
+                await visit()
+
+
+@pytest.mark.parametrize(("before", "is_seen"), [(MOST_KEYS - 1, True), (MOST_KEYS, False)])
+async def test_so_many_keys_are_looked_at(provider: FalseProvider, before: int, is_seen: bool) -> None:
+    provider.keys = [{"kty": "RSA", "kid": f"other {number}"} for number in range(before)] + provider.keys
+    async with visiting(provider) as visit:
+        if is_seen:
+            await visit()
+        else:
+            with pytest.raises(NotBelieved, match="signed with none of its keys"):
+                await visit()
+
+
 @pytest.mark.parametrize(("bits", "is_one"), [(1024, False), (2048, True)])
 async def test_a_short_key_is_none(provider: FalseProvider, bits: int, is_one: bool) -> None:
     key = rsa.generate_private_key(65_537, bits)
@@ -231,6 +264,10 @@ async def test_a_short_key_is_none(provider: FalseProvider, bits: int, is_one: b
         ({"exp": None}, "has no exp"),
         ({"exp": "tomorrow"}, "has no exp"),
         ({"exp": True}, "has no exp"),
+        ({"exp": 10**400}, "has no exp"),
+        ({"iat": 10**400}, "has no iat"),
+        ({"iat": -(10**400)}, "has no iat"),
+        ({"nbf": 10**400}, "has no nbf"),
         ({"iat": None}, "has no iat"),
         ({"iat": int(time.time()) + 300}, "of tomorrow"),
         ({"nbf": int(time.time()) + 300}, "of tomorrow"),
@@ -306,8 +343,28 @@ async def test_what_the_token_does_not_say_userinfo_is_asked_for(provider: False
         assert await visit() == Claimed(provider.issuer, "subject", "dora", frozenset({"staff"}))
 
 
-async def test_userinfo_of_somebody_else_is_not_believed(provider: FalseProvider) -> None:
-    provider.userinfo = {"sub": "another", "groups": ["staff"]}
+async def test_userinfo_adds_to_what_the_token_says_and_changes_none_of_it(provider: FalseProvider) -> None:
+    """The token is signed, and userinfo is not."""
+    provider.userinfo = {"sub": "subject", "preferred_username": "root", "groups": ["staff"]}
+    async with visiting(provider, oidc_groups_claim="groups") as visit:
+        assert await visit() == Claimed(provider.issuer, "subject", "carol", frozenset({"staff"}))
+
+
+@pytest.mark.parametrize(
+    ("verified", "name"), [(True, "a@b.example"), (False, None), ("true", None), ("false", None), (1, None)]
+)
+async def test_an_address_is_verified_where_the_provider_says_true_and_nothing_like_it(
+    provider: FalseProvider, verified: object, name: str | None
+) -> None:
+    """Core section 5.1 has it as a boolean; the text "false" is true for those who only look whether it is there."""
+    provider.claims = {"email": "a@b.example", "email_verified": verified}
+    async with visiting(provider, oidc_name_claim="email") as visit:
+        assert (await visit()).name == name
+
+
+@pytest.mark.parametrize("whose", [{"sub": "another"}, {"sub": None}, {"sub": ["subject"]}, {}])
+async def test_userinfo_of_somebody_else_is_not_believed(provider: FalseProvider, whose: dict[str, Any]) -> None:
+    provider.userinfo = {**whose, "groups": ["staff"]}
     async with visiting(provider, oidc_groups_claim="groups") as visit:
         with pytest.raises(NotBelieved, match="somebody else's"):
             await visit()
@@ -353,6 +410,20 @@ async def test_who_is_not_in_the_group_does_not_get_in(provider: FalseProvider) 
         {"token_endpoint": "file:///etc/passwd"},
         {"authorization_endpoint": "javascript:alert(1)"},
         {"authorization_endpoint": "http://a.example/#fragment"},
+        {"authorization_endpoint": "http://a.example/\u2028"},
+        {"authorization_endpoint": "http://a.example/\r\nSet-Cookie: a=b"},
+        {"authorization_endpoint": "http://a.example/\n"},
+        {"authorization_endpoint": "http://ä.example/"},
+        {"authorization_endpoint": "http://a.example/a b"},
+        {"authorization_endpoint": "http://a.example/\x7f"},
+        {"authorization_endpoint": "http://a.example\\@b.example/"},
+        {"authorization_endpoint": "http://user:password@a.example/"},
+        {"authorization_endpoint": "http://@a.example/"},
+        {"authorization_endpoint": "http:///authorize"},
+        {"authorization_endpoint": "http://a.example:99999/"},
+        {"token_endpoint": "http://"},
+        {"token_endpoint": "http://[x]/"},
+        {"token_endpoint": "http://[::1/"},
         {"jwks_uri": 7},
         {"userinfo_endpoint": "data:,"},
     ],
@@ -364,6 +435,28 @@ async def test_a_configuration_that_cannot_be_is_refused_before_anybody_is_sent_
     async with visiting(provider) as visit:
         with pytest.raises(ProviderUnavailable):
             await visit()
+
+
+class Told(Provider):
+    """At an https address, without a network: says what it is told."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        limits = Limits()
+        super().__init__("https://id.example", None, limits, HandClock())  # type: ignore[arg-type]  # `ask` alone asks it
+        self.document = {"issuer": self.issuer, **document}
+
+    async def ask(self, *_: object) -> tuple[int, dict[str, Any]]:
+        return 200, self.document
+
+
+@pytest.mark.parametrize("what", ["authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint"])
+async def test_a_provider_behind_tls_names_no_address_without(what: str) -> None:
+    names = ("authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint")
+    right = {name: f"https://other.example/{name}?a=b@c" for name in names}
+
+    assert (await Told(right).configuration()).token == right["token_endpoint"]
+    with pytest.raises(ProviderUnavailable, match=f"its {what} is no address"):
+        await Told({**right, what: f"http://id.example/{what}"}).configuration()
 
 
 async def test_a_slash_makes_another_issuer(provider: FalseProvider) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -11,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 import pytest
 import structlog
+from click.testing import CliRunner
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -24,6 +27,9 @@ from creamery.accounts import (
     link_identity,
     set_disabled,
 )
+from creamery.accounts.oidc import SignIn
+from creamery.accounts.passwords import TooManyLogins
+from creamery.cli import main
 from creamery.http import is_local_path
 from creamery.journal import since
 from tests.doubles.hand_clock import HandClock
@@ -161,7 +167,7 @@ def test_a_user_of_that_name_is_not_taken_over_until_an_administrator_links_them
     refused = claimant.sign_in("s-3")
 
     assert refused.status_code == 403
-    assert "creamery user link ROOT s-3" in refused.json()["detail"]
+    assert "creamery user link ROOT -- s-3" in refused.json()["detail"]
     assert claimant.me() is None
     write(lambda c: link_identity(c, "root", issuer, "s-3", BY))
     assert claimant.sign_in("s-3").status_code == 303
@@ -213,7 +219,7 @@ def test_without_registration_only_who_is_linked_gets_in(
         let_in = frida.sign_in("s-8")
 
         assert (refused.status_code, let_in.status_code) == (403, 303)
-        assert "an administrator can link them: creamery user link NAME s-8" in refused.json()["detail"]
+        assert "an administrator can link them: creamery user link NAME -- s-8" in refused.json()["detail"]
         assert frida.me()["name"] == "fritzi"
 
 
@@ -227,6 +233,25 @@ def test_who_is_disabled_stays_out(hub: RunningHub, provider: RealProvider, pers
     assert gus.sign_in("s-9").status_code == 403
 
 
+@pytest.mark.parametrize("subject", ["-s-17", "--help", "s 18'$(id)"])
+def test_the_line_that_an_administrator_is_told_to_type_links_them(
+    tmp_path: Path, provider: RealProvider, person: People, monkeypatch: pytest.MonkeyPatch, subject: str
+) -> None:
+    """A subject that begins with `-` was taken for an option, and the sentence's full stop for the subject's."""
+    monkeypatch.setenv("CREAMERY_ACCOUNTS_OIDC_ISSUER", provider.issuer)
+    monkeypatch.setenv("CREAMERY_ACCOUNTS_OIDC_CLIENT_ID", "hub")
+    monkeypatch.setenv("CREAMERY_DATA", str(tmp_path))
+    provider.knows(subject, preferred_username="no name")
+    told = person().sign_in(subject).json()["detail"].partition("can link them: ")[2]
+    program, *arguments = shlex.split(told.replace("NAME", "kim"))
+
+    ran = [CliRunner().invoke(main, line) for line in (["db", "upgrade"], ["user", "add", "kim", "--no-password"])]
+    ran += [CliRunner().invoke(main, arguments), CliRunner().invoke(main, ["user", "show", "kim", "--json"])]
+
+    assert (program, [one.exit_code for one in ran]) == ("creamery", [0, 0, 0, 0]), ran[2].output
+    assert [one["subject"] for one in json.loads(ran[3].output)["identities"]] == [subject]
+
+
 @pytest.mark.parametrize("name", ["", "gün", "a b", "hub", "x" * 65, "../etc"])
 def test_whom_nobody_can_be_called_is_no_user(
     hub: RunningHub, provider: RealProvider, person: People, name: str
@@ -236,7 +261,7 @@ def test_whom_nobody_can_be_called_is_no_user(
     refused = person().sign_in("s-10")
 
     assert refused.status_code == 403
-    assert "creamery user link NAME s-10" in refused.json()["detail"]
+    assert "creamery user link NAME -- s-10" in refused.json()["detail"]
 
 
 def test_an_address_counts_as_a_name_only_where_the_provider_has_verified_it(
@@ -373,11 +398,19 @@ def lying(provider: FalseProvider) -> None:
     provider.claims = {"nonce": "another"}
 
 
+def endless(provider: FalseProvider) -> None:
+    provider.claims = {"exp": 10**400}
+
+
+def nowhere(provider: FalseProvider) -> None:
+    provider.configuration = {"authorization_endpoint": "http://a.example/\u2028"}
+
+
 def gone(provider: FalseProvider) -> None:
     provider.misbehave["/.well-known/openid-configuration"] = refuse()
 
 
-@pytest.mark.parametrize("how", [lying, gone])
+@pytest.mark.parametrize("how", [lying, endless, nowhere, gone])
 def test_a_provider_that_cannot_be_used_is_a_page_and_a_line_in_the_log(
     tmp_path: Path, how: Callable[[FalseProvider], None]
 ) -> None:
@@ -395,6 +428,92 @@ def test_a_provider_that_cannot_be_used_is_a_page_and_a_line_in_the_log(
     assert provider.issuer not in answer.text
     assert "accounts.oidc_refused" in {line["event"] for line in logs}
     assert not any("exc_info" in line for line in logs)
+
+
+def begun(hub: RunningHub) -> str:
+    """The state of a sign-in that the hub's own client has begun."""
+    return parse_qs(urlsplit(hub.get("/login/oidc").headers["location"]).query)["state"][0]
+
+
+def come_back(hub: RunningHub, provider: FalseProvider) -> int:
+    """Sign in the whole way; the status of the answer to coming back."""
+    back = provider.sign_in(hub.get("/login/oidc").headers["location"])
+    return hub.client.get(back).status_code
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[tuple[RunningHub, FalseProvider]]:
+    """A hub that looks at two wrong codes of an address, then at one in half a minute."""
+    with FalseProvider() as provider:
+        accounts = {"oidc_issuer": provider.issuer, "oidc_client_id": CLIENT}
+        limits = {"login_failures": 2}
+        with RunningHub(tmp_path / "data", accounts=accounts, limits=limits, index={"upstreams": []}) as hub:
+            yield hub, provider
+
+
+def test_wrong_codes_are_slowed_by_address_before_the_provider_is_asked(
+    watched: tuple[RunningHub, FalseProvider],
+) -> None:
+    hub, provider = watched
+    state = begun(hub)
+
+    strangers = [hub.get("/login/oidc/callback?code=junk&state=another").status_code for _ in range(4)]
+    guesses = [hub.get(f"/login/oidc/callback?code=junk&state={state}") for _ in range(3)]
+
+    assert strangers == [400] * 4
+    assert [guess.status_code for guess in guesses] == [403, 403, 429]
+    assert 0 < int(guesses[2].headers["retry-after"]) <= 31
+    assert len(provider.forms) == 2
+    assert come_back(hub, provider) == 429
+
+
+def test_right_codes_cost_nothing_and_make_the_address_known(watched: tuple[RunningHub, FalseProvider]) -> None:
+    hub, provider = watched
+
+    assert [come_back(hub, provider) for _ in range(4)] == [303] * 4
+    state = begun(hub)
+    assert {hub.get(f"/login/oidc/callback?code=junk&state={state}").status_code for _ in range(3)} == {403}
+    assert come_back(hub, provider) == 303
+
+
+def test_nobody_keeps_an_address_out_by_typing_it_as_a_name(watched: tuple[RunningHub, FalseProvider]) -> None:
+    hub, provider = watched
+    wrong = {"name": "OIDC:127.0.0.1", "password": "x"}
+
+    typed = [hub.client.post(f"{hub.base}/api/v1/sessions", json=wrong).status_code for _ in range(3)]
+
+    assert typed == [401, 401, 429]
+    assert come_back(hub, provider) == 303
+
+
+def test_an_address_that_says_a_thing_twice_says_nothing_and_is_in_the_log(
+    watched: tuple[RunningHub, FalseProvider],
+) -> None:
+    hub, provider = watched
+    back = provider.sign_in(hub.get("/login/oidc").headers["location"])
+
+    with structlog.testing.capture_logs() as logs:
+        twice = hub.client.get(f"{back}&code=another"), hub.client.get(f"{back}&{urlsplit(back).query}")
+
+    assert [answer.status_code for answer in twice] == [400, 400]
+    assert [line["kind"] for line in logs if line["event"] == "accounts.oidc_refused"] == ["AttemptOver"] * 2
+    assert provider.forms == []
+    assert hub.get("/login/oidc?next=/a&next=/b").status_code == 400
+    assert hub.client.get(back).status_code == 303, "said once it is right"
+
+
+def test_who_comes_back_while_too_many_do_is_told_so(
+    watched: tuple[RunningHub, FalseProvider], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def busy(*_: object) -> None:
+        raise TooManyLogins
+
+    monkeypatch.setattr(SignIn, "finish", busy)
+    hub, _ = watched
+
+    answer = hub.get(f"/login/oidc/callback?code=a&state={begun(hub)}")
+
+    assert (answer.status_code, answer.json()["detail"]) == (503, "Too many sign-ins wait to be looked at.")
 
 
 def test_no_code_token_or_secret_gets_into_the_log(

@@ -135,6 +135,14 @@ class Accounts:
         await self._settling.settle()
         return await self._authenticator.sign_in(name, password, presented)
 
+    def came_back(self, address: str) -> None:
+        """Somebody at this address brings a code of the provider's: a try, which `sign_in_claimed` gives back.
+
+        Raises:
+            Throttled: too many did before who were not let in.
+        """
+        self._authenticator.came_back(address)
+
     def register(self, address: str) -> None:
         """Somebody at this address wants to become a user.
 
@@ -163,11 +171,11 @@ class Accounts:
         )
 
     async def sign_in_claimed(self, claimed: Claimed, by: By, *, registers: bool, agent: str, former: str) -> SignedIn:
-        """Let in whom a provider has made known, and begin a session.
+        """Let in whom a provider has made known, and begin a session; `came_back` was asked before.
 
         Args:
             claimed: what it says of them.
-            by: when and from where.
+            by: when, and from which address.
             registers: whether somebody new becomes a user.
             agent: the browser's name for itself.
             former: the cookie of a session that came along, which ends.
@@ -178,9 +186,11 @@ class Accounts:
         """
         known = self._authenticator.session_text(former) if former else None
         limits = self._limits
-        return await self._committer.commit(
+        opened = await self._committer.commit(
             lambda c: sign_in_claimed(c, claimed, by, limits, registers=registers, agent=agent, former=known)
         )
+        self._authenticator.let_in(by.origin)
+        return opened
 
     def session_cookie(self, signed_in: SignedIn) -> str:
         """What the browser keeps of a session."""

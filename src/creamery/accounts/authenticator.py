@@ -39,6 +39,7 @@ T = TypeVar("T")
 
 WRONG = "a wrong password, no such user, or one who is disabled"
 
+_OIDC = "OIDC:"  # in capitals, which `key_of` leaves in no name: else who types this one keeps others out
 _SEPARATORS = frozenset(", \t")
 _DEVICE_BYTES = 12
 
@@ -162,6 +163,18 @@ class Authenticator:
             raise BadCredentials(WRONG)
         self._throttle.succeeded(key_of(name), presented.address, self._device(name, presented))
         return user
+
+    def came_back(self, address: str) -> None:
+        """Somebody at this address brings a code of the provider's: a try, which `let_in` gives back.
+
+        Raises:
+            Throttled: too many did before who were not let in.
+        """
+        self._throttle.take(_OIDC + address, address)
+
+    def let_in(self, address: str) -> None:
+        """The code was right, and whoever brought it is a user."""
+        self._throttle.succeeded(_OIDC + address, address)
 
     def register(self, address: str) -> None:
         """Somebody at this address wants to become a user.

@@ -51,7 +51,8 @@ class NotKnownHere(Exception):
 
     def __init__(self, reason: str, subject: str, name: str = "NAME") -> None:
         self.subject = subject
-        super().__init__(f"{reason}; an administrator can link them: creamery user link {name} {shlex.quote(subject)}")
+        command = f"creamery user link {name} -- {shlex.quote(subject)}"  # `--`: a subject may look like an option
+        super().__init__(f"{reason}; an administrator can link them: {command}")
 
 
 class UserDisabled(Exception):

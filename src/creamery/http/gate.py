@@ -129,7 +129,7 @@ def too_many_logins(_: TooManyLogins) -> Problem:
     return Problem(
         503,
         "Busy",
-        "Too many passwords wait to be looked at.",
+        "Too many sign-ins wait to be looked at.",
         remedy="Ask again in a moment; a token does not wait.",
         headers={"Retry-After": "1"},
     )

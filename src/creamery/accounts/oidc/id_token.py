@@ -112,6 +112,10 @@ def _fitting(keys: Iterable[Key], kind: str, algorithm: str, named: object) -> I
 
 def _moment(claims: Mapping[str, Any], name: str) -> float:
     value = claims.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    try:
+        moment = math.nan if isinstance(value, bool) or not isinstance(value, int | float) else float(value)
+    except OverflowError:  # JSON's numbers have no end
+        moment = math.inf
+    if not math.isfinite(moment):
         raise NotBelieved(f"its ID token has no {name}")
-    return float(value)
+    return moment

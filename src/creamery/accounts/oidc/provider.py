@@ -7,6 +7,7 @@ provider's document or a redirect names, must be public.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -18,12 +19,15 @@ from creamery.accounts.oidc.errors import ProviderUnavailable
 from creamery.clock import Clock
 from creamery.egress import Egress, EgressError, Origin
 from creamery.limits import Limits
+from creamery.sections import address_of
 
 T = TypeVar("T")
 
 OK = 200
 MOST_KEYS = 100
 
+_PLAIN = re.compile(r"[!\"$-\[\]-~]+", re.ASCII)  # printable, no fragment, and no `\`, which browsers take for `/`
+_USER = re.compile(r"https?://[^/?]*@", re.ASCII)  # also an empty one
 _SHOWN = 200
 _WELL_KNOWN = "/.well-known/openid-configuration"
 
@@ -143,7 +147,7 @@ class Provider:
         """An address that the provider names; over TLS where the provider itself is."""
         address = document.get(name)
         schemes = ("https://",) if self.issuer.startswith("https://") else ("https://", "http://")
-        if not isinstance(address, str) or not address.startswith(schemes) or "#" in address:
+        if not isinstance(address, str) or not address.startswith(schemes) or not _is_plain(address):
             raise ProviderUnavailable(f"its {name} is no address that can be asked: {_short(address)}")
         return address
 
@@ -179,6 +183,12 @@ def _looked_at(task: asyncio.Task[Any]) -> None:
     """Whoever waited may have gone: then nobody hears of its failure, which is no defect."""
     if not task.cancelled():
         task.exception()
+
+
+def _is_plain(address: str) -> bool:
+    """Does everybody read the same host in it, egress and browsers, and has it no user?"""
+    found = address_of(address) if _PLAIN.fullmatch(address) else None
+    return found is not None and not _USER.match(address)
 
 
 def _short(value: object) -> str:

@@ -19,7 +19,7 @@ def refusals() -> Mapping[type[Exception], Callable[[Any], Problem]]:
         AttemptOver: _as(400, "Begin again", _BEGIN_AGAIN),
         ProviderRefused: _as(403, "Not signed in", _BEGIN_AGAIN),
         NotInGroup: _as(403, "Not let in", "Whoever runs the provider can put you into the group."),
-        NotKnownHere: _as(403, "Not known here", _ADMINISTRATORS),
+        NotKnownHere: _as(403, "Not known here", _ADMINISTRATORS, end=""),  # a command, to be copied whole
         UserDisabled: _as(403, "Not let in", _ADMINISTRATORS),
         IdentityTaken: _as(409, "Begin again", _BEGIN_AGAIN),
         NotBelieved: _as(502, "The provider is not believed", _ADMINISTRATORS),
@@ -27,9 +27,9 @@ def refusals() -> Mapping[type[Exception], Callable[[Any], Problem]]:
     }
 
 
-def _as(status: int, title: str, remedy: str) -> Callable[[Any], Problem]:
+def _as(status: int, title: str, remedy: str, end: str = ".") -> Callable[[Any], Problem]:
     def problem(error: Exception) -> Problem:
-        return Problem(status, title, f"{error}.", remedy=remedy, headers={"Cache-Control": "no-store"})
+        return Problem(status, title, f"{error}{end}", remedy=remedy, headers={"Cache-Control": "no-store"})
 
     return problem
 

@@ -81,19 +81,21 @@ class Routes:
     async def come_back(self, request: Request) -> Response:
         """Where the provider sends the browser back to: begins a session, and goes on to `next`."""
         sign_in = self._provider()
-        hub, scope, brought = self._hub, request.scope, _once(request)
-        registers = hub.settings.accounts.oidc_register
+        hub, scope = self._hub, request.scope
+        registers, address = hub.settings.accounts.oidc_register, client_address(scope)
         try:
+            brought = _once(request)
             attempt = Attempt.resume(
                 hub.accounts.secret,
                 read_cookie(scope, SIGN_IN),
                 brought.get("state", ""),
                 hub.settings.limits.sign_in_seconds,
             )
+            hub.accounts.came_back(address)
             claimed = await sign_in.finish(attempt, brought, _redirect_uri(request))
             opened = await hub.accounts.sign_in_claimed(
                 claimed,
-                By(hub.clock.now(), origin=client_address(scope)),
+                By(hub.clock.now(), origin=address),
                 registers=registers,
                 agent=agent_of(scope),
                 former=read_cookie(scope, SESSION),
