@@ -86,7 +86,8 @@ def hub_over(provider: RealProvider, data: Path, **accounts: Any) -> RunningHub:
     provider.register(CALLBACK)
     known = {"oidc_client_id": provider.client_id, "oidc_client_secret": provider.client_secret}
     accounts = {"oidc_issuer": provider.issuer, **known, **accounts}
-    return RunningHub(data, accounts=accounts, public_url=PUBLIC, index={"upstreams": []})
+    limits = {"login_failures": 100, "login_failures_address": 100}  # many here are refused, from one address
+    return RunningHub(data, accounts=accounts, public_url=PUBLIC, limits=limits, index={"upstreams": []})
 
 
 @pytest.fixture(scope="module")
