@@ -68,7 +68,9 @@ class Limits(BaseModel):
     password_seconds: SecondsOrNone = Field(
         300.0, description="How long a password that was right is known again without hashing it anew."
     )
-    waiting_logins: PositiveInt = Field(32, description="Passwords that wait to be looked at; beyond it 503.")
+    waiting_logins: PositiveInt = Field(
+        32, description="Passwords that wait to be looked at, and sign-ins elsewhere, each; beyond it 503."
+    )
     login_failures: PositiveInt = Field(
         10, description="Wrong passwords for one account before each further try has to wait (429)."
     )
