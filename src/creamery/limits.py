@@ -69,7 +69,7 @@ class Limits(BaseModel):
         300.0, description="How long a password that was right is known again without hashing it anew."
     )
     waiting_logins: PositiveInt = Field(
-        32, description="Passwords that wait to be looked at, and sign-ins elsewhere, each; beyond it 503."
+        32, description="Passwords, and sign-ins elsewhere, that wait at once; beyond it 503."
     )
     login_failures: PositiveInt = Field(
         10, description="Wrong passwords for one account before each further try has to wait (429)."
