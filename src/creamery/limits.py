@@ -74,7 +74,9 @@ class Limits(BaseModel):
     login_failures: PositiveInt = Field(
         10, description="Wrong passwords for one account before each further try has to wait (429)."
     )
-    login_failures_address: PositiveInt = Field(40, description="The same from one address, for whatever accounts.")
+    login_failures_address: PositiveInt = Field(
+        40, description="The same from one address for all accounts; and, apart, a provider's codes."
+    )
     login_seconds: Seconds = Field(30.0, description="How long such a wait is: one more try each.")
     known_accounts: PositiveInt = Field(
         10_000, description="Tokens, sessions and right passwords kept in memory, each."

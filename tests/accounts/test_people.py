@@ -114,11 +114,16 @@ def test_the_last_administrator_stays(hub: Hub, rule: Callable[..., Any], named:
     hub.do(rule, "root", BY, **named)
 
 
-def test_an_administrator_with_a_token_alone_can_get_in(hub: Hub) -> None:
+def test_an_administrator_can_get_in_by_a_token_that_may_administer_and_lives(hub: Hub) -> None:
     hub.do(add_user, "bot", None, BY, is_admin=True)
-    hub.do(create_token, "bot", "x", READ, None, BY)
+    hub.do(create_token, "bot", "reads", READ, None, BY)
+    hub.do(create_token, "bot", "short", (Scope("admin"),), Micros(NOW + 1), BY)
+    later = By(Micros(NOW + 2))
 
-    hub.do(set_admin, "root", BY, is_admin=False)
+    with pytest.raises(LastAdministrator):
+        hub.do(set_admin, "root", later, is_admin=False)
+    hub.do(create_token, "bot", "lasting", (*READ, Scope("admin")), None, later)
+    hub.do(set_admin, "root", later, is_admin=False)
 
 
 def test_a_change_of_the_same_moment_shows_all_the_same(hub: Hub) -> None:

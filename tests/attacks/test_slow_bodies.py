@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import socket
@@ -18,10 +19,13 @@ import pytest
 
 from creamery.accounts import (
     Passwords,
+    Presented,
+    RightEnded,
     Scope,
     add_group,
     add_members,
     add_user,
+    confirm,
     create_token,
     end_sessions,
     find_user,
@@ -31,6 +35,7 @@ from creamery.accounts import (
     set_disabled,
     set_password,
 )
+from creamery.clock import SECOND, Micros
 from creamery.limits import Limits
 from tests.doubles.running import RunningHub
 from tests.operations.conftest import BY, PASSWORD, Browser, hub, running  # noqa: F401 - fixtures
@@ -131,6 +136,20 @@ def test_nothing_is_written_with_what_was_taken_back_meanwhile(
             mallory = hub.ask(lambda c: find_user(c, "mallory"))
             write(hub, lambda c: end_sessions(c, mallory, BY))
         assert finish() == 401
+
+
+def test_nothing_is_written_with_a_token_that_has_ended_meanwhile(hub: RunningHub) -> None:
+    now = hub.built.hub.clock.now()
+    write(hub, lambda c: add_user(c, "mallory", HASHED, BY, is_admin=True))
+    ends = Micros(now + 3_600 * SECOND)
+    text, _ = write(hub, lambda c: create_token(c, "mallory", "t", [Scope("admin")], ends, BY))
+    principal = asyncio.run_coroutine_threadsafe(
+        hub.built.hub.accounts.authenticate(Presented(f"Bearer {text}")), hub._loop or asyncio.new_event_loop()
+    ).result(10)
+
+    write(hub, lambda c: confirm(c, principal, Micros(ends - 1)))
+    with pytest.raises(RightEnded):
+        write(hub, lambda c: confirm(c, principal, ends))
 
 
 def test_what_is_not_revoked_goes_through_however_slowly(hub: RunningHub) -> None:

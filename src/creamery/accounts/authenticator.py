@@ -39,7 +39,6 @@ T = TypeVar("T")
 
 WRONG = "a wrong password, no such user, or one who is disabled"
 
-_OIDC = "OIDC:"  # in capitals, which `key_of` leaves in no name: else who types this one keeps others out
 _SEPARATORS = frozenset(", \t")
 _DEVICE_BYTES = 12
 
@@ -170,11 +169,11 @@ class Authenticator:
         Raises:
             Throttled: too many did before who were not let in.
         """
-        self._throttle.take(_OIDC + address, address)
+        self._throttle.come_back(address)
 
     def let_in(self, address: str) -> None:
         """The code was right, and whoever brought it is a user."""
-        self._throttle.succeeded(_OIDC + address, address)
+        self._throttle.let_in(address)
 
     def register(self, address: str) -> None:
         """Somebody at this address wants to become a user.

@@ -17,6 +17,7 @@ from creamery.accounts.changes import rights_changed
 from creamery.accounts.names import check_account_name
 from creamery.accounts.sessions import end_sessions
 from creamery.accounts.tables import Group, User
+from creamery.clock import Micros
 from creamery.journal import By
 
 
@@ -80,7 +81,7 @@ def set_admin(connection: Connection, name: str, by: By, *, is_admin: bool) -> U
         LastAdministrator: nobody would be left.
     """
     user = _user(connection, name)
-    with _somebody_is_left(connection, user):
+    with _somebody_is_left(connection, user, by.now):
         tables.change_user(connection, user.id, by.now, is_admin=is_admin)
     _changed(connection, "made administrator" if is_admin else "administrator no more", user.name, by)
     return _user_by_id(connection, user.id)
@@ -94,7 +95,7 @@ def set_disabled(connection: Connection, name: str, by: By, *, disabled: bool) -
         LastAdministrator: nobody would be left.
     """
     user = _user(connection, name)
-    with _somebody_is_left(connection, user):
+    with _somebody_is_left(connection, user, by.now):
         tables.change_user(connection, user.id, by.now, disabled=disabled)
     if disabled:
         end_sessions(connection, user, by, reason="user disabled")
@@ -110,7 +111,7 @@ def remove_user(connection: Connection, name: str, by: By) -> User:
         LastAdministrator: nobody would be left.
     """
     user = _user(connection, name)
-    with _somebody_is_left(connection, user):
+    with _somebody_is_left(connection, user, by.now):
         tables.delete_user(connection, user.id)
     _changed(connection, "user removed", user.name, by)
     return user
@@ -201,14 +202,14 @@ def _user_by_id(connection: Connection, user_id: int) -> User:
 
 
 @contextmanager
-def _somebody_is_left(connection: Connection, changed: User) -> Iterator[None]:
+def _somebody_is_left(connection: Connection, changed: User, now: Micros) -> Iterator[None]:
     """Around a change of a user: it does not take the last administrator away, nor the last who can get in.
 
     Writers take turns, so two cannot both be the one before the last.
     """
-    before = tables.administrators(connection)
+    before = tables.administrators(connection, now)
     yield
-    if any(had and not has for had, has in zip(before, tables.administrators(connection), strict=True)):
+    if any(had and not has for had, has in zip(before, tables.administrators(connection, now), strict=True)):
         raise LastAdministrator(changed.name)
 
 

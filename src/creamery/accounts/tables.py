@@ -23,13 +23,14 @@ from sqlalchemy import (
     exists,
     func,
     insert,
+    literal,
     or_,
     select,
     update,
 )
 
 from creamery.accounts.names import NAME_LENGTH, could_be_name, key_of
-from creamery.accounts.principals import Scope
+from creamery.accounts.principals import ADMIN, Scope
 from creamery.accounts.scopes import from_stored
 from creamery.clock import Micros
 from creamery.contract import Digest, digest_of
@@ -241,11 +242,17 @@ def groups_of(connection: Connection, user_id: int) -> frozenset[str]:
     return frozenset(connection.execute(query.where(account_member.c.user_id == user_id)).scalars())
 
 
-def administrators(connection: Connection) -> tuple[int, int]:
-    """How many are not disabled; and how many of those have a way in: a password, a token, an identity elsewhere."""
+def administrators(connection: Connection, now: Micros) -> tuple[int, int]:
+    """How many are not disabled; and how many of those have a way in.
+
+    That is a password, an identity elsewhere, or a token that may administer and has not ended.
+    """
+    lives = or_(account_token.c.expires.is_(None), account_token.c.expires > now)
+    words = literal(" ") + account_token.c.scopes + literal(" ")
     ways = (
         account_user.c.password.is_not(None),
-        *(exists().where(table.c.user_id == account_user.c.id) for table in (account_token, account_identity)),
+        exists().where(account_identity.c.user_id == account_user.c.id),
+        exists().where(account_token.c.user_id == account_user.c.id, lives, words.contains(f" {ADMIN} ")),
     )
     enabled = select(func.count()).select_from(account_user).where(account_user.c.is_admin, ~account_user.c.disabled)
     counts = (connection.execute(question).scalar_one() for question in (enabled, enabled.where(or_(*ways))))

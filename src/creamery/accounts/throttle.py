@@ -60,6 +60,7 @@ class Throttle:
         self._addresses = _Buckets(limits.login_failures_address, limits.login_seconds)
         self._devices = _Buckets(limits.login_failures, limits.login_seconds)
         self._registrations = _Buckets(limits.registrations_address, limits.login_seconds)
+        self._returns = _Buckets(limits.login_failures_address, limits.login_seconds)
         self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def take(self, account: str, address: str, device: str = "") -> None:
@@ -99,6 +100,21 @@ class Throttle:
         if wait := self._registrations.wait(network, now):
             raise Throttled(wait)
         self._registrations.took(network, now)
+
+    def come_back(self, address: str) -> None:
+        """Somebody brings a provider's code; `let_in` gives it back. Passwords are counted by themselves.
+
+        Raises:
+            Throttled: not yet.
+        """
+        now, network = self._clock.monotonic(), _network(address)
+        if wait := self._returns.wait(network, now):
+            raise Throttled(wait)
+        self._returns.took(network, now)
+
+    def let_in(self, address: str) -> None:
+        """The code was right."""
+        self._returns.gave_back(_network(address))
 
     def succeeded(self, account: str, address: str, device: str = "") -> None:
         """It was right: this address is known to be the account's from now on."""

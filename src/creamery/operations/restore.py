@@ -131,6 +131,11 @@ class Restore:
         if begun is not None and self._has_rows_of(begun):
             return
         found_rows = what_is_in(self._database)
+        if found_rows is not None and begun is not None:
+            raise NotEmpty(
+                f"the restore into {self._data} was cut short while its rows got a newer form, and cannot go on: empty"
+                f" that directory and the database {self._database.url}, and begin anew"
+            )
         if found_rows is not None:
             raise NotEmpty(
                 f"the database {self._database.url} is not empty: it holds {found_rows}; restore into a new one with"
