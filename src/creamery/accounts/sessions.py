@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from creamery.accounts import tables
-from creamery.accounts.changes import rights_changed
+from creamery.accounts.changes import DOOR, rights_changed
 from creamery.accounts.tables import Session, User
 from creamery.clock import SECOND, Micros
 from creamery.contract import Digest, digest_of
@@ -103,7 +103,7 @@ def open_session(
     session_id = tables.insert_session(connection, row)
     record(
         connection,
-        "accounts",
+        DOOR,
         "signed in",
         user.name,
         now=by.now,

@@ -45,6 +45,16 @@ class _Buckets:
         while len(self._full_until) > REMEMBERED:
             self._full_until.popitem(last=False)
 
+    def take(self, key: str, now: float) -> None:
+        """`took`, where it may.
+
+        Raises:
+            Throttled: not yet.
+        """
+        if wait := self.wait(key, now):
+            raise Throttled(wait)
+        self.took(key, now)
+
     def gave_back(self, key: str) -> None:
         """It was right."""
         if key in self._full_until:
@@ -78,9 +88,7 @@ class Throttle:
         """
         now, network = self._clock.monotonic(), _network(address)
         if device:
-            if wait := self._devices.wait(device, now):
-                raise Throttled(wait)
-            self._devices.took(device, now)
+            self._devices.take(device, now)
             return
         wait = self._addresses.wait(network, now)
         if (account, network) not in self._known:
@@ -96,10 +104,7 @@ class Throttle:
         Raises:
             Throttled: not yet.
         """
-        now, network = self._clock.monotonic(), _network(address)
-        if wait := self._registrations.wait(network, now):
-            raise Throttled(wait)
-        self._registrations.took(network, now)
+        self._registrations.take(_network(address), self._clock.monotonic())
 
     def come_back(self, address: str) -> None:
         """Somebody brings a provider's code; `let_in` gives it back. Passwords are counted by themselves.
@@ -107,10 +112,7 @@ class Throttle:
         Raises:
             Throttled: not yet.
         """
-        now, network = self._clock.monotonic(), _network(address)
-        if wait := self._returns.wait(network, now):
-            raise Throttled(wait)
-        self._returns.took(network, now)
+        self._returns.take(_network(address), self._clock.monotonic())
 
     def let_in(self, address: str) -> None:
         """The code was right."""

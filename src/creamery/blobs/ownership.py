@@ -119,6 +119,16 @@ def read_owner(layout: Layout) -> Owner | None:
     return owner
 
 
+def refuse_half_restored(layout: Layout) -> None:
+    """Nobody but a restore may work on half a hub.
+
+    Raises:
+        StoreMismatch: it is one.
+    """
+    if layout.restoring.exists():
+        raise StoreMismatch(f"{layout.data} is half restored from a backup; run the same `creamery restore` again")
+
+
 def own(layout: Layout, database: Database, committer: Committer) -> Owner:
     """Check that directory and database belong together, then make what is missing in the directory.
 
@@ -127,8 +137,7 @@ def own(layout: Layout, database: Database, committer: Committer) -> Owner:
     Raises:
         StoreMismatch: they do not.
     """
-    if layout.restoring.exists():
-        raise StoreMismatch(f"{layout.data} is half restored from a backup; run the same `creamery restore` again")
+    refuse_half_restored(layout)
     in_database = database.read(tables.owner)
     on_disk = read_owner(layout)  # after the row: who begins writes this first
     if on_disk is None and in_database is not None:

@@ -20,7 +20,7 @@ from creamery.blobs import tables
 from creamery.blobs.copying import Item
 from creamery.blobs.holders import Holder, held_by
 from creamery.blobs.local import LocalStore, sync_folder
-from creamery.blobs.ownership import Layout, write_owner
+from creamery.blobs.ownership import Layout, refuse_half_restored, write_owner
 from creamery.blobs.store import StoreMismatch
 from creamery.clock import Micros
 
@@ -57,13 +57,12 @@ def is_unfinished_mark(name: str) -> bool:
 
 
 def refuse(data: Path) -> None:
-    """Nobody but a restore may work on half a hub.
+    """`refuse_half_restored`, for who opens the data without a store.
 
     Raises:
-        StoreMismatch: it is one.
+        StoreMismatch: it is half a hub.
     """
-    if Layout(data).restoring.exists():
-        raise StoreMismatch(f"{data} is half restored from a backup; run the same `creamery restore` again")
+    refuse_half_restored(Layout(data))
 
 
 def begin(data: Path, backup: str) -> Restoring:

@@ -28,19 +28,21 @@ from creamery.jobs import JobRefused, NoSuchJob
 def refusals() -> Mapping[type[Exception], Callable[[Any], Problem]]:
     """By kind. The texts are made for whoever asked, and hold no secret."""
     return {
-        **dict.fromkeys((NoSuchAccount, NoSuchJob, NoSuchSession, NoSuchToken), _as(404, "Not found")),
-        **dict.fromkeys((JobRefused, LastAdministrator, NameTaken), _as(409, "Conflict")),
-        **dict.fromkeys((InvalidAccountName, PasswordRefused, TokenRefused, UnknownScope), _as(422, "Refused")),
-        NotTheFirst: _as(403, "Not the first", "Ask an administrator; or run: creamery user add NAME --admin"),
+        **dict.fromkeys((NoSuchAccount, NoSuchJob, NoSuchSession, NoSuchToken), as_problem(404, "Not found")),
+        **dict.fromkeys((JobRefused, LastAdministrator, NameTaken), as_problem(409, "Conflict")),
+        **dict.fromkeys((InvalidAccountName, PasswordRefused, TokenRefused, UnknownScope), as_problem(422, "Refused")),
+        NotTheFirst: as_problem(403, "Not the first", "Ask an administrator; or run: creamery user add NAME --admin"),
         UserChanged: _wrong,
         RightEnded: _wrong,
         BadCredentials: _wrong,
     }
 
 
-def _as(status: int, title: str, remedy: str = "") -> Callable[[Any], Problem]:
+def as_problem(status: int, title: str, remedy: str = "", end: str = ".") -> Callable[[Any], Problem]:
+    """What makes a problem of an error whose text may be shown, with `end` behind it."""
+
     def problem(error: Exception) -> Problem:
-        return Problem(status, title, f"{error}.", remedy=remedy, headers={"Cache-Control": "no-store"})
+        return Problem(status, title, f"{error}{end}", remedy=remedy, headers={"Cache-Control": "no-store"})
 
     return problem
 

@@ -8,6 +8,7 @@ from typing import Any
 from creamery.accounts import IdentityTaken, NotKnownHere, UserDisabled
 from creamery.accounts.oidc import AttemptOver, NotBelieved, NotInGroup, ProviderRefused, ProviderUnavailable
 from creamery.http import Problem
+from creamery.operations.refusals import as_problem
 
 _BEGIN_AGAIN = "Sign in again, from the beginning."
 _ADMINISTRATORS = "Whoever runs the hub can change it."
@@ -16,22 +17,15 @@ _ADMINISTRATORS = "Whoever runs the hub can change it."
 def refusals() -> Mapping[type[Exception], Callable[[Any], Problem]]:
     """By kind. What only administrators can mend is in the log; no text holds a code or a token."""
     return {
-        AttemptOver: _as(400, "Begin again", _BEGIN_AGAIN),
-        ProviderRefused: _as(403, "Not signed in", _BEGIN_AGAIN),
-        NotInGroup: _as(403, "Not let in", "Whoever runs the provider can put you into the group."),
-        NotKnownHere: _as(403, "Not known here", _ADMINISTRATORS, end=""),  # a command, to be copied whole
-        UserDisabled: _as(403, "Not let in", _ADMINISTRATORS),
-        IdentityTaken: _as(409, "Begin again", _BEGIN_AGAIN),
-        NotBelieved: _as(502, "The provider is not believed", _ADMINISTRATORS),
+        AttemptOver: as_problem(400, "Begin again", _BEGIN_AGAIN),
+        ProviderRefused: as_problem(403, "Not signed in", _BEGIN_AGAIN),
+        NotInGroup: as_problem(403, "Not let in", "Whoever runs the provider can put you into the group."),
+        NotKnownHere: as_problem(403, "Not known here", _ADMINISTRATORS, end=""),  # a command, to be copied whole
+        UserDisabled: as_problem(403, "Not let in", _ADMINISTRATORS),
+        IdentityTaken: as_problem(409, "Begin again", _BEGIN_AGAIN),
+        NotBelieved: as_problem(502, "The provider is not believed", _ADMINISTRATORS),
         ProviderUnavailable: _unavailable,
     }
-
-
-def _as(status: int, title: str, remedy: str, end: str = ".") -> Callable[[Any], Problem]:
-    def problem(error: Exception) -> Problem:
-        return Problem(status, title, f"{error}{end}", remedy=remedy, headers={"Cache-Control": "no-store"})
-
-    return problem
 
 
 def _unavailable(_: ProviderUnavailable) -> Problem:
