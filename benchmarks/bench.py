@@ -10,8 +10,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.filling import fill
 from benchmarks.goals import Figure
-from benchmarks.processes import CannotMeasure, Server, Upstream, find_program, running_hub, running_nginx
+from benchmarks.processes import (
+    SERVER_CORE,
+    CannotMeasure,
+    Server,
+    Upstream,
+    find_program,
+    running_hub,
+    running_nginx,
+)
 
 CONNECTIONS = 8
 
@@ -59,10 +68,17 @@ class Bench:
         return running_hub(self.folder / f"hub-{name}", self.upstream, max_age=max_age, **variables)
 
     @contextlib.contextmanager
-    def nginx(self, name: str) -> Iterator[tuple[Server, Path]]:
+    def full_hub(self, name: str, *, max_age: float) -> Iterator[Server]:
+        """A hub that knows very much."""
+        with self.hub(name, max_age=max_age) as server:
+            fill(self.folder / f"hub-{name}" / "data" / "creamery.sqlite3")
+            yield server
+
+    @contextlib.contextmanager
+    def nginx(self, name: str, core: int = SERVER_CORE) -> Iterator[tuple[Server, Path]]:
         """nginx and the folder whose files it serves."""
         folder = self.folder / f"nginx-{name}"
-        with running_nginx(folder) as server:
+        with running_nginx(folder, core) as server:
             yield server, folder / "files"
 
     def compare(self, goal: str, case: str, ours: Target, peer: Target) -> Figure:

@@ -44,14 +44,14 @@ class Figure:
     Attributes:
         goal: the name of the goal that it belongs to; None: it is told, and nothing depends on it.
         case: which page, file or number of clients.
-        value: in the goal's unit.
+        value: in the goal's unit; None: it cannot be measured on this machine, and `ours` says why.
         ours, peer: what the value was made of, for people.
         rounds: the value of each round, where there were several.
     """
 
     goal: str | None
     case: str
-    value: float
+    value: float | None
     ours: str = ""
     peer: str = ""
     rounds: tuple[float, ...] = ()

@@ -93,6 +93,11 @@ class Server:
         """Begin to look for the highest anew."""
         Path(f"/proc/{self.process.pid}/clear_refs").write_text("5", encoding="ascii")
 
+    def read_mib(self) -> float:
+        """What it has had read from the disk so far, past the page cache."""
+        lines = [line for pid in self.pids for line in Path(f"/proc/{pid}/io").read_text("ascii").splitlines()]
+        return sum(int(line.split()[1]) for line in lines if line.startswith("read_bytes:")) / (1 << 20)
+
     def _status(self, name: str) -> float:
         lines = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii").splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) / 1024
@@ -112,6 +117,10 @@ class Upstream:
     def conditional(self, prefix: str) -> int:
         """Those of them that came with a condition."""
         return self._ask(f"conditional {prefix}")
+
+    def change(self, project: str) -> None:
+        """List one file more."""
+        self._ask(f"change {project}")
 
     def forget(self) -> None:
         """Count from here on."""
@@ -145,7 +154,7 @@ def running_hub(folder: Path, upstream: Upstream, *, max_age: float, **variables
 
 
 @contextlib.contextmanager
-def running_nginx(folder: Path) -> Iterator[Server]:
+def running_nginx(folder: Path, core: int = SERVER_CORE) -> Iterator[Server]:
     """nginx over the files in `folder`/files."""
     port, root = free_port(), folder / "files"
     conf = NGINX_CONF.read_text(encoding="utf-8").format(
@@ -154,8 +163,8 @@ def running_nginx(folder: Path) -> Iterator[Server]:
     root.mkdir(parents=True)
     (root / "ready").write_text("yes\n", encoding="ascii")
     (folder / "nginx.conf").write_text(conf, encoding="utf-8")
-    command = [find_program("nginx"), "-p", str(folder), "-e", "error.log", "-c", "nginx.conf"]
-    with _running(command, folder, None) as process:
+    command = ["nginx", "-p", str(folder), "-e", "error.log", "-c", "nginx.conf"]
+    with _running(command, folder, None, core) as process:
         server = Server(process, f"http://127.0.0.1:{port}")
         _wait_until_ready(server, "/ready", folder)
         yield server
@@ -186,12 +195,18 @@ def free_port() -> int:
     raise CannotMeasure("no port is free")
 
 
+def pinned(core: int, program: str, *arguments: str) -> list[str]:
+    """The command that runs a program on one core."""
+    return [find_program("taskset"), "-c", str(core), find_program(program), *arguments]
+
+
 @contextlib.contextmanager
-def _running(command: list[str], folder: Path, environment: dict[str, str] | None) -> Iterator[subprocess.Popen[bytes]]:
-    pinned = [find_program("taskset"), "-c", str(SERVER_CORE), *command]
+def _running(
+    command: list[str], folder: Path, environment: dict[str, str] | None, core: int = SERVER_CORE
+) -> Iterator[subprocess.Popen[bytes]]:
     with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as log:
         process = subprocess.Popen(
-            pinned, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=log
+            pinned(core, *command), cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=log
         )
         try:
             yield process

@@ -1,6 +1,6 @@
 """Runs the scenarios and says which goals are reached: `python -m benchmarks`, or `make bench`.
 
-Exit status: 0 all reached, 1 some missed, 2 could not measure.
+Exit status: 0 all reached, 1 some missed, 2 could not measure all of them.
 """
 
 from __future__ import annotations
@@ -56,14 +56,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps(result, indent=2))
     if not given.json:
         judged = [_is_reached(figure, goals) for figure in figures if figure.goal is not None]
-        missed = judged.count(False)
-        print(f"\n{missed} of {len(judged)} figures miss their goal" if missed else "\nall goals are reached")
+        missed, unmeasured = judged.count(False), judged.count(None)
+        for count, fate in ((missed, "miss their goal"), (unmeasured, "could not be measured")):
+            if count:
+                print(f"\n{count} of {len(judged)} figures {fate}")
+        if not missed and not unmeasured:
+            print("\nall goals are reached")
     return verdict(figures, goals)
 
 
 def verdict(figures: Sequence[Figure], goals: Mapping[str, Goal]) -> int:
-    """`REACHED` when every figure reaches its goal, else `MISSED`."""
-    return REACHED if all(_is_reached(figure, goals) for figure in figures) else MISSED
+    """`MISSED` when one figure misses its goal; else `NOT_MEASURED` when one could not be measured; else `REACHED`."""
+    judged = [_is_reached(figure, goals) for figure in figures]
+    return MISSED if False in judged else NOT_MEASURED if None in judged else REACHED
 
 
 def _figures(scenarios: Sequence[Scenario], rounds: int, seconds: int) -> Iterator[Figure]:
@@ -78,16 +83,21 @@ def _figures(scenarios: Sequence[Scenario], rounds: int, seconds: int) -> Iterat
                 raise CannotMeasure(f"{scenario.GOALS}: only {measured} came out")
 
 
-def _is_reached(figure: Figure, goals: Mapping[str, Goal]) -> bool:
-    return figure.goal is None or goals[figure.goal].is_reached_by(figure.value)
+def _is_reached(figure: Figure, goals: Mapping[str, Goal]) -> bool | None:
+    """None: nobody knows."""
+    if figure.goal is None:
+        return True
+    return None if figure.value is None else goals[figure.goal].is_reached_by(figure.value)
 
 
 def _line(figure: Figure, goals: Mapping[str, Goal]) -> str:
     goal = None if figure.goal is None else goals[figure.goal]
-    verdict = "" if goal is None else "ok" if goal.is_reached_by(figure.value) else "MISSED"
+    said = {None: "NOT MEASURED", True: "ok", False: "MISSED"}
+    verdict = "" if goal is None else said[_is_reached(figure, goals)]
+    value = "-" if figure.value is None else f"{figure.value:.3g}"
     return (
         f"{figure.goal or '-':<22} {figure.case:<44} {figure.ours:<40} {figure.peer:<26}"
-        f" {figure.value:>8.3g} {goal or ''!s:<8} {verdict}"
+        f" {value:>8} {goal or ''!s:<8} {verdict}"
     ).rstrip()
 
 

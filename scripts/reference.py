@@ -55,13 +55,20 @@ def settings_page() -> str:
         "table `[[index.upstreams]]` of its own:",
         "",
         *_table("upstream", _upstream().model_fields, environment=False),
+        "## carts.archives, one by one",
+        "",
+        "The same for `CREAMERY_CARTS_ARCHIVES` and tables `[[carts.archives]]`:",
+        "",
+        *_table("archive", _archive().model_fields, environment=False),
     ]
     lines += [
         "## Names from elsewhere",
         "",
         "`DATABASE_URL` is read as `database_url`; `FALLBACK` and `PASSCODE` (Havarti's) as the one upstream and as",
-        "`index.passcode`; `SECRET_KEY`, `SECRET_KEY_FALLBACKS` and `MELISSI_REGISTRATIONS_OPEN` (Melissi's) as",
-        "`secret_key`, `secret_key_fallbacks` and `accounts.registrations_open`; `HTTPS_PROXY`, `HTTP_PROXY`,",
+        "`index.passcode`; `ARCHIVE_INTERFACE_URL` (Cartd's) as the one archive of `carts.archives`, with `http://`",
+        "before it where there is no scheme; `SECRET_KEY`, `SECRET_KEY_FALLBACKS` and",
+        "`MELISSI_REGISTRATIONS_OPEN` (Melissi's) as `secret_key`, `secret_key_fallbacks` and",
+        "`accounts.registrations_open`; `HTTPS_PROXY`, `HTTP_PROXY`,",
         "`ALL_PROXY` and `NO_PROXY` as the settings of `egress`. The setting's own name wins.",
         "",
         "Without `index.upstreams` the hub asks what `pip install` on its machine would ask: `PIP_INDEX_URL`, else",
@@ -98,6 +105,8 @@ def commands_page() -> str:
         "After `make serve` they are in the clone's `.venv/bin`: call `.venv/bin/creamery`, or put that folder on your",
         'PATH. In an environment of your own, `pip install "PATH-OF-THE-CLONE[server]"` brings them all; without',
         "`[server]` it brings the client, for machines that do not run the hub.",
+        "",
+        "`pacifica-cartd` and `pacifica-cartd-cmd` are [Pacifica Cartd's](../how-to/cartd.md), with its options.",
         "",
     ]
     for path, text in _helps(creamery, None, "creamery"):
@@ -178,6 +187,12 @@ def _upstream() -> type[BaseModel]:
     from creamery.sections import Upstream  # noqa: PLC0415 - the one section that is an item of a list
 
     return Upstream
+
+
+def _archive() -> type[BaseModel]:
+    from creamery.sections import Archive  # noqa: PLC0415 - the other one
+
+    return Archive
 
 
 def _table(section: str, fields: Mapping[str, FieldInfo], *, environment: bool = True) -> list[str]:

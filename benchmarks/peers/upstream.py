@@ -3,12 +3,14 @@
 count PATH-PREFIX          requests so far
 conditional PATH-PREFIX    those that came with a condition
 forget                     count from here on
+change PROJECT             list one file more
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from itertools import count
 
 from tests.doubles.upstream import Upstream
 
@@ -47,8 +49,14 @@ def _answer(upstream: Upstream, command: str, prefix: str) -> int:
         return upstream.count(prefix)
     if command == "conditional":
         return sum(seen.path.startswith(prefix) for seen in upstream.conditional)
+    if command == "change":
+        upstream.add(prefix, f"9999.{next(_CHANGES)}")
+        return 0
     upstream.forget()
     return 0
+
+
+_CHANGES = count()
 
 
 if __name__ == "__main__":

@@ -7,7 +7,21 @@ from typing import Protocol
 
 from benchmarks.bench import Bench
 from benchmarks.goals import Figure
-from benchmarks.scenarios import accounts, cold, crowd, files, help_text, pages, revalidation, start
+from benchmarks.scenarios import (
+    accounts,
+    carts,
+    changes,
+    cold,
+    crowd,
+    files,
+    help_text,
+    pages,
+    refusals,
+    revalidation,
+    staging,
+    start,
+    uploads,
+)
 
 
 class Scenario(Protocol):
@@ -23,4 +37,18 @@ class Scenario(Protocol):
         ...
 
 
-SCENARIOS: tuple[Scenario, ...] = (help_text, start, pages, files, revalidation, cold, crowd, accounts)
+SCENARIOS: tuple[Scenario, ...] = (
+    help_text,
+    start,
+    pages,
+    files,
+    revalidation,
+    cold,
+    crowd,
+    accounts,
+    changes,
+    refusals,
+    uploads,
+    carts,
+    staging,
+)

@@ -11,7 +11,6 @@ import random
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -21,7 +20,8 @@ from pathlib import Path
 from benchmarks.bench import Bench, Target
 from benchmarks.clients import Client, fetch
 from benchmarks.goals import Figure
-from benchmarks.processes import CannotMeasure, Server, find_program
+from benchmarks.offering import half_of_highest, offer
+from benchmarks.processes import CannotMeasure, Server
 from benchmarks.scenarios.asking import get_page, page_headers
 
 GOALS = ("token-check", "index-beside-logins")
@@ -31,7 +31,6 @@ HEADERS = page_headers("json", "gzip")
 PASSWORD = "correct horse battery"
 LOGINS_A_SECOND = 4
 SECONDS = 10
-PROMPT_MICROS = 50_000
 TRIES = 60
 
 CLOSED = {
@@ -49,10 +48,10 @@ def measure(bench: Bench) -> Iterator[Figure]:
         made = _creamery(data, "token", "create", "--user", "alice", "--name", "b", "--scope", "index:read", "--json")
         token = {**HEADERS, "Authorization": f"Bearer {json.loads(made)['token']}"}
         etag = get_page(hub, "numpy", "json", "gzip").headers["etag"]
-        if fetch(closed.base, PAGE, token).headers["etag"] != etag:
-            raise CannotMeasure("the two hubs have different pages")
-
-        known, known_by_token = ({**headers, "If-None-Match": etag} for headers in (HEADERS, token))
+        closed_etag = fetch(closed.base, PAGE, token).headers["etag"]  # its page has another serial
+        known, known_by_token = {**HEADERS, "If-None-Match": etag}, {**token, "If-None-Match": closed_etag}
+        if {fetch(hub.base, PAGE, known).status, fetch(closed.base, PAGE, known_by_token).status} != {304}:
+            raise CannotMeasure("no 304 came for the pages' ETags")
         yield _token_check(bench, Target(hub, PAGE, known), Target(closed, PAGE, known_by_token))
         yield _beside_logins(bench, Target(closed, PAGE, known_by_token))
         yield _who_there_is(closed)
@@ -68,29 +67,17 @@ def _token_check(bench: Bench, without: Target, with_token: Target) -> Figure:
 
 def _beside_logins(bench: Bench, target: Target) -> Figure:
     """At half of the hub's highest rate: which share of the requests is answered promptly while people log in."""
-    rate = int(statistics.median(bench.load(target).per_second for _ in range(3)) / 2)
-    quiet, _ = _offered(target, rate)
+    rate = half_of_highest(bench, target)
+    quiet = offer(target, rate, SECONDS)
     with _logging_in(target.server) as logins:
-        prompt, answered = _offered(target, rate)
+        beside = offer(target, rate, SECONDS)
     if len(logins) < LOGINS_A_SECOND * SECONDS // 2:
         raise CannotMeasure(f"only {len(logins)} logins in {SECONDS} s")
-    shown = f"{answered:,} of {rate * SECONDS:,}, {len(logins)} logins of {statistics.median(logins) * 1e3:.0f} ms"
-    return Figure("index-beside-logins", f"{rate:,}/s offered", prompt, shown, f"{quiet:.3f} without logins")
-
-
-def _offered(target: Target, rate: int) -> tuple[float, int]:
-    """The share of all requests that should have come which were answered promptly; how many were answered."""
-    clients = 8
-    with tempfile.NamedTemporaryFile() as lines:
-        command = [find_program("h2load"), "--h1", f"-c{clients}", "-t1", f"-D{SECONDS}", f"--rps={rate // clients}"]
-        command += [f"-H{name}: {value}" for name, value in target.headers.items()]
-        command += [f"--log-file={lines.name}", target.server.base + target.path]
-        run = subprocess.run(command, capture_output=True, text=True, check=False)
-        answers = [line.split("\t") for line in Path(lines.name).read_text(encoding="ascii").splitlines()]
-    if run.returncode or not answers:
-        raise CannotMeasure(f"h2load:\n{run.stdout}{run.stderr}")
-    prompt = sum(status == "304" and int(micros) <= PROMPT_MICROS for _, status, micros in answers)
-    return prompt / (rate // clients * clients * SECONDS), len(answers)
+    took = statistics.median(logins) * 1e3
+    shown = f"{beside.answered:,} of {beside.requests:,}, {len(logins)} logins of {took:.0f} ms"
+    return Figure(
+        "index-beside-logins", f"{rate:,}/s offered", beside.share, shown, f"{quiet.share:.3f} without logins"
+    )
 
 
 @contextmanager

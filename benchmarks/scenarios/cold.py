@@ -17,7 +17,7 @@ GOALS = ("cold-total", "cold-first-byte")
 
 
 def measure(bench: Bench) -> Iterator[Figure]:
-    with bench.hub("cold", max_age=0) as hub:
+    with bench.full_hub("cold", max_age=0) as hub:
         through = paths_of_wheels(hub, "cold")
         direct = _addresses(bench)
         totals, first_bytes = [], []

@@ -18,7 +18,7 @@ CLIENTS = 200
 
 
 def measure(bench: Bench) -> Iterator[Figure]:
-    with bench.hub("crowd", max_age=0) as hub:
+    with bench.full_hub("crowd", max_age=0) as hub:
         ((filename, path),) = paths_of_wheels(hub, "crowd").items()
         before = hub.resident_mib()
         hub.forget_highest()

@@ -17,7 +17,7 @@ AS_PIP_ASKS = {"Accept-Encoding": "identity"}
 
 
 def measure(bench: Bench) -> Iterator[Figure]:
-    with bench.hub("files", max_age=0) as hub, bench.nginx("files") as (nginx, folder):
+    with bench.full_hub("files", max_age=0) as hub, bench.nginx("files") as (nginx, folder):
         for goal, project in PROJECTS.items():
             path, content = fetch_wheel(hub, project)
             file = folder / path[1:]

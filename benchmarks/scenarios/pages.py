@@ -19,7 +19,7 @@ ENCODINGS = ("gzip", "zstd")
 
 
 def measure(bench: Bench) -> Iterator[Figure]:
-    with bench.hub("pages", max_age=86_400) as hub, bench.nginx("pages") as (nginx, folder):
+    with bench.full_hub("pages", max_age=86_400) as hub, bench.nginx("pages") as (nginx, folder):
         for project in PAGES:
             for page_format in FORMATS:
                 for encoding in ENCODINGS:

@@ -26,7 +26,10 @@ ROUNDS = 40
 
 
 def measure(bench: Bench) -> Iterator[Figure]:
-    with bench.hub("asking", max_age=0) as asking, bench.hub("trusting", max_age=86_400) as trusting:
+    with (
+        bench.full_hub("asking", max_age=0) as asking,
+        bench.full_hub("trusting", max_age=86_400) as trusting,
+    ):
         etags = {hub.base: get_page(hub, "numpy", "json", "gzip").headers["etag"] for hub in (asking, trusting)}
         round_trip = _round_trip(bench)
 

@@ -15,7 +15,7 @@ from creamery.clock import Clock
 from creamery.database import Committer, Database, Generations, Settling
 from creamery.egress import Egress
 from creamery.http import Api, Problem, Route
-from creamery.jobs import Handler, Schedule
+from creamery.jobs import Handler, Large, Schedule
 from creamery.settings import Settings
 from creamery.telemetry import Telemetry
 from creamery.threads import Pools
@@ -62,6 +62,7 @@ class Door:
         rules: who may do what here, by action; a route whose action nobody has declared ends the start.
         scopes: what tokens may be limited to here.
         handlers: by kind, what runs its jobs.
+        large: by kind, which of them are so large that a child process does most of it.
         holders: which blobs its tables refer to.
         schedules: which jobs it wants at which distance.
         checks: what `/readyz` asks it.
@@ -74,6 +75,7 @@ class Door:
     rules: Mapping[str, Rule] = field(default_factory=dict)
     scopes: Mapping[str, ScopeWord] = field(default_factory=dict)
     handlers: Mapping[str, Handler] = field(default_factory=dict)
+    large: Mapping[str, Large] = field(default_factory=dict)
     holders: tuple[Holder, ...] = ()
     schedules: tuple[Schedule, ...] = ()
     checks: tuple[HealthCheck, ...] = ()

@@ -2,7 +2,8 @@
 
 A point costs one look into an empty dictionary. What may happen there is armed by a test, or for a child
 process by the setting `faults` (`"blobs.after_link=kill,blobs.before_file_sync@3=EIO"`): `kill` ends the process as
-`kill -9` does, an errno's name raises that `OSError`, `sleep:SECONDS` waits; `@N` strikes at the N-th visit.
+`kill -9` does, an errno's name raises that `OSError`, `sleep:SECONDS` waits; `@N` strikes at the N-th visit, `@+N` at
+the N-th since the hub listens, for a start passes some points as often as its jobs happen to.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ POINTS = frozenset(
         "blobs.created",
         "blobs.mid_body",
         "blobs.reserved",
+        "bundles.read",
         "database.after_commit",
         "database.before_commit",
         "database.migration_step",
@@ -39,6 +41,12 @@ POINTS = frozenset(
         "quarantine.moved",
         "restore.copied",
         "restore.loaded",
+        "segments.after_sync",
+        "segments.before_sync",
+        "segments.begun",
+        "segments.emptied",
+        "segments.mid_write",
+        "segments.removed",
         "sweep.deleting",
         "sweep.gone",
         "sweep.marked",
@@ -48,18 +56,20 @@ POINTS = frozenset(
 """Every point that the code passes; tests/house/test_reference.py holds the list to that."""
 
 _ACTION = re.compile(rf"kill|sleep:[0-9]+(\.[0-9]+)?|{'|'.join(sorted(errno.errorcode.values()))}")
-_NUMBER = re.compile("[0-9]+")
+_VISIT = re.compile(r"\+?[0-9]+")
 
 
 @dataclass
 class _Armed:
     action: str
     at: int = 1
+    once_listening: bool = False
     visits: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 _armed: dict[str, _Armed] = {}
+_listening = threading.Event()
 
 
 def reach(point: str) -> None:
@@ -71,7 +81,7 @@ def reach(point: str) -> None:
     if not _armed:
         return
     armed = _armed.get(point)
-    if armed is None:
+    if armed is None or (armed.once_listening and not _listening.is_set()):
         return
     with armed.lock:
         armed.visits += 1
@@ -81,7 +91,7 @@ def reach(point: str) -> None:
 
 
 def arm(specification: str) -> None:
-    """Arm points from `name[@N]=action`, separated by commas; `@0` strikes at every visit.
+    """Arm points from `name[@N]=action`, separated by commas; `@0` strikes at every visit, `@+N` see above.
 
     A test may arm points of its own making; the setting `faults` goes through `check` first.
 
@@ -102,9 +112,15 @@ def check(specification: str) -> None:
         raise ValueError(f"there is no fault point {', '.join(unknown)}; there are {', '.join(sorted(POINTS))}")
 
 
+def listening() -> None:
+    """Say that the hub listens: visits of points that wait for it count from here on."""
+    _listening.set()
+
+
 def disarm() -> None:
     """Disarm every point."""
     _armed.clear()
+    _listening.clear()
 
 
 def _read(specification: str) -> dict[str, _Armed]:
@@ -112,9 +128,9 @@ def _read(specification: str) -> dict[str, _Armed]:
     for part in filter(None, (piece.strip() for piece in specification.split(","))):
         name, _, action = part.partition("=")
         point, counts, at = name.partition("@")
-        if not point or not _ACTION.fullmatch(action) or (counts and not _NUMBER.fullmatch(at)):
+        if not point or not _ACTION.fullmatch(action) or (counts and not _VISIT.fullmatch(at)):
             raise ValueError(f"{part!r} arms no fault: write NAME[@N]=kill, =ENOSPC (an errno) or =sleep:SECONDS")
-        read[point] = _Armed(action, int(at or "1"))
+        read[point] = _Armed(action, int(at or "1"), once_listening=at.startswith("+"))
     return read
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
-from creamery import index, operations
+from creamery import carts, index, operations
 from creamery.accounts import Accounts, ScopeWord, Secret
 from creamery.blobs import Blobs, Holder
 from creamery.clock import SystemClock
@@ -14,7 +15,7 @@ from creamery.database import Committer, Database, Generations, Settling
 from creamery.door import Door, Hub
 from creamery.egress import Egress
 from creamery.http import Api, Application, Gate, Proxies, Router, access_log
-from creamery.jobs import EmbeddedEngine
+from creamery.jobs import Children, EmbeddedEngine, Handler, Job, Large
 from creamery.settings import Settings
 from creamery.telemetry import Telemetry
 from creamery.threads import Pools
@@ -22,8 +23,18 @@ from creamery.threads import Pools
 
 def doors_of(hub: Hub) -> tuple[Door, ...]:
     """All doors, in the order in which they start."""
-    doors = (index.door(hub),)
+    packages = index.door(hub)
+    doors = (packages, carts.door(hub, packages.files))
     return (*doors, operations.door(hub, doors))
+
+
+def carts_alone(hub: Hub) -> tuple[Door, ...]:
+    """The doors of a server of carts, which answers nothing else.
+
+    The hub's own jobs run all the same; of a shut door's things nothing is done, and nothing is swept away.
+    """
+    doors = (carts.door(hub), Door("index", routes=(), holders=(index.holder(hub.clock),)))
+    return (*doors, replace(operations.door(hub, doors), routes=()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +44,28 @@ class BuiltHub:
     hub: Hub
     doors: tuple[Door, ...]
     jobs: EmbeddedEngine
+    children: Children
     app: Application
 
+    @property
+    def large(self) -> Mapping[str, Large]:
+        """By kind, the jobs that children do most of."""
+        return {kind: large for door in self.doors for kind, large in door.large.items()}
+
     async def start(self) -> None:
-        """Open everything, on the event loop that will serve.
+        """Open everything and begin to work, on the event loop that will serve.
+
+        Raises:
+            DatabaseUnavailable, StoreMismatch, SecretUnreadable: as `open`.
+        """
+        await self.open()
+        for door in self.doors:
+            if door.start is not None:
+                await door.start()
+        self.jobs.start()
+
+    async def open(self) -> None:
+        """Open everything, for somebody who calls what is in it: no door and no job begins.
 
         Raises:
             DatabaseUnavailable: the database does not answer or is set up wrongly.
@@ -50,14 +79,11 @@ class BuiltHub:
         hub.blobs.hold(tuple(holder for door in self.doors for holder in door.holders))
         await hub.accounts.start()
         await hub.egress.start()
-        for door in self.doors:
-            if door.start is not None:
-                await door.start()
-        self.jobs.start()
 
     async def stop(self, deadline_seconds: float) -> None:
         """End jobs within the deadline, then the doors, then everything under them."""
         hub = self.hub
+        self.children.stop()
         await asyncio.to_thread(self.jobs.close, deadline_seconds)
         for door in self.doors:
             if door.stop is not None:
@@ -72,11 +98,16 @@ class BuiltHub:
         self.app.close()
 
 
-def build(settings: Settings) -> BuiltHub:
-    """Put a hub together; nothing is opened yet but connections to the database.
+def build(settings: Settings, list_doors: Callable[[Hub], tuple[Door, ...]] = doors_of) -> BuiltHub:
+    """Put a hub together; nothing is opened yet but connections to the database, and a file for requests' lines.
+
+    Args:
+        settings: the hub's.
+        list_doors: which doors it has.
 
     Raises:
         DatabaseUnavailable: the database's address cannot be understood.
+        LogUnwritable: the file cannot be opened.
     """
     clock, telemetry, limits = SystemClock(), Telemetry(), settings.limits
     pools = Pools(limits)
@@ -110,18 +141,19 @@ def build(settings: Settings) -> BuiltHub:
         blobs=Blobs(settings.data, database, committer, limits, settings.cache, clock, telemetry, pools),
         api=Api(pools, limits),
     )
-    return _with_doors(hub, via)
+    generations.on_change("blobs", hub.blobs.forget_places)
+    children = Children("creamery.child", (settings, list_doors), telemetry)
+    return _with_doors(hub, via, list_doors(hub), children)
 
 
-def _with_doors(hub: Hub, via: str) -> BuiltHub:
+def _with_doors(hub: Hub, via: str, doors: tuple[Door, ...], children: Children) -> BuiltHub:
     settings, limits, clock, telemetry = hub.settings, hub.settings.limits, hub.clock, hub.telemetry
-    doors = doors_of(hub)
     for door in doors:
         hub.accounts.declare(door.rules)
     jobs = EmbeddedEngine(
         hub.database,
         hub.committer,
-        {kind: handler for door in doors for kind, handler in door.handlers.items()},
+        {k: _handler(h, door.large.get(k), children) for door in doors for k, h in door.handlers.items()},
         [schedule for door in doors for schedule in door.schedules],
         limits,
         clock,
@@ -139,14 +171,27 @@ def _with_doors(hub: Hub, via: str) -> BuiltHub:
         access_log=access_log(settings.log),
         refusals={kind: problem for door in doors for kind, problem in door.refusals.items()},
     )
-    return BuiltHub(hub, doors, jobs, app)
+    return BuiltHub(hub, doors, jobs, children, app)
+
+
+def _handler(handler: Handler, large: Large | None, children: Children) -> Handler:
+    """Does a job, after a child has done its part of a large one."""
+    if large is None:
+        return handler
+
+    def handle(job: Job) -> None:
+        if large.is_so(job):
+            children.run(job)
+        handler(job)
+
+    return handle
 
 
 def offline_holders() -> tuple[Holder, ...]:
     """Who refers to blobs, for commands that open the data without a hub."""
-    return (index.holder(),)
+    return (index.holder(SystemClock()), carts.holder())
 
 
 def offline_scopes() -> dict[str, ScopeWord]:
     """What tokens may be limited to, for commands that open the data without a hub."""
-    return operations.scope_words((index.SCOPES,))
+    return operations.scope_words((index.SCOPES, carts.SCOPES))

@@ -26,9 +26,19 @@ class Limits(BaseModel):
     header_bytes: PositiveInt = Field(32_000, description="Bytes of a request's line and headers together.")
     header_seconds: Seconds = Field(10.0, description="Time in which a request's headers must have arrived.")
     body_silent_seconds: Seconds = Field(60.0, description="Longest silence while a request's body arrives.")
+    body_minimum_rate: PositiveInt = Field(
+        1_000,
+        description="Bytes a second that a request's body must bring on average while it is waited for, counted each"
+        " time that the longest silence has been waited in all.",
+    )
     send_silent_seconds: Seconds = Field(60.0, description="Longest time a client may take to accept any byte.")
     idle_seconds: Seconds = Field(75.0, description="How long a connection without a request is kept open.")
-    linger_seconds: Seconds = Field(2.0, description="How long a refused client may take to read the refusal.")
+    linger_seconds: Seconds = Field(
+        2.0, description="How long a refused client may keep silent before its connection is ended."
+    )
+    linger_most_seconds: Seconds = Field(
+        30.0, description="How long it may go on sending what is not read any more, as some do before they read."
+    )
     pipelined_requests: PositiveInt = Field(
         64, description="Requests that may wait behind another on their connection; those beyond it are not answered."
     )
@@ -51,11 +61,45 @@ class Limits(BaseModel):
     upstream_minimum_rate: PositiveInt = Field(
         1_000, description="Bytes a second that a transfer must bring on average over 60 s, or it is begun anew."
     )
+    stage_seconds: Seconds = Field(
+        120.0, description="Longest silence of an archive that was asked to bring a file near; others are upstreams'."
+    )
     unknown_seconds: Seconds = Field(10.0, description="How long an upstream's 'no such project' is remembered.")
     breaker_seconds: Seconds = Field(30.0, description="Longest pause between two looks at a dead upstream.")
 
+    form_fields: PositiveInt = Field(
+        11_000,
+        description="Fields of an upload's form (413 beyond any of these); twine sends one for each of METADATA's.",
+    )
+    form_field_bytes: PositiveInt = Field(10 * MIB, description="One of them, such as a description.")
+    form_bytes: PositiveInt = Field(16 * MIB, description="All of them together, without the file.")
+    form_header_bytes: PositiveInt = Field(8 * KIB, description="What such a form says of one field: its header.")
     metadata_bytes: PositiveInt = Field(10 * MIB, description="A distribution's METADATA.")
+    metadata_fields: PositiveInt = Field(10_000, description="Fields of an uploaded METADATA.")
+    metadata_field_bytes: PositiveInt = Field(
+        16 * KIB, description="One of these fields, unless it is the description, the license or the keywords."
+    )
+    metadata_fields_bytes: PositiveInt = Field(
+        512 * KIB, description="Bytes of these fields without the description; also of an uploaded WHEEL."
+    )
+    record_bytes: PositiveInt = Field(10 * MIB, description="An uploaded wheel's RECORD.")
+    archive_members: PositiveInt = Field(50_000, description="Files and folders in an uploaded archive.")
+    archive_bytes: PositiveInt = Field(16 * GIB, description="What an uploaded archive inflates to.")
+    archive_ratio: PositiveInt = Field(
+        50, description="How many times its size an uploaded archive inflates to, beyond its first bytes."
+    )
+    archive_ratio_bytes: NonNegativeInt = Field(64 * MIB, description="The first bytes, for which any ratio will do.")
+    archive_path_bytes: PositiveInt = Field(1_024, description="A path in an uploaded archive.")
+    archive_path_depth: PositiveInt = Field(64, description="Levels of such a path.")
+    archive_directory_bytes: PositiveInt = Field(
+        8 * MIB, description="All names in an uploaded archive together: a zip's central directory, a tar's paths."
+    )
+    archive_header_bytes: PositiveInt = Field(64 * KIB, description="A long name or pax header in an uploaded tar.")
     file_bytes: PositiveInt = Field(64 * GIB, description="One file.")
+    small_bytes: NonNegativeInt = Field(
+        64 * KIB, description="The largest file that is kept together with others in a segment; 0: none is."
+    )
+    segment_bytes: PositiveInt = Field(256 * MIB, description="Length at which a segment is full.")
     page_files: PositiveInt = Field(200_000, description="Files on one project's page.")
     page_cache_bytes: PositiveInt = Field(64 * MIB, description="Rendered pages kept in memory.")
     shelf_bytes: NonNegativeInt = Field(32 * MIB, description="Small files that are asked for often, kept in memory.")
@@ -104,6 +148,23 @@ class Limits(BaseModel):
     registrations_address: PositiveInt = Field(
         10, description="Registrations from one address before each further one waits `limits.login_seconds` (429)."
     )
+    prefetch_files: PositiveInt = Field(8, description="Files that a prefetch brings at once.")
+    prefetch_seconds: Seconds = Field(
+        86_400.0, description="How long a prefetch waits for an upstream before what is left counts as failed (1 day)."
+    )
+    prefetch_bytes: PositiveInt = Field(10 * MIB, description="Bytes of the JSON that asks for a prefetch (413).")
+    cart_files: PositiveInt = Field(200_000, description="Files in a data cart (413).")
+    cart_child_files: PositiveInt = Field(
+        5_000, description="So many files of a cart, or more, are planned and staged by a child process."
+    )
+    cart_json_bytes: PositiveInt = Field(32 * MIB, description="Bytes of the JSON that asks for one (413).")
+    cart_stage_seconds: Seconds = Field(
+        604_800.0, description="How long an archive may take to bring a file near before it counts as failed (7 days)."
+    )
+    cart_live: PositiveInt = Field(
+        4, description="Carts downloaded while they are staged (`?wait=1`); further ones 202."
+    )
+    cart_path_bytes: PositiveInt = Field(4_096, description="The path of a file in a cart.")
     json_bytes: PositiveInt = Field(
         64 * KIB, description="Bytes of a request's JSON about accounts and jobs (413 beyond it)."
     )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import errno
 import fcntl
 import gc
@@ -22,66 +21,109 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from ipaddress import ip_address
 from pathlib import Path
 
 import uvicorn
 import uvloop
 
-from creamery import __version__
+from creamery import faults, greeting, memory
 from creamery.accounts import SecretUnreadable, first_link, has_users
 from creamery.blobs import StoreMismatch, restoring
 from creamery.clock import Clock, SystemClock
 from creamery.database import Database, DatabaseUnavailable
 from creamery.database.schema import is_current
-from creamery.faults import arm
-from creamery.http import Wire, is_json
-from creamery.hub import BuiltHub, build
+from creamery.greeting import Compose, is_loopback, is_sqlite
+from creamery.http import Wire, begin_log
+from creamery.hub import BuiltHub, build, doors_of
+from creamery.hub import carts_alone as doors_of_carts
 from creamery.limits import Limits
 from creamery.sections import Listen
 from creamery.settings import Settings
-from creamery.telemetry import configure_logging, log
+from creamery.telemetry import LogUnwritable, log
 
 BACKLOG = 2_048
 HIGHEST_PORT = 65_535
 FILES_PER_CONNECTION = 3
 FILES_BESIDE = 1_024  # part files, databases, sockets to upstreams; large pages that are sent
-YOUNG_OBJECTS = 20_000  # before a garbage collection looks at them: requests leave none that it would have to find
 COLLECTED_SECONDS = 60.0  # between looks at all objects, 10 ms each: with so little garbage they would never come
 
 ONE_SIGNAL_SECONDS = 0.1
-
-_M_ARENA_MAX = -8  # malloc.h
+LOOK_SECONDS = 0.2
 
 
 class CannotServe(Exception):
     """The hub cannot start as it was asked; the text says what stands in the way and what to do."""
 
 
-def serve(settings: Settings) -> int:
-    """Run the hub until SIGTERM or SIGINT; return the process's exit code: 0, or 1 where it could not start."""
+class DataInUse(CannotServe):
+    """Another process serves these data."""
+
+
+def serve(settings: Settings, *, carts_alone: bool = False) -> int:
+    """Run the hub until SIGTERM or SIGINT; return the process's exit code: 0, or 1 where it could not start.
+
+    Args:
+        settings: the hub's.
+        carts_alone: carts are served, at any name, and nothing else.
+    """
     _open_standard_streams()
-    configure_logging(as_json=is_json(settings.log), level=settings.log.level)
-    _spare_memory()
+    memory.spare()
     try:
-        arm(settings.faults)
+        begin_log(settings.log)
+        faults.arm(settings.faults)
         with _claimed(settings), contextlib.ExitStack() as listening:
             sockets = listening.enter_context(_bound(settings.listen))
             restoring.refuse(settings.data)
             _upgrade_schema(settings)
-            hub = build(settings)
+            hub = build(settings, doors_of_carts if carts_alone else doors_of)
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                return runner.run(_Serving(settings, hub, sockets, SystemClock()).run())
-    except (CannotServe, DatabaseUnavailable, SecretUnreadable, StoreMismatch, ValueError) as error:
-        sys.stderr.write(f"creamery serve: {error}\n")
+                compose = greeting.of_carts if carts_alone else greeting.of_hub
+                return runner.run(_Serving(settings, hub, sockets, SystemClock(), compose).run())
+    except (CannotServe, DatabaseUnavailable, LogUnwritable, SecretUnreadable, StoreMismatch, ValueError) as error:
+        sys.stderr.write(f"{'pacifica-cartd' if carts_alone else 'creamery serve'}: {error}\n")
         return 1
+
+
+def work(settings: Settings, is_done: Callable[[], bool]) -> None:
+    """Do the jobs of carts, without listening, until `is_done`, which is asked in a thread again and again.
+
+    Where somebody serves these data already, and so does them, this waits for it.
+
+    Raises:
+        CannotServe: the data cannot be used.
+        DatabaseUnavailable, SecretUnreadable, StoreMismatch: as for `serve`.
+    """
+
+    async def run(hub: BuiltHub | None) -> None:
+        if hub is not None:
+            await hub.start()
+        try:
+            while not await asyncio.to_thread(is_done):
+                await SystemClock().pause(LOOK_SECONDS)
+        finally:
+            if hub is not None:
+                await hub.stop(settings.limits.drain_seconds)
+
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(_claimed(settings))
+        except DataInUse:
+            hub = None
+        else:
+            restoring.refuse(settings.data)
+            hub = build(settings, doors_of_carts)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(run(hub))
 
 
 class _Serving:
     """One run of the server."""
 
-    def __init__(self, settings: Settings, hub: BuiltHub, sockets: list[socket.socket], clock: Clock) -> None:
+    def __init__(
+        self, settings: Settings, hub: BuiltHub, sockets: list[socket.socket], clock: Clock, compose: Compose
+    ) -> None:
         self._settings = settings
+        self._compose = compose
         self._hub = hub
         self._sockets = sockets
         self._clock = clock
@@ -130,9 +172,11 @@ class _Serving:
             gc.collect()
 
     def _begin(self) -> None:
-        _settle_memory()
+        memory.settle()
         secret = self._hub.hub.accounts.secret
-        _greet(self._settings, self._sockets, first=None if self._has_users else first_link(secret))
+        first = None if self._has_users else first_link(secret)
+        _greet(self._settings, self._sockets, first=first, compose=self._compose)
+        faults.listening()
 
     def _stop(self, number: int) -> None:
         name = signal.Signals(number).name
@@ -176,7 +220,8 @@ def _claimed(settings: Settings) -> Iterator[None]:
     """Hold `data/lock`: alone, where SQLite's file lies there; together with others on a database server.
 
     Raises:
-        CannotServe: another hub holds it, or the directory cannot be made.
+        DataInUse: another hub holds it.
+        CannotServe: the directory cannot be made.
     """
     data = settings.data
     try:
@@ -188,12 +233,12 @@ def _claimed(settings: Settings) -> Iterator[None]:
             " user the right to write there."
         ) from error
     try:
-        alone = _is_sqlite(settings)
+        alone = is_sqlite(settings)
         try:
             fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
         except OSError as error:
             holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "unknown"
-            raise CannotServe(
+            raise DataInUse(
                 f"another creamery serves {data.resolve()} (pid {holder}). Stop it, choose other data with --data, or"
                 " use a database server (database_url) to run several."
             ) from error
@@ -253,7 +298,7 @@ def _bound_addresses(host: str, port: int) -> list[socket.socket]:
 def _explained(error: OSError, host: str, port: int) -> CannotServe:
     if error.errno == errno.EADDRINUSE:
         return CannotServe(
-            f"port {port} of {host} is in use. Stop what listens there, or choose another: creamery serve --port"
+            f"port {port} of {host} is in use. Stop what listens there, or choose another with --port"
             f" {port + 1 if port < HIGHEST_PORT else 8_000}"
         )
     if error.errno == errno.EACCES:
@@ -318,79 +363,24 @@ def _upgrade_schema(settings: Settings) -> None:
     log.info("server.upgraded", result=done.stdout.strip())
 
 
-def _greet(settings: Settings, sockets: list[socket.socket], *, first: str | None) -> None:
-    """Say where the hub listens, what to paste, where data lies, and how the first administrator is made.
-
-    Args:
-        settings: the hub's.
-        sockets: what it listens on.
-        first: the link for the first administrator; None: there is one.
-    """
-    database = "SQLite" if _is_sqlite(settings) else "a database server"
-    own = _own_address(settings, sockets)
-    lines = [f"Creamery {__version__} listens on {own or f'unix:{settings.listen.uds}'}"]
-    address = settings.public_url.rstrip("/") if settings.public_url is not None else own
-    if address is not None:
-        lines.append(f"  install through it:  pip install --index-url {address}/simple/{_trust(address)} PACKAGE")
-    lines.append(f"  data:                {settings.data.resolve()} ({database})")
-    if first is not None:
-        lines += _how_to_become_first(settings, address, first)
+def _greet(
+    settings: Settings, sockets: list[socket.socket], *, first: str | None, compose: Compose = greeting.of_hub
+) -> None:
+    """Say where the server listens, and warn where everybody can read along."""
+    lines = compose(settings, None if settings.listen.uds is not None else sockets[0].getsockname()[1], first)
     try:
         sys.stdout.write("\n".join(lines) + "\n")
         sys.stdout.flush()
     except OSError as error:  # nobody reads it, or its disk is full: that is no reason not to serve
         log.warning("server.not_greeted", reason=error.strerror)
         sys.stdout = io.StringIO()  # or the interpreter tries once more when it ends, and ends with an error
-    if settings.listen.uds is None and not _is_loopback(settings.listen.host) and not settings.trusted_proxies:
+    if settings.listen.uds is None and not is_loopback(settings.listen.host) and not settings.trusted_proxies:
         log.warning(
             "server.unprotected",
             host=settings.listen.host,
             meaning="everyone who reaches this address can read along: there is no TLS in front",
             remedy="docs/how-to/behind-nginx.md; then set trusted_proxies",
         )
-
-
-def _how_to_become_first(settings: Settings, address: str | None, link: str) -> list[str]:
-    """By a command here, or from anywhere by whoever reads this, for half an hour."""
-    data = "" if settings.data == Settings.model_fields["data"].default else f" --data {settings.data}"
-    config = "" if settings.config is None else f" --config {settings.config}"
-    elsewhere = "" if settings.config or not settings.database_url else " (with this hub's environment)"
-    lines = [f"  first administrator: creamery user add NAME --admin{data}{config}{elsewhere}"]
-    if address is not None:
-        minutes = settings.limits.first_seconds / 60
-        body = f'{{"link": "{link}", "name": "NAME", "password": "PASSWORD"}}'
-        request = f"curl -H Content-Type:application/json -d '{body}' {address}/api/v1/first"
-        lines.append(f"  or within {minutes:.0f} min:    {request}")
-    return lines
-
-
-def _own_address(settings: Settings, sockets: list[socket.socket]) -> str | None:
-    if settings.listen.uds is not None:
-        return None
-    host, port = settings.listen.host, sockets[0].getsockname()[1]
-    if host in {"0.0.0.0", "::"}:  # noqa: S104 - compared with
-        host = socket.gethostname()
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _trust(address: str) -> str:
-    """pip refuses plain http from anywhere but this machine unless it is told to trust the host."""
-    if address.startswith("https://"):
-        return ""
-    host = address.removeprefix("http://").partition("/")[0]
-    name = host.rpartition(":")[0] or host
-    return "" if _is_loopback(name.strip("[]")) else f" --trusted-host {host}"
-
-
-def _is_sqlite(settings: Settings) -> bool:
-    return settings.resolved_database_url().startswith("sqlite")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _allow_open_files(limits: Limits) -> Limits:
@@ -421,16 +411,3 @@ def _open_standard_streams() -> None:
             os.open(os.devnull, os.O_RDWR)
     sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8")
     sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8")
-
-
-def _spare_memory() -> None:
-    """glibc gives each thread an arena of its own, up to eight a core, and gives none back: two are enough for us."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
-
-
-def _settle_memory() -> None:
-    """What start-up made stays for ever: garbage collections need not look at it again."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(YOUNG_OBJECTS, 20, 20)

@@ -35,12 +35,14 @@ from pydantic_settings import (
 from yarl import URL
 
 from creamery import faults
+from creamery.cartd_configuration import CartdConfiguration, CartdMisconfigured, read_cartd
 from creamery.limits import Limits
 from creamery.pip_configuration import pip_index_url
 from creamery.sections import (
     WEB_ADDRESS,
     Accounts,
     Cache,
+    Carts,
     Egress,
     Index,
     Listen,
@@ -58,11 +60,30 @@ NO_SUCH_SETTING = "there is no such setting; docs/reference/settings.md lists th
 PREFIX = "CREAMERY_"
 ENVIRONMENT_OF_OTHERS = re.compile(
     r"CREAMERY_(?:TEST_.*"  # what the tests are told
+    r"|HUB|TOKEN"  # what users' commands are told
     r"|(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_\w+)?))"  # Kubernetes, for services of such a name
 )
 
 _OTHER_PROXY = "Unset {} for the hub, or set egress.https_proxy and egress.http_proxy: they win"
 _CERTIFICATE = re.compile(rb"-----BEGIN (X509 |TRUSTED )?CERTIFICATE-----")  # as OpenSSL begins one
+CARTD_PORT = 8081
+CARTD_ARCHIVE = "http://127.0.0.1:8080/"
+"""Where Cartd finds its archive if nobody says another place."""
+
+_OF_CARTD = {
+    "cartd.volume_path": ("", "data"),
+    "cartd.lru_buffer_time": ("carts", "lru_buffer_time"),
+    "cartd.lru_purge": ("carts", "lru_purge"),
+    "cartd.bundle_task": ("carts", "bundle_task"),
+    "archiveinterface.url": ("carts", "archives"),
+}
+_OF_CHERRYPY = {
+    "server.socket_host": ("listen", "host"),
+    "server.socket_port": ("listen", "port"),
+    "log.screen": ("log", "screen"),
+    "log.error_file": ("log", "file"),
+    "log.access_file": ("log", "requests_file"),
+}
 _SECRETS = frozenset({"index.passcode", "accounts.oidc_client_secret"})
 _PROXY_PASSWORD = re.compile(r"((?<=//)|(?<=^.)(?!\w+://)).*@")  # behind the quote: `user:password@HOST:PORT` will do
 _PASSWORD = re.compile(r"(?<=//).*@")  # with the user's name, and whatever else stands before the host
@@ -106,6 +127,7 @@ class Settings(BaseSettings):
     cache: Cache = Field(default_factory=Cache)
     accounts: Accounts = Field(default_factory=Accounts)
     index: Index = Field(default_factory=Index)
+    carts: Carts = Field(default_factory=Carts)
     egress: Egress = Field(default_factory=Egress)
     log: Log = Field(default_factory=Log)
     limits: Limits = Field(default_factory=Limits)
@@ -220,6 +242,51 @@ def load_settings(config: Path | None = None, **flags: Any) -> Settings:
     except ValueError as error:  # tomllib: the file is no TOML
         raise SettingsError(f"the settings' file cannot be read: {error}") from error
     return settings
+
+
+def load_cartd_settings(
+    config: Path | None = None, cpconfig: Path | None = None, **listen: Any
+) -> tuple[Settings, CartdConfiguration]:
+    """Read the settings as Pacifica Cartd's commands are given them, and what of them is Cartd's own.
+
+    The command's flags win over Cartd's files, those over `CREAMERY_...`, that over Cartd's environment, and that over
+    creamery.toml. Where it listens, the first two alone say: a hub may be at home here, too.
+
+    Args:
+        config: Cartd's INI file, where the command names one.
+        cpconfig: CherryPy's.
+        listen: the flags that name an address or a port; None: that one is not given.
+
+    Raises:
+        SettingsError: as `load_settings`.
+    """
+    try:
+        found = read_cartd(os.environ, config, cpconfig)
+    except CartdMisconfigured as error:
+        raise SettingsError(str(error)) from error
+    flags: dict[str, Any] = {"index": {"upstreams": []}, "carts": {}, "log": {}}
+    for key, (section, name) in _OF_CARTD.items():
+        is_set = os.environ.get(environment_name(f"{section}.{name}" if section else name))
+        value = found.in_file.get(key) or (None if is_set else found.in_environment.get(key))
+        if value is not None:
+            (flags[section] if section else flags)[name] = _with_scheme(value) if name == "archives" else value
+    if "data" not in flags and isinstance(found.pacifica_database, Path) and not os.environ.get("CREAMERY_DATA"):
+        flags["data"] = found.pacifica_database.parent / "var"
+    for key, (section, name) in _OF_CHERRYPY.items():
+        if key in found.cherrypy:
+            flags.setdefault(section, {})[name] = found.cherrypy[key]
+    heard = {"host": "127.0.0.1", "port": CARTD_PORT, "uds": None, **flags.get("listen", {})}
+    flags["listen"] = heard | {name: value for name, value in listen.items() if value is not None}
+    settings = load_settings(**flags)
+    if not settings.carts.archives:
+        flags["carts"]["archives"] = [CARTD_ARCHIVE]
+        settings = load_settings(**flags)
+    return settings, found
+
+
+def _with_scheme(url: str) -> str:
+    """Cartd's documents leave it out."""
+    return url if "://" in url else f"http://{url}"
 
 
 def sections() -> Iterator[tuple[str, type[BaseModel]]]:
@@ -348,7 +415,10 @@ class _OldNames(PydanticBaseSettingsSource):
         accounts: dict[str, Any] = {}
         if registrations := os.environ.get("MELISSI_REGISTRATIONS_OPEN"):
             accounts["registrations_open"] = registrations
-        sections = {"index": index, "accounts": accounts}
+        carts: dict[str, Any] = {}
+        if url := os.environ.get("ARCHIVE_INTERFACE_URL"):  # Cartd's; its documents leave the scheme out
+            carts["archives"] = [{"kind": "pacifica", "url": _with_scheme(url)}]
+        sections = {"index": index, "accounts": accounts, "carts": carts}
         return found | {name: values for name, values in sections.items() if values}
 
 

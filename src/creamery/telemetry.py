@@ -6,9 +6,11 @@ the room that counts, through the hub's `Telemetry`, and scraped from `/metrics`
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, TextIO, cast
 
 import orjson
@@ -44,6 +46,23 @@ class Telemetry:
         """How long or how large, in buckets."""
         return cast("Histogram", self._once(Histogram, name, help_text, labels))
 
+    def counted(self) -> list[tuple[str, dict[str, str], float]]:
+        """What the counters have counted, for `add` of another process's."""
+        return [
+            (name, sample.labels, sample.value)
+            for name, (metric, _) in self._metrics.items()
+            if isinstance(metric, Counter)
+            for family in metric.collect()
+            for sample in family.samples
+            if sample.name.endswith("_total")
+        ]
+
+    def add(self, counted: Sequence[tuple[str, dict[str, str], float]]) -> None:
+        """Count what another process has counted with the same metrics."""
+        for name, labels, value in counted:
+            metric = cast("Counter", self._metrics[name][0])
+            (metric.labels(**labels) if labels else metric).inc(value)
+
     def exposition(self) -> bytes:
         """All metrics in Prometheus's text format."""
         return generate_latest(self.registry)
@@ -60,7 +79,7 @@ class Telemetry:
         return metric[0]
 
 
-def configure_logging(*, as_json: bool, level: str, stream: TextIO | None = None) -> None:
+def configure_logging(*, as_json: bool, level: str, stream: TextIO | Lines | None = None) -> None:
     """Send every event to `stream` (standard error), one line each; called once, by the process that starts.
 
     Libraries' own log records of level warning and above arrive as events named `library`.
@@ -76,7 +95,7 @@ def configure_logging(*, as_json: bool, level: str, stream: TextIO | None = None
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=structlog.PrintLoggerFactory(out),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", out)),
         cache_logger_on_first_use=True,
     )
     root = logging.getLogger()
@@ -92,6 +111,52 @@ def configure_command_logging() -> None:
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
         cache_logger_on_first_use=False,  # whoever calls a command in a process of its own may hear others
     )
+
+
+class LogUnwritable(Exception):
+    """The log's file cannot be written; the text names it and says why."""
+
+
+class Lines:
+    """Where a log's lines go: standard error, a file, both, or nowhere. For any thread, one at a time.
+
+    The file is opened anew each time, so that it may be moved away at any time, as programs do that rotate logs.
+
+    Raises:
+        LogUnwritable: the file cannot be opened.
+    """
+
+    def __init__(self, path: Path | None, *, on_screen: bool) -> None:
+        self._path = path
+        try:
+            self._append(b"")
+        except OSError as error:
+            raise LogUnwritable(f"the log's file {path} cannot be written: {error.strerror}") from error
+        self._on_screen = on_screen
+        self._text = ""
+
+    def write(self, text: str) -> int:
+        """Some of a line; `flush` ends it."""
+        self._text += text
+        return len(text)
+
+    def flush(self) -> None:
+        """Write what there is."""
+        text, self._text = self._text, ""
+        self.write_bytes(text.encode("utf-8", "backslashreplace"))
+
+    def write_bytes(self, lines: bytes) -> None:
+        """Write whole lines at once."""
+        with contextlib.suppress(OSError):  # its disk is full, say: that is no reason not to serve
+            self._append(lines)
+        if self._on_screen:
+            sys.stderr.buffer.write(lines)
+            sys.stderr.buffer.flush()
+
+    def _append(self, lines: bytes) -> None:
+        if self._path is not None:
+            with self._path.open("ab", buffering=0) as file:
+                file.write(lines)
 
 
 class _LibraryRecords(logging.Handler):

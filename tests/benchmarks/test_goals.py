@@ -49,6 +49,14 @@ def test_one_missed_case_misses_its_goal() -> None:
     assert verdict([Figure("page", "numpy", 0.8), Figure("page", "boto3", 0.6)], goals) == MISSED
 
 
+def test_a_figure_that_nobody_can_measure_here_is_neither_and_hides_no_miss() -> None:
+    goals = {"page": Goal("page", "what", "unit", "why", "at_least", 0.7)}
+    unknown = Figure("page", "boto3", None, "no page of it here")
+
+    assert verdict([Figure("page", "numpy", 0.8), unknown], goals) == NOT_MEASURED
+    assert verdict([Figure("page", "numpy", 0.6), unknown], goals) == MISSED
+
+
 def test_what_cannot_be_measured_is_neither_reached_nor_missed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--only", "no such goal"]) == NOT_MEASURED
     assert "no goal" in capsys.readouterr().err

@@ -27,7 +27,7 @@ def audited(cellar: Cellar, depth: Depth = Depth.SIZES) -> list[Finding]:
 
 
 def mended(cellar: Cellar, findings: list[Finding]) -> list[str | None]:
-    repair = Repair(cellar.data, cellar.committer, [SHELF], cellar.clock)
+    repair = Repair(cellar.data, cellar.database, cellar.committer, [SHELF], cellar.clock)
     return [repair.mend(finding) for finding in findings]
 
 

@@ -460,3 +460,24 @@ async def test_a_second_directory_over_one_database_is_refused_even_while_both_a
 
     with pytest.raises(StoreMismatch, match="other processes use"):
         open_cellar(database_url)
+
+
+async def test_after_a_kill_half_a_file_is_gone_at_the_next_start(
+    cellar: Cellar, open_cellar: Callable[..., Cellar], database_url: str
+) -> None:
+    """Not what another process writes, nor what was begun this moment."""
+    incoming = cellar.data / "incoming"
+    theirs = cellar.blobs.begin(None, "somebody else's")
+    await theirs.write(BODY)
+    await theirs.flush()
+    for name in ("dead", "young"):
+        (incoming / name).write_bytes(b"half")
+    long_ago = cellar.clock.now() / 1_000_000 - 60
+    for path in (incoming / "dead", theirs.path):
+        os.utime(path, (long_ago, long_ago))
+    (cellar.data / "running" / "of-a-killed-process").touch()
+
+    open_cellar(database_url)
+
+    assert sorted(path.name for path in incoming.iterdir()) == sorted(["young", theirs.path.name])
+    theirs.abort(ConnectionError("the test is over"))

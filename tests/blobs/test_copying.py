@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from creamery.blobs import Copier, Item, Kind, copying
+from creamery.blobs import Copier, Item, Kind, copying, files_in
 from creamery.contract import digest_of
 from tests.doubles.cellar import Cellar
 
@@ -30,7 +30,7 @@ def test_a_copy_is_the_same_whether_the_file_system_shares_its_blocks_or_not(
     monkeypatch.setattr(copying, "_share", share)
     digest = cellar.put(b"bytes", "name")
     item = Item(digest, 5, is_whole=True, kept=True, cached=False)
-    copier = Copier(cellar.data, tmp_path / "copy", nothing)
+    copier = Copier(files_in(cellar.data), tmp_path / "copy", nothing)
     copier.open()
 
     lacks = list(copier.copy_all([item, item], nothing))
@@ -46,7 +46,7 @@ def test_wrong_bytes_are_not_copied(cellar: Cellar, tmp_path: Path) -> None:
     path.chmod(0o600)
     path.write_bytes(b"BYTES")
     item = Item(digest, 5, is_whole=True, kept=True, cached=False)
-    copier = Copier(cellar.data, tmp_path / "copy", nothing)
+    copier = Copier(files_in(cellar.data), tmp_path / "copy", nothing)
     copier.open()
 
     assert list(copier.copy_all([item], nothing)) == [(item, Kind.CORRUPT)]
@@ -55,7 +55,7 @@ def test_wrong_bytes_are_not_copied(cellar: Cellar, tmp_path: Path) -> None:
 
 def test_what_nobody_names_goes(cellar: Cellar, tmp_path: Path) -> None:
     digests = sorted(cellar.put(b"%d" % number, f"{number}") for number in range(6))
-    copier = Copier(cellar.data, cellar.data, nothing)
+    copier = Copier(files_in(cellar.data), cellar.data, nothing)
 
     deleted = copier.keep_only(iter([digests[0], digests[3], digests[3], digest_of(b"elsewhere")]))
 

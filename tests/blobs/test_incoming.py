@@ -31,7 +31,7 @@ BODY = os.urandom(1_000_003)
 
 @pytest.fixture
 def limits() -> Limits:
-    return Limits(reserve_bytes=0, file_bytes=2_000_000)
+    return Limits(reserve_bytes=0, file_bytes=2_000_000, small_bytes=0)
 
 
 @pytest.fixture
@@ -438,3 +438,32 @@ async def test_two_hundred_followers_are_woken_cheaply(incoming: Incoming) -> No
     await part.finish(digest_of(body))
 
     assert {digest_of(found) for found in await asyncio.gather(*followers)} == {digest_of(body)}
+
+
+async def test_the_most_that_it_can_be_is_promised_and_given_back(
+    incoming: Incoming, reservations: Reservations
+) -> None:
+    """An upload's form says how long it is, and not how much of it is the file."""
+    part = incoming.begin(None, "test", at_most=1_900_000)
+    promised = reservations.outstanding
+    await feed(part, BODY)
+    await part.finish(None)
+
+    assert (promised, reservations.outstanding) == (1_900_000, 0)
+    assert part.written == len(BODY)
+    assert os.fstat(part.descriptor).st_blocks * 512 < len(BODY) + 16_384
+
+
+async def test_more_than_it_can_be_is_refused(incoming: Incoming) -> None:
+    part = incoming.begin(None, "test", at_most=1_000)
+    await part.write(b"x" * 1_000)
+
+    with pytest.raises(TooLong):
+        await part.write(b"x")
+
+
+async def test_no_more_is_promised_than_a_file_may_have(incoming: Incoming, reservations: Reservations) -> None:
+    part = incoming.begin(None, "test", at_most=9_000_000)
+
+    assert reservations.outstanding == 2_000_000
+    part.abort(RuntimeError("enough"))

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, create_engine
 
 from creamery.blobs import Audit, Depth
 from creamery.contract import Digest, digest_of
+from creamery.database import metadata
 from creamery.sections import Cache
 from tests.doubles import shelf
 from tests.doubles.cellar import TABLES, Cellar
@@ -22,6 +23,9 @@ from tests.doubles.hand_clock import HandClock
 BODIES = [bytes([number]) * 100 * (number + 1) for number in range(5)]
 NAMES = ["a", "b", "c"]
 MAX_BYTES = 600
+SEGMENT_BYTES = 700
+SMALL_BYTES = [0, 250, 1_000]
+"""None, some and all of the bodies lie in segments."""
 
 
 class Refused(Exception):
@@ -31,8 +35,9 @@ class Refused(Exception):
 class Machine(RuleBasedStateMachine):
     """The cellar, and what a dictionary would say."""
 
-    def __init__(self, url: str, data: Path) -> None:
+    def __init__(self, url: str, data: Path, small_bytes: int) -> None:
         super().__init__()
+        self.small_bytes = small_bytes
         empty(url)
         shutil.rmtree(data, ignore_errors=True)
         self.url = url
@@ -43,7 +48,8 @@ class Machine(RuleBasedStateMachine):
         self.may_be_away: set[str] = set()
 
     def begin(self) -> Cellar:
-        return Cellar(self.data, self.url, self.clock, cache=Cache(max_bytes=MAX_BYTES), sweep_share=1.0).open()
+        limits = {"small_bytes": self.small_bytes, "segment_bytes": SEGMENT_BYTES, "sweep_share": 1.0}
+        return Cellar(self.data, self.url, self.clock, cache=Cache(max_bytes=MAX_BYTES), **limits).open()
 
     @rule(name=st.sampled_from(NAMES), body=st.sampled_from(BODIES), kept=st.booleans())
     def put(self, name: str, body: bytes, kept: bool) -> None:
@@ -134,13 +140,15 @@ def empty(url: str) -> None:
     with engine.begin() as connection:
         for table in (*TABLES, shelf.book):
             connection.execute(table.delete())
+        connection.execute(metadata.tables["generation"].insert().values(id=1))
     engine.dispose()
 
 
-def test_whatever_is_done_in_whatever_order(any_database_url: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("small_bytes", SMALL_BYTES)
+def test_whatever_is_done_in_whatever_order(any_database_url: str, tmp_path: Path, small_bytes: int) -> None:
     class Here(Machine):
         def __init__(self) -> None:
-            super().__init__(any_database_url, tmp_path / "data")
+            super().__init__(any_database_url, tmp_path / "data", small_bytes)
 
     examples, steps = (10, 25) if os.environ.get("CREAMERY_TEST_INSTALLED") == "1" else (5, 20)
     run_state_machine_as_test(

@@ -80,12 +80,15 @@ def shelve(cellar: Cellar, filename: str) -> None:
     """Keep a file of a project of the same name."""
 
     def refer(connection: Connection, digest: Digest) -> None:
-        blank = {"status": "active", "listed": True, "revision": 1, "here_revision": 1, "created": 1, "changed": 1}
-        project = connection.execute(insert(index_project).values(name=filename, **blank)).inserted_primary_key
+        name = {"name": filename, "confusable": filename, "hosted": False, "merged": False}
+        blank = {"status": "active", "listed": True, "serial": 1, "revision": 1, "here_revision": 1}
+        moments = {"created": 1, "changed": 1}
+        project = connection.execute(insert(index_project).values(**name, **blank, **moments)).inserted_primary_key
         assert project is not None
         flags = {"has_metadata": False, "pinned": False, "listed": True, "metadata_failed": False}
-        file = {"filename": filename, "url": "https://files.example/", "digest": digest, "created": 1, "changed": 1}
-        connection.execute(insert(index_file).values(project_id=project[0], **file, **flags))
+        origin = {"origin": "https://packages.example/simple/", "url": "https://files.example/", "born": 1}
+        file = {"project_id": project[0], "filename": filename, "digest": digest, **origin, **flags, **moments}
+        connection.execute(insert(index_file).values(**file))
 
     cellar.blobs.keep_bytes(filename.encode(), refer)
 

@@ -272,3 +272,29 @@ def test_a_user_is_linked_to_whom_the_provider_means(run: Run, monkeypatch: pyte
     assert json.loads(run("user", "unlink", "alice", "--json").output)["name"] == "alice"
     assert run("user", "unlink", "alice").exit_code == 1
     assert json.loads(run("user", "show", "alice", "--json").output)["identities"] == []
+
+
+def test_a_users_quota_of_carts_is_shown_and_set(run: Run) -> None:
+    run("user", "add", "alice", "--no-password")
+
+    def quota(*options: str) -> list[tuple[int, bool]]:
+        return [
+            (row["quota"], row["own"]) for row in json.loads(run("user", "quota", "alice", "--json", *options).output)
+        ]
+
+    assert quota() == [(1_000, False), (1 << 40, False)]
+    assert quota("--carts", "5", "--cart-bytes", "2TiB") == [(5, True), (2 << 40, True)]
+    assert quota("--carts", "default") == [(1_000, False), (2 << 40, True)]
+    assert quota("--cart-bytes", "0") == [(1_000, False), (0, True)]
+    assert "quota" in run("journal").output
+
+
+def test_a_quota_that_is_none_is_refused(run: Run) -> None:
+    run("user", "add", "alice", "--no-password")
+
+    bad, nobody = run("user", "quota", "alice", "--carts", "-1"), run("user", "quota", "bob")
+
+    assert bad.exit_code == 2
+    assert "'-1' is no number, such as 100 or 500GiB, nor `default`" in bad.output
+    assert nobody.exit_code == 1
+    assert "bob" in nobody.output

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, delete, false, select
 
 from creamery import faults, hub, index
 from creamery.blobs.tables import blob, blob_pause
+from creamery.clock import Micros, SystemClock
 from creamery.contract import digest_of
 from creamery.database import Database
 from creamery.limits import Limits
@@ -33,7 +34,7 @@ def _no_faults() -> Iterator[None]:
 @pytest.fixture
 def everything_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """The index's files count as somebody's only copies, as uploads will."""
-    holder = index.tables.holder()
+    holder = index.tables.holder(SystemClock())
     keeper = replace(holder, kept=holder.cached, cached=lambda _: false(), forget=lambda *_: None)
     monkeypatch.setattr(hub, "offline_holders", lambda: (keeper,))
 
@@ -103,7 +104,7 @@ def test_old_ones_go_and_so_do_blobs_that_only_they_had(hub_data: Path, tmp_path
 def cellar_forgets(connection: Connection) -> None:
     """`one.whl` was evicted and swept."""
     one = digest_of(b"one.whl")
-    index.tables.forget(connection, [one])
+    index.tables.forget(connection, [one], Micros(1))
     connection.execute(delete(blob).where(blob.c.digest == one))
 
 

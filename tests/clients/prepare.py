@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,18 @@ REQUIREMENTS = Path(__file__).parents[2] / "requirements"
 NAMES = ("pip", "pip-2023", "pip-debian", "uv", "poetry")
 """What `requirements/clients-NAME.txt` pins; `pip-2023` is three years old, `pip-debian` what Debian 12 has."""
 
+UPLOADING = ("twine", "twine-6", "uv", "flit", "hatch", "poetry", "pdm", "setuptools")
+"""What uploads; `setuptools` is the last that had `upload`, on the oldest Python there is."""
+
+MIRRORING = ("bandersnatch",)
+"""What mirrors; it wants a newer Python than the hub does."""
+
+NEWEST = ("3.14", "3.13", "3.12")
+"""Pythons that it runs on."""
+
+OLDEST = ("3.6", "3.7", "3.8", "3.9", "3.10", "3.11")
+"""Pythons with distutils, which setuptools of that time stands on."""
+
 
 def prepared(name: str) -> Path:
     """The folder of a client's programs; the environment is made when its pins or the Python are new.
@@ -27,7 +40,8 @@ def prepared(name: str) -> Path:
         subprocess.CalledProcessError: the pins could not be installed.
     """
     pins = REQUIREMENTS / f"clients-{name}.txt"
-    state = hashlib.sha256(sys.version.encode() + pins.read_bytes()).hexdigest()[:16]
+    python = {"setuptools": old_python, "bandersnatch": new_python}.get(name, lambda: sys.executable)()
+    state = hashlib.sha256(sys.version.encode() + python.encode() + pins.read_bytes()).hexdigest()[:16]
     environment = _cache() / f"{name}-{state}"
     programs = environment / "bin"
     environment.parent.mkdir(parents=True, exist_ok=True)
@@ -35,11 +49,48 @@ def prepared(name: str) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)  # tests may run in several processes
         done = environment / "done"
         if not done.exists():
-            _run(sys.executable, "-m", "venv", "--clear", str(environment))
+            _run(python, "-m", "venv", "--clear", str(environment))
             install = ("install", "--quiet", "--no-input", "--require-hashes", "-r", str(pins))
             _run(str(programs / "python"), "-m", "pip", "--disable-pip-version-check", *install)
             done.touch()
     return programs
+
+
+def old_python() -> str:
+    """The oldest Python that can make the environment of an old setuptools.
+
+    Raises:
+        LookupError: there is none.
+    """
+    return _first(OLDEST, "an upload with setup.py needs a Python before 3.12")
+
+
+def new_python() -> str:
+    """The newest Python that there is, for what does not run on each that the hub runs on.
+
+    Raises:
+        LookupError: there is none.
+    """
+    return _first(NEWEST, "bandersnatch needs Python 3.12 or newer")
+
+
+def _first(versions: tuple[str, ...], otherwise: str) -> str:
+    for version in versions:
+        if found := _python(version):
+            return found
+    raise LookupError(otherwise)
+
+
+def python_2() -> str | None:
+    """Python 2.7, which has its `upload` in itself; None where there is none any more."""
+    return _python("2.7")
+
+
+def _python(version: str) -> str | None:
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    for found in pyenv.glob(f"{version}.*/bin/python"):
+        return str(found)
+    return shutil.which(f"python{version}")
 
 
 def _cache() -> Path:
@@ -51,5 +102,5 @@ def _run(*command: str) -> None:
 
 
 if __name__ == "__main__":
-    for each in NAMES:
+    for each in dict.fromkeys(NAMES + UPLOADING + MIRRORING):
         print(prepared(each))

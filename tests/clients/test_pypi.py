@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import urllib.request
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from creamery.settings import load_settings
 from tests.clients.machine import Environment, Machine
 from tests.clients.prepare import NAMES
 from tests.clients.program import Program
-from tests.clients.programs import Pip, Poetry, client_called, install
+from tests.clients.programs import Pip, Poetry, Uv, client_called, install
+from tests.doubles.desk import Desk
+from tests.doubles.running import RunningHub
 
 pytestmark = pytest.mark.installed
 
@@ -78,3 +81,41 @@ def settled(**settings: str) -> dict[str, str]:
 def freeze(pip: Pip, environment: Environment) -> list[str]:
     """What `pip freeze` says of an environment."""
     return pip.succeed("freeze", environment=environment).splitlines()
+
+
+SHAPES = (
+    "charset-normalizer",
+    "cryptography",
+    "flask",
+    "lxml",
+    "markupsafe",
+    "numpy",
+    "pillow",
+    "pyyaml",
+    "requests",
+    "six",
+)
+
+
+@pytest.mark.usefixtures("_pypi")
+@pytest.mark.parametrize(("python", "platform"), [("3.12", "windows"), ("3.13", "macos")])
+def test_a_prefetch_of_ten_projects_brings_what_uv_installs(
+    uv: Uv, machine: Machine, tmp_path: Path, python: str, platform: str
+) -> None:
+    target = ("--python-version", python, "--python-platform", platform, "--python", sys.executable)
+    with RunningHub(tmp_path / "one") as hub:
+        options = ("--python", python, "--platform", platform)
+        token = Desk(hub, "index:read").token
+        creamery = Path(sys.executable).parent / "creamery"
+        variables = {"CREAMERY_HUB": hub.base, "CREAMERY_TOKEN": token}
+        machine.succeed(creamery, "index", "prefetch", *SHAPES, *options, folder=None, **variables)
+        fetched = hub.here()
+
+    with RunningHub(tmp_path / "two") as hub:
+        folder = machine.home / "target"
+        index = ("--no-cache", "--no-build", "--target", folder, "--default-index", f"{hub.base}/simple/")
+        uv.succeed("--no-config", "pip", "install", *index, *target, *SHAPES)
+        hub.wait_until(lambda: len(hub.here()) >= len(fetched))
+        installed = hub.here()
+
+    assert fetched == installed

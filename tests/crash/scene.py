@@ -20,6 +20,10 @@ from tests.doubles.shelf import SHELF
 
 ROOT = Path(__file__).parents[2]
 
+SMALL_BYTES = 5_000
+"""Less than what the writer calls large, and more than the rest."""
+SEGMENT_BYTES = 2_000
+
 PLACING = [
     "blobs.before_file_sync",
     "blobs.after_file_sync",
@@ -49,6 +53,22 @@ POINTS = [
     "sweep.unlinked",
     "sweep.unlinked@2",
 ]
+IN_SEGMENTS = [
+    "segments.begun",
+    "segments.begun@2",
+    *(
+        f"segments.{moment}@{visit}"
+        for moment in ("mid_write", "before_sync", "after_sync")
+        for visit in (1, 2, 3, 6, 9)
+    ),
+    "segments.emptied",
+    "segments.removed",
+    "database.before_commit@2",
+    "database.after_commit@2",
+    "quarantine.moved",
+    "sweep.gone",
+]
+"""The same where what is small lies in segments, which fill quickly."""
 
 
 class Stage:
@@ -65,9 +85,12 @@ class Stage:
         )
         self._stopped: int | None = None
 
-    def order(self, data: Path, url: str, log: Path, faults: str, *, strike: str, mutant: str = "") -> str:
+    def order(
+        self, data: Path, url: str, log: Path, faults: str, *, strike: str, mutant: str = "", small_bytes: int = 0
+    ) -> str:
         """Let a writer work until it is struck; how it ended, or `stopped`."""
         order = {"data": str(data), "url": url, "log": str(log), "faults": faults, "strike": strike, "mutant": mutant}
+        order["small_bytes"] = str(small_bytes)
         answer = self._ask(order)
         self._stopped = int(answer["pid"]) if answer["ended"] == "stopped" else None
         return answer["ended"]
@@ -119,7 +142,7 @@ def complaints(data: Path, url: str, log: Path) -> list[str]:
     I4: what is left over goes by itself.
     """
     told = Told.read(log)
-    cellar = Cellar(data, url, HandClock(), sweep_share=1.0, reserve_bytes=0).open()
+    cellar = Cellar(data, url, HandClock(), sweep_share=1.0, reserve_bytes=0, segment_bytes=SEGMENT_BYTES).open()
     found: list[str] = []
     try:
         found += _unwell(cellar, told)
@@ -149,7 +172,7 @@ def _lost(cellar: Cellar, told: Told) -> list[str]:
 
 def _is_whole(cellar: Cellar, digest: Digest) -> bool:
     try:
-        return hash_of(cellar.blobs.store, digest) == digest
+        return hash_of(cellar.blobs.reader, digest) == digest
     except BlobMissing:
         return False
 

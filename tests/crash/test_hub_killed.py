@@ -24,8 +24,8 @@ POINTS = [
     "blobs.before_link",
     "blobs.after_link",
     "blobs.after_dir_sync",
-    "database.before_commit@4",
-    "database.after_commit@4",
+    "database.before_commit@+2",
+    "database.after_commit@+2",
 ]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.scene import POINTS, Stage, complaints
+from tests.crash.scene import IN_SEGMENTS, POINTS, SMALL_BYTES, Stage, complaints
 from tests.doubles.cellar import make_tables
 
 
@@ -39,6 +39,7 @@ QUICK = {
     "sweep.gone",
     "sweep.unlinked",
 }
+QUICK_IN_SEGMENTS = {"segments.begun", "segments.mid_write@2", "segments.after_sync@3", "segments.emptied"}
 """What runs everywhere; CI runs all."""
 
 
@@ -59,13 +60,37 @@ def test_a_killed_process_keeps_what_it_promised(
     assert complaints(data, url, log) == []
 
 
-def test_a_process_that_is_not_struck_ends_well(stage: Stage, empty_database: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "point",
+    [
+        point if point in QUICK_IN_SEGMENTS else pytest.param(point, marks=pytest.mark.installed)
+        for point in IN_SEGMENTS
+    ],
+)
+def test_a_killed_process_keeps_what_it_promised_in_segments(
+    stage: Stage, empty_database: Path, tmp_path: Path, point: str
+) -> None:
     data, log = tmp_path / "data", tmp_path / "log"
     data.mkdir()
     shutil.copyfile(empty_database, data / "creamery.sqlite3")
     url = f"sqlite:///{data}/creamery.sqlite3"
 
-    ended = stage.order(data, url, log, "", strike="kill")
+    ended = stage.order(data, url, log, f"{point}=kill", strike="kill", small_bytes=SMALL_BYTES)
+
+    assert ended == "killed"
+    assert complaints(data, url, log) == []
+
+
+@pytest.mark.parametrize("small_bytes", [0, SMALL_BYTES])
+def test_a_process_that_is_not_struck_ends_well(
+    stage: Stage, empty_database: Path, tmp_path: Path, small_bytes: int
+) -> None:
+    data, log = tmp_path / "data", tmp_path / "log"
+    data.mkdir()
+    shutil.copyfile(empty_database, data / "creamery.sqlite3")
+    url = f"sqlite:///{data}/creamery.sqlite3"
+
+    ended = stage.order(data, url, log, "", strike="kill", small_bytes=small_bytes)
 
     assert ended == "exit 0"
     assert len(log.read_text().splitlines()) > 15

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash.disk import Cut, Disk
-from tests.crash.scene import POINTS, Stage, complaints
+from tests.crash.scene import IN_SEGMENTS, POINTS, SMALL_BYTES, Stage, complaints
 from tests.doubles.cellar import make_tables
 
 pytestmark = pytest.mark.installed
@@ -40,14 +40,22 @@ def disk(tmp_path: Path, stage: Stage) -> Iterator[Disk]:
 
 
 def lose_power(
-    stage: Stage, disk: Disk, place: Path, point: str, cut: Cut, *, same_disk: bool, mutant: str = ""
+    stage: Stage,
+    disk: Disk,
+    place: Path,
+    point: str,
+    cut: Cut,
+    *,
+    same_disk: bool,
+    mutant: str = "",
+    small_bytes: int = 0,
 ) -> list[str]:
     """Stop the writer at a point, cut, kill, reboot, and look."""
     data, log = disk.folder / "data", place / "log"
     data.mkdir()
     url = f"sqlite:///{data if same_disk else place}/creamery.sqlite3"
     make_tables(url)
-    ended = stage.order(data, url, log, f"{point}=EIO", strike="stop", mutant=mutant)
+    ended = stage.order(data, url, log, f"{point}=EIO", strike="stop", mutant=mutant, small_bytes=small_bytes)
     assert ended == "stopped"
     disk.cut_power(cut)
     stage.kill_stopped()
@@ -77,5 +85,21 @@ def test_a_writer_that_does_not_sync_is_caught(
     stage: Stage, disk: Disk, tmp_path: Path, point: str, mutant: str
 ) -> None:
     found = lose_power(stage, disk, tmp_path, point, Cut.LOG_LOST, same_disk=False, mutant=mutant)
+
+    assert any("bytes are lost" in complaint for complaint in found), found
+
+
+@pytest.mark.parametrize("point", IN_SEGMENTS)
+def test_nor_from_a_segment(stage: Stage, disk: Disk, tmp_path: Path, point: str) -> None:
+    cut = Cut.LOG_LOST if IN_SEGMENTS.index(point) % 2 else Cut.LOG_FLUSHED
+
+    assert lose_power(stage, disk, tmp_path, point, cut, same_disk=False, small_bytes=SMALL_BYTES) == []
+
+
+@pytest.mark.parametrize("point", ["database.after_commit@2", "database.after_commit@3"])
+def test_a_segment_that_is_not_synced_is_caught(stage: Stage, disk: Disk, tmp_path: Path, point: str) -> None:
+    found = lose_power(
+        stage, disk, tmp_path, point, Cut.LOG_LOST, same_disk=False, mutant="no segment sync", small_bytes=SMALL_BYTES
+    )
 
     assert any("bytes are lost" in complaint for complaint in found), found

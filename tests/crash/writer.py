@@ -15,18 +15,20 @@ import sys
 from pathlib import Path
 
 from creamery import faults
-from creamery.blobs import local
+from creamery.blobs import local, segments
 from creamery.contract import Digest, digest_of
 from creamery.sections import Cache
 from creamery.telemetry import configure_logging
+from tests.crash.scene import SEGMENT_BYTES
 from tests.doubles.cellar import Cellar
 from tests.doubles.hand_clock import HandClock
 from tests.doubles.shelf import shelve
 
 ROUNDS = 4
 MUTANTS = {
-    "no file sync": ("sync_file", lambda descriptor: None),
-    "no directory sync": ("sync_folder", lambda folder: None),
+    "no file sync": (local, "sync_file", lambda descriptor: None),
+    "no directory sync": (local, "sync_folder", lambda folder: None),
+    "no segment sync": (segments, "sync_data", lambda descriptor: None),
 }
 
 
@@ -100,8 +102,8 @@ class Writer:
 def work(order: dict[str, str]) -> None:
     """Carry out an order in this process."""
     if order.get("mutant"):
-        name, harmless = MUTANTS[order["mutant"]]
-        setattr(local, name, harmless)
+        module, name, harmless = MUTANTS[order["mutant"]]
+        setattr(module, name, harmless)
     if order["strike"] == "stop":
         faults._strike = lambda point, action: os.kill(os.getpid(), signal.SIGSTOP)
     cellar = Cellar(
@@ -112,6 +114,8 @@ def work(order: dict[str, str]) -> None:
         sweep_share=1.0,
         sweep_grace_seconds=60,
         reserve_bytes=0,
+        small_bytes=int(order["small_bytes"]),
+        segment_bytes=SEGMENT_BYTES,
     ).open()
     faults.arm(order["faults"])
     Writer(cellar, Log(Path(order["log"]))).work()

@@ -6,7 +6,9 @@ import contextlib
 import shutil
 import sqlite3
 import subprocess
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,28 @@ def test_a_question_cannot_write(database: Database, notes: Table) -> None:
 
 def test_a_server_or_file_as_it_should_be_passes_the_check(database: Database) -> None:
     database.check()
+
+
+def test_a_new_file_gets_its_log_also_where_many_open_it_at_once(path: Path) -> None:
+    """SQLite waits for any lock but the one that this needs: `database is locked`, at once."""
+    refused: list[str] = []
+    for number in range(20):
+        databases = [Database(f"sqlite:///{path.with_stem(str(number))}", Limits()) for _ in range(8)]
+        together = threading.Barrier(len(databases))
+
+        def open_it(database: Database, together: threading.Barrier = together) -> None:
+            together.wait(10)
+            try:
+                assert database.read(lambda connection: connection.scalar(text("PRAGMA journal_mode"))) == "wal"
+            except DatabaseUnavailable as error:
+                refused.append(str(error))
+
+        with ThreadPoolExecutor(len(databases)) as pool:
+            list(pool.map(open_it, databases))
+        for database in databases:
+            database.close()
+
+    assert refused == []
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Table, insert, select
 
-from creamery.blobs import Blobs, tables
+from creamery.blobs import Blobs, places, tables
 from creamery.clock import Clock
 from creamery.contract import Digest, digest_of
 from creamery.database import Committer, Database, Generations, metadata
@@ -37,15 +38,17 @@ class Cellar:
     def __init__(self, data: Path, url: str, clock: Clock, *, cache: Cache | None = None, **limits: Any) -> None:
         self.data = data
         self.clock = clock
-        self.limits = Limits(**limits)
+        self.limits = Limits(**{"small_bytes": 0, **limits})  # a file for each, unless a test is about segments
         self.telemetry = Telemetry()
         self.pools = Pools(self.limits)
         self.database = Database(url, self.limits, self.telemetry)
-        self.committer = Committer(self.database, Generations(self.database), self.limits, clock, self.telemetry)
+        self.generations = Generations(self.database)
+        self.committer = Committer(self.database, self.generations, self.limits, clock, self.telemetry)
         self.blobs = Blobs(
             data, self.database, self.committer, self.limits, cache or Cache(), clock, self.telemetry, self.pools
         )
         self.blobs.hold([shelf.SHELF])
+        self._is_closed = False
 
     def open(self) -> Cellar:
         """Begin."""
@@ -58,10 +61,14 @@ class Cellar:
         return self
 
     def close(self, *, clean: bool = True) -> None:
-        """End, as a process does that is asked to; or leaving the mark of one that was killed."""
+        """End, as a process does that is asked to; or leaving the mark of one that was killed. May be called twice."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         if clean:
             self.blobs.close()
         self.committer.close()
+        self.generations.close()
         self.pools.close()
         self.database.close()
 
@@ -100,11 +107,15 @@ class Cellar:
         return self.database.read(ask)
 
     def stored(self) -> set[Digest]:
-        """Every blob that lies in the store."""
-        return {digest for digest, _ in self.blobs.store.list()}
+        """Every blob that lies in the store: in a file of its own, or where its row says in a segment."""
+        last, placed = None, set()
+        while batch := self.database.read(partial(places.in_segments, limit=100, after=last)):
+            placed |= {each.digest for each in batch if self.blobs.reader.segments.holds(each.place)}
+            last = batch[-1].place
+        return placed | {digest for digest, _ in self.blobs.store.list()}
 
     def sweep_all(self) -> None:
         """Let every grace pass and sweep until nothing is left to do."""
-        for _ in range(3):
+        for _ in range(4):
             self.clock.advance(self.limits.sweep_grace_seconds + 1)  # type: ignore[attr-defined]  # a HandClock
             self.blobs.sweep(slices=16)

@@ -60,15 +60,23 @@ def wheel(
     requires: Sequence[str] = (),
     requires_python: str | None = None,
     size: int = 0,
+    digits: int = 0,
     tag: str = "py3-none-any",
 ) -> Distribution:
-    """A wheel whose module has `__version__`; `size` bytes of incompressible payload go with it."""
+    """A wheel whose module has `__version__`.
+
+    Args:
+        size: so many bytes that no compression makes smaller go with it.
+        digits: so many hexadecimal digits, which compress to little more than half.
+    """
     name = _escaped(project)
     metadata = core_metadata(project, version, requires, requires_python)
     info = f"{name}-{version}.dist-info"
     members = {f"{name}/__init__.py": f"__version__ = {version!r}\n".encode()}
     if size:
         members[f"{name}/payload.bin"] = payload(size, seed=f"{name}-{version}")
+    if digits:
+        members[f"{name}/digits.txt"] = payload(digits // 2, seed=f"{name}-{version}").hex().encode()
     members[f"{info}/METADATA"] = metadata
     wheel_file = f"Wheel-Version: 1.0\nGenerator: creamery-tests\nRoot-Is-Purelib: true\nTag: {tag}\n"
     members[f"{info}/WHEEL"] = wheel_file.encode()

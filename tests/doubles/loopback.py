@@ -120,15 +120,15 @@ class Exchange:
             part = view[start : start + piece]
             if pace:
                 await asyncio.sleep(max(0.0, begun + (start + len(part)) / pace - loop.time()))
+            self.request.sent += len(part)  # before: whoever has it may look at once
             self.writer.write(part)
             await self.writer.drain()
-            self.request.sent += len(part)
 
     async def chunk(self, data: bytes) -> None:
         """Send one chunk of a body without a known length; an empty one ends it."""
+        self.request.sent += len(data)
         self.writer.write(b"%x\r\n%b\r\n" % (len(data), data))
         await self.writer.drain()
-        self.request.sent += len(data)
 
     async def gone(self) -> None:
         """Wait until the client has gone."""

@@ -122,6 +122,12 @@ class RunningHub:
         query = select(index_file.c.digest).where(index_file.c.filename == filename)
         return self.ask(lambda connection: connection.execute(query).scalar_one_or_none()) is not None
 
+    def here(self) -> list[str]:
+        """The names of all files whose rows name a blob, in order."""
+        query = select(index_file.c.filename).where(index_file.c.digest.is_not(None)).order_by(index_file.c.filename)
+        found: list[str] = self.ask(lambda connection: list(connection.execute(query).scalars()))
+        return found
+
     def wait_until(self, holds: Callable[[], bool], seconds: float = 10.0) -> None:
         """Look again and again until something holds."""
         until = time.monotonic() + seconds

@@ -15,7 +15,7 @@ from typing import Self
 
 import httpx2
 
-_ADDRESS = re.compile(r"listens on (http://\S+)")
+_ADDRESS = re.compile(r"(?:listens|serves carts) on (http://\S+)")
 
 
 class Served:
@@ -91,6 +91,40 @@ class Served:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.output += line
+
+
+class ServedCarts(Served):
+    """`pacifica-cartd`, in the same way; `variables` are the environment's, as they are spelt there."""
+
+    def __init__(self, folder: Path, *options: str | Path, **variables: str) -> None:
+        super().__init__(folder / "var", "")
+        self._command = [sys.executable, "-m", "creamery.cli.cartd", *map(str, options)]
+        self._environment = {
+            **{name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ},
+            "HOME": str(folder),
+            "CREAMERY_LIMITS_RESERVE_BYTES": "0",
+            **variables,
+        }
+
+
+def children_of(process: int) -> list[int]:
+    """The processes that a hub's process has begun for large jobs."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            status, command = (folder / "status").read_text(), (folder / "cmdline").read_bytes()
+        except OSError:
+            continue  # it has ended
+        if f"PPid:\t{process}\n" in status and b"creamery.child" in command:
+            found.append(int(folder.name))
+    return found
+
+
+def cartd_cmd(folder: Path, *arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
+    """`pacifica-cartd-cmd` in a folder, which is its home too."""
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "CREAMERY_LIMITS_RESERVE_BYTES": "0", **variables}
+    command = [sys.executable, "-m", "creamery.cli.cartd_cmd", *map(str, arguments)]
+    return subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
 
 
 def fsck(data: Path, *flags: str) -> tuple[int, str]:

@@ -30,14 +30,24 @@ SPELT = {
     "listen.host": "localhost",
     "listen.uds": "hub.sock",
     "index.upstreams": "https://packages.example/simple/",
+    "carts.anonymous": "on",
+    "carts.bundle_task": "true",
+    "carts.lru_purge": "false",
+    "carts.use": "admins",
+    "carts.webhook_secret": "0123456789abcdef0123456789abcdef",
     "index.offline_pages": "all",
     "index.read": "users",
+    "index.upload": "admins",
+    "index.deleted_upstream": "withhold",
+    "index.quarantined_upstream": "serve",
+    "carts.archives": "https://archive.example/, /srv/data",
     "egress.https_proxy": "http://proxy.example:3128",
     "egress.http_proxy": "http://proxy.example:3128",
     "egress.no_proxy": "intern.example",
     "log.format": "json",
     "log.level": "debug",
     "log.requests": "false",
+    "log.screen": "false",
     "limits.reserve_share": "0.25",
     "limits.sweep_share": "0.25",
 }
@@ -57,6 +67,7 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in (
         "DATABASE_URL",
         "FALLBACK",
+        "ARCHIVE_INTERFACE_URL",
         "SECRET_KEY",
         "PIP_INDEX_URL",
         "HTTPS_PROXY",
@@ -148,6 +159,15 @@ def test_what_kubernetes_says_of_a_service_of_our_name_is_none_of_ours(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv(name, "tcp://10.0.0.1:8000")
+
+    assert load_settings().listen.port == 8000
+
+
+@pytest.mark.usefixtures("bare_environment")
+@pytest.mark.parametrize("name", ["CREAMERY_HUB", "CREAMERY_TOKEN"])
+def test_what_users_commands_are_told_is_no_setting_of_the_hub(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Else a shell that talks to a hub could run no operator's command."""
+    monkeypatch.setenv(name, "anything")
 
     assert load_settings().listen.port == 8000
 
@@ -430,6 +450,19 @@ def test_the_list_of_fault_points_is_that_of_the_code() -> None:
     found = {point for path in source.rglob("*.py") for point in passed.findall(path.read_text(encoding="utf-8"))}
 
     assert found == faults.POINTS
+
+
+def test_a_fault_may_wait_until_the_hub_listens() -> None:
+    faults.arm("blobs.created@+2=EIO")
+    try:
+        faults.reach("blobs.created")
+        faults.reach("blobs.created")
+        faults.listening()
+        faults.reach("blobs.created")
+        with pytest.raises(OSError, match=r"fault point blobs\.created"):
+            faults.reach("blobs.created")
+    finally:
+        faults.disarm()
 
 
 def test_every_limit_is_named_in_a_test() -> None:

@@ -74,7 +74,9 @@ def test_every_page_of_the_documentation_is_found_from_its_index() -> None:
 def test_the_pins_have_hashes_and_no_addresses() -> None:
     for pins in (REPOSITORY / "requirements").glob("*.txt"):
         text = pins.read_text(encoding="utf-8")
-        releases = re.findall(r"^\S+==\S+.*(?:\n    --hash=sha256:[0-9a-f]{64}(?: \\)?)+", text, re.MULTILINE)
+        releases = re.findall(
+            r"^[\w.-]+(?:\[[^\]]+\])?==\S+.*(?:\n    --hash=sha256:[0-9a-f]{64}(?: \\)?)+", text, re.MULTILINE
+        )
 
         assert len(releases) == len(re.findall(r"^[a-z]", text, re.MULTILINE)) > 0
         assert "://" not in text

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from creamery.accounts import Accounts, Presented, Principal
+from creamery.accounts import Accounts, Presented, Principal, Thing
 from creamery.http import Gate, Problem, Proxies
 from creamery.http.exchange import KEY, Exchange, Surroundings
 
@@ -40,7 +40,7 @@ def admitted(principal: Principal, method: str, **headers: str) -> int:
     surroundings = Surroundings(cast("Any", None), cast("Any", None), proxies)
     scope[KEY] = Exchange("1", named, cast("Any", None), None, surroundings, has_body=True)
     try:
-        asyncio.run(Gate(cast("Accounts", Known(principal)), proxies).admit(scope, "hive", "hive:write", "file"))
+        asyncio.run(Gate(cast("Accounts", Known(principal)), proxies).admit(scope, "hive", "hive:write", Thing("file")))
     except Problem as problem:
         return problem.status
     return 200

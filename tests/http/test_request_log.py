@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -11,6 +12,7 @@ import pytest
 from creamery.clock import Micros
 from creamery.http import AccessLog, access_log
 from creamery.sections import Log
+from creamery.telemetry import LogUnwritable
 
 pytestmark = pytest.mark.anyio
 
@@ -80,3 +82,26 @@ async def test_lines_are_written_unless_the_settings_want_none() -> None:
     assert access_log(Log(format="json")) is not None
     assert access_log(Log(requests=False)) is None
     assert access_log(Log(level="warning")) is None
+
+
+async def test_lines_go_to_a_file_as_well_or_instead(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """And to a new one, where somebody has moved it away."""
+    path = tmp_path / "requests.log"
+
+    for screen in (True, False):
+        log = access_log(Log(format="json", requests_file=path, screen=screen))
+        assert log is not None
+        for name in ("first", "second"):
+            log.add(MOMENT, fields(id=name))
+            log.flush()
+            path.rename(tmp_path / f"{name}-{screen}.log")
+
+    for name in ("first", "second"):
+        for screen in (True, False):
+            assert orjson.loads((tmp_path / f"{name}-{screen}.log").read_bytes())["id"] == name
+    assert [orjson.loads(line)["id"] for line in capfd.readouterr().err.splitlines()] == ["first", "second"]
+
+
+async def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(LogUnwritable, match=r"gone/requests\.log cannot be written: No such file"):
+        access_log(Log(requests_file=tmp_path / "gone" / "requests.log"))

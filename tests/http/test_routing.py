@@ -36,6 +36,13 @@ def test_two_routes_for_the_same_cannot_be_built() -> None:
         Router({"a": [route("/i/{one}")], "b": [route("/i/{two}", "PUT", "GET")]})
 
 
+def test_one_segment_and_all_that_are_left_are_not_the_same() -> None:
+    Router({"a": [route("/{one}"), route("/{rest*}")]})
+
+    with pytest.raises(ValueError, match="GET"):
+        Router({"a": [route("/{rest*}"), route("/{others*}")]})
+
+
 @pytest.mark.parametrize(
     ("raw", "name"),
     [

@@ -19,6 +19,8 @@ from creamery.http.zerocopy import (
     CACHED_TOGETHER,
     NOWAIT,
     SHARED_FROM,
+    UNSENT_AT_LEAST,
+    UNSENT_BYTES,
     FilePiece,
     SharedBytes,
     is_cached,
@@ -94,6 +96,47 @@ def send(piece: FilePiece, *, pause: float = 0.0) -> bytes:
 def test_a_piece_arrives_whole_however_slowly_it_is_read(file: Path, pause: float) -> None:
     with opened(file) as descriptor:
         assert send(FilePiece(descriptor, 5, 2_000_000), pause=pause) == LARGE[5:2_000_005]
+
+
+@contextlib.contextmanager
+def connected_pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Two ends of a connection over loopback."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        theirs = socket.create_connection(listening.getsockname())
+        ours, _ = listening.accept()
+    with ours, theirs:
+        ours.setblocking(False)
+        yield ours, theirs
+
+
+def unsent_bound(out: socket.socket) -> int:
+    return out.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT)
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_NOTSENT_LOWAT"), reason="this system has no such bound")
+@pytest.mark.parametrize(("clients", "share"), [(1, UNSENT_BYTES), (4, UNSENT_BYTES // 4), (40, UNSENT_AT_LEAST)])
+def test_files_on_their_way_out_share_what_may_wait_in_the_kernel(file: Path, clients: int, share: int) -> None:
+    async def all_at_once(descriptor: int) -> None:
+        with contextlib.ExitStack() as stack:
+            pairs = [stack.enter_context(connected_pair()) for _ in range(clients)]
+            piece = FilePiece(descriptor, 0, len(LARGE))
+            sending = [asyncio.create_task(send_piece(ours.fileno(), piece, lambda _: None)) for ours, _ in pairs]
+            await asyncio.sleep(0)  # each begins, and waits for its reader
+            last = pairs[-1][0]
+            assert unsent_bound(last) == share
+
+            for task in sending[:-1]:
+                task.cancel()
+            await asyncio.gather(*sending[:-1], return_exceptions=True)
+            reading = asyncio.to_thread(lambda: [*iter(lambda: pairs[-1][1].recv(1 << 20, socket.MSG_WAITALL), b"")])
+            got = asyncio.create_task(reading)
+            await sending[-1]
+            assert unsent_bound(last) == 0
+            last.shutdown(socket.SHUT_WR)
+            assert b"".join(await got) == LARGE
+
+    with opened(file) as descriptor:
+        asyncio.run(all_at_once(descriptor))
 
 
 def test_a_piece_that_the_file_does_not_have_is_broken(file: Path) -> None:

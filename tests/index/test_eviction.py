@@ -8,6 +8,7 @@ import orjson
 from sqlalchemy import select
 
 from creamery.blobs.tables import blob
+from creamery.journal import since
 from tests.doubles.running import JSON, RunningHub
 from tests.doubles.upstream import Upstream, say
 
@@ -73,3 +74,50 @@ def test_what_is_evicted_is_deleted_after_its_grace(tmp_path: Path, upstream: Up
             return rows == [] and list((tmp_path / "blobs").rglob(f"{made.sha256}*")) == []
 
         hub.wait_until(is_gone)
+
+
+def serial_of(hub: RunningHub, project: str) -> int:
+    projects = hub.get("/simple/", accept=JSON).json()["projects"]
+    return int(next(each["_last-serial"] for each in projects if each["name"] == project))
+
+
+def test_a_tombstone_that_is_evicted_leaves_its_page_with_a_serial_and_no_other_page_has_one(tmp_path: Path) -> None:
+    with Upstream() as upstream:
+        gone = upstream.add("gone", "1.0", size=200_000)
+        upstream.add("gone", "2.0")
+        kept = upstream.add("kept", "1.0", size=200_000)
+        with RunningHub(tmp_path, index={"upstreams": [upstream.url]}, cache={"max_bytes": 0}) as hub:
+            for project, made in (("gone", gone), ("kept", kept)):
+                hub.page(project)
+                hub.download(project, made.filename)
+            upstream.remove("gone", "1.0")
+            assert gone.filename in hub.files("gone")
+            before = {name: serial_of(hub, name) for name in ("gone", "kept")}
+
+            hub.built.hub.blobs.evict()
+            hub.wait_until(lambda: not hub.is_here(gone.filename) and not hub.is_here(kept.filename))
+
+            after = {name: hub.page(name)["meta"]["_last-serial"] for name in ("gone", "kept")}
+            entries = [entry for entry in hub.ask(lambda c: since(c, 0, 100)) if entry.action == "evicted"]
+            assert gone.filename not in hub.files("gone")
+            assert [entry.subject for entry in entries] == ["gone"]
+            assert after == {"gone": entries[0].serial, "kept": before["kept"]}
+            assert after["gone"] > before["gone"]
+
+
+def test_metadata_that_only_the_hub_had_is_advertised_no_more_when_it_is_evicted_and_a_serial_says_so(
+    tmp_path: Path,
+) -> None:
+    with Upstream(metadata=False) as upstream:
+        made = upstream.add("plain", "1.0", size=200_000)
+        with RunningHub(tmp_path, index={"upstreams": [upstream.url]}, cache={"max_bytes": 0}) as hub:
+            hub.download("plain", made.filename)
+            hub.wait_until(lambda: bool(hub.page("plain")["files"][0]["core-metadata"]))
+            before = serial_of(hub, "plain")
+
+            hub.built.hub.blobs.evict()
+            hub.wait_until(lambda: not hub.is_here(made.filename))
+
+            page = hub.page("plain")
+            assert page["files"][0]["core-metadata"] is False
+            assert page["meta"]["_last-serial"] == serial_of(hub, "plain") > before

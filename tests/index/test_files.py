@@ -6,7 +6,7 @@ import errno
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import md5, sha256
 from pathlib import Path
@@ -525,10 +525,10 @@ def test_a_file_that_came_whole_is_stored_as_soon_as_the_database_takes_its_row(
     relaxed_hub.page("big")
     refusing, commit = threading.Event(), Committer.commit
 
-    async def refused(self: Committer, work: Callable[[Connection], Any]) -> Any:
+    async def refused(self: Committer, work: Callable[[Connection], Any], bodies: Sequence[Any] = ()) -> Any:
         if refusing.is_set():
             raise trouble
-        return await commit(self, work)
+        return await commit(self, work, bodies)
 
     monkeypatch.setattr(Committer, "commit", refused)
     monkeypatch.setattr("creamery.index.download.KEEP_PAUSE_SECONDS", 0.02)

@@ -109,17 +109,47 @@ def test_an_unknown_name_is_remembered_for_a_while(tmp_path: Path, upstream: Ups
         assert hub.get("/simple/later/").status_code == 200
 
 
-def test_a_project_that_upstream_drops_is_404_and_its_files_keep_their_address(
-    hub: RunningHub, upstream: Upstream
+@pytest.mark.parametrize("is_served", [True, False])
+def test_of_a_project_that_upstream_drops_the_copies_stay_where_they_are_served(
+    tmp_path: Path, upstream: Upstream, *, is_served: bool
 ) -> None:
-    filename = hub.files("demo")[0]
-    hub.download("demo", filename)
+    settings = {"upstreams": [upstream.url], "deleted_upstream": "serve" if is_served else "withhold"}
+    with RunningHub(tmp_path, index=settings) as hub:
+        here, other = hub.files("demo")
+        hub.download("demo", here)
 
-    upstream.remove("demo")
+        upstream.remove("demo")
+        page, copy, lost = (
+            hub.get("/simple/demo/", accept=JSON),
+            hub.get(f"/i/demo/{here}"),
+            hub.get(f"/i/demo/{other}"),
+        )
 
-    assert hub.get("/simple/demo/").status_code == 404
-    assert hub.get(f"/i/demo/{filename}").status_code == 200
-    assert hub.get("/simple/", accept=JSON).json()["projects"] == []
+        if is_served:
+            reason = "deleted upstream; the copy that is here is still served"
+            assert [(file["filename"], file["yanked"]) for file in page.json()["files"]] == [(here, reason)]
+            assert copy.status_code == 200
+        else:
+            assert (page.status_code, copy.status_code) == (404, 404)
+            assert "deleted upstream" in copy.json()["detail"]
+        assert lost.status_code == 404
+        listed = [project["name"] for project in hub.get("/simple/", accept=JSON).json()["projects"]]
+        assert listed == (["demo"] if is_served else [])
+        assert hub.get("/simple/demo/").status_code == page.status_code
+
+
+def test_a_file_that_upstream_deletes_becomes_a_tombstone(hub: RunningHub, upstream: Upstream) -> None:
+    here, other = hub.files("demo")
+    hub.download("demo", here)
+
+    upstream.remove("demo", "1.0")
+    upstream.remove("demo", "1.1")
+    upstream.add("demo", "2.0")
+    page = hub.page("demo")
+
+    newest = "demo-2.0-py3-none-any.whl"
+    assert [(file["filename"], bool(file["yanked"])) for file in page["files"]] == [(here, True), (newest, False)]
+    assert (hub.get(f"/i/demo/{here}").status_code, hub.get(f"/i/demo/{other}").status_code) == (200, 404)
 
 
 def _say_nothing(upstream: Upstream) -> None:
@@ -206,7 +236,9 @@ def test_what_is_not_known_is_503_with_the_remedy(hub: RunningHub, upstream: Ups
 
     assert response.status_code == 503
     assert response.headers["retry-after"] == "5"
-    assert upstream.host not in response.text  # where a hub asks is nobody else's business
+    assert "its upstream cannot be asked" in response.reason_phrase  # all that pip and uv show of it
+    assert "creamery index reserve" in response.reason_phrase
+    assert upstream.host not in response.text + response.reason_phrase  # where a hub asks is nobody else's business
 
 
 @pytest.mark.parametrize("trouble", [_say_nothing, _hang], ids=lambda each: each.__name__)
@@ -278,29 +310,83 @@ def test_a_slow_upstream_earns_patience_and_its_pages_stay_whole(upstream: Upstr
         assert len(hub.files("demo")) == 3
 
 
-def test_after_an_outage_of_the_second_upstream_the_first_still_decides(tmp_path: Path) -> None:
+def test_the_first_upstream_that_knows_a_name_owns_it_whatever_the_others_say_later(tmp_path: Path) -> None:
     with Upstream() as first, Upstream() as second:
         second.add("demo", "9.9")
         with RunningHub(tmp_path, index={"upstreams": [first.url, second.url]}) as hub:
             from_second = hub.files("demo")
             first.add("demo", "1.0")
-            from_first = hub.files("demo")
+            later = hub.files("demo")
+            second.remove("demo")
+            gone = hub.get("/simple/demo/")
+            asked = first.count("/simple/demo/")
             first.stop()
-            stale = hub.get("/simple/demo/", accept=JSON)
             unknown = hub.get("/simple/other/")
 
-            assert from_second == ["demo-9.9-py3-none-any.whl"]
-            assert from_first == ["demo-1.0-py3-none-any.whl"]
-            assert "fwd=stale" in stale.headers["cache-status"]
+            assert from_second == later == ["demo-9.9-py3-none-any.whl"]
+            assert gone.status_code == 404
+            assert asked == 1
             assert unknown.status_code == 503
+
+
+def test_a_name_whose_owner_is_configured_no_more_is_asked_of_nobody_else(tmp_path: Path) -> None:
+    with Upstream() as first, Upstream() as second:
+        first.add("demo", "1.0")
+        second.add("demo", "9.9")
+        with RunningHub(tmp_path, index={"upstreams": [first.url, second.url]}) as hub:
+            filename = hub.files("demo")[0]
+            hub.download("demo", filename)
+        with RunningHub(tmp_path, index={"upstreams": [second.url]}) as hub:
+            page = hub.get("/simple/demo/", accept=JSON)
+
+            assert [file["filename"] for file in page.json()["files"]] == [filename]
+            assert "is configured no more" in page.headers["cache-status"]
+            assert second.count("/simple/demo/") == 0
+
+
+def test_an_upstream_that_may_not_hear_a_name_any_more_does_not_hear_of_its_files_either(
+    tmp_path: Path, upstream: Upstream
+) -> None:
+    with RunningHub(tmp_path, index={"upstreams": [upstream.url]}) as hub:
+        here, other = hub.files("demo")
+        hub.download("demo", here)
+        upstream.forget()
+    with RunningHub(tmp_path, index={"upstreams": [{"url": upstream.url, "names": ["acme-*"]}]}) as hub:
+        page = hub.get("/simple/demo/", accept=JSON)
+        refused = [hub.get(f"/i/demo/{other}{suffix}") for suffix in ("", ".metadata")]
+
+        assert [file["filename"] for file in page.json()["files"]] == [here]
+        assert [answer.status_code for answer in refused] == [503, 503]
+        assert "may not answer for the name" in refused[0].json()["detail"]
+        assert upstream.requests() == []
+
+
+def test_an_upstream_never_hears_of_names_that_it_may_not_answer_for(tmp_path: Path) -> None:
+    with Upstream() as inner, Upstream() as outer:
+        outer.add("acme-tool", "6.6")
+        outer.add("demo", "1.0")
+        inner.add("acme-tool", "1.0")
+        upstreams = [{"url": inner.url, "names": ["Acme_*"]}, {"url": outer.url, "names": ["d*"]}]
+        with RunningHub(tmp_path, index={"upstreams": upstreams}) as hub:
+            assert hub.files("acme-tool") == ["acme_tool-1.0-py3-none-any.whl"]
+            assert hub.files("demo") == ["demo-1.0-py3-none-any.whl"]
+            assert hub.get("/simple/other/").status_code == 404
+            assert inner.count("/simple/demo/") == outer.count("/simple/acme-tool/") == 0
+            assert inner.count("/simple/other/") == outer.count("/simple/other/") == 0
 
 
 def test_a_hub_without_upstream_serves_what_it_has(tmp_path: Path, upstream: Upstream) -> None:
     with RunningHub(tmp_path, index={"upstreams": [upstream.url]}) as hub:
-        before = hub.files("demo")
+        here, other = hub.files("demo")
+        hub.download("demo", here)
+        upstream.forget()
     with RunningHub(tmp_path, index={"upstreams": []}) as hub:
-        assert hub.files("demo") == before
+        assert hub.files("demo") == [here]
+        assert hub.get(f"/i/demo/{here}").status_code == 200
+        assert hub.get(f"/i/demo/{other}").status_code == 503
+        assert hub.client.head(f"{hub.base}/i/demo/{other}").status_code == 503
         assert hub.get("/simple/other/").status_code == 404
+        assert upstream.requests() == []
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from creamery.index import transfer
+from creamery.egress import pace
 from tests.doubles.running import JSON, hub_over
 from tests.doubles.upstream import Upstream, close_at, drip, hang, say
 
@@ -128,7 +128,7 @@ def test_so_many_transfers_run_at_once(upstream: Upstream, tmp_path: Path, fligh
 def test_a_transfer_must_bring_so_much_a_second(
     upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rate: int, is_whole: bool
 ) -> None:
-    monkeypatch.setattr(transfer, "RATE_WINDOW_SECONDS", 0.2)
+    monkeypatch.setattr(pace, "WINDOW_SECONDS", 0.2)
     made = upstream.add("slow", "1.0", size=60_000)
     upstream.misbehave(upstream.path_of(made.filename), drip(100_000))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import orjson
 import pytest
@@ -21,7 +22,7 @@ def test_a_page_in_json_has_every_field_of_api_1_4(hub: RunningHub, upstream: Up
     page = hub.page("demo")
 
     newest = page["files"][-1]
-    assert page["meta"] == {"api-version": "1.4"}
+    assert page["meta"] == {"api-version": "1.4", "_last-serial": 1}
     assert page["name"] == "demo"
     assert page["versions"] == ["1.0", "1.1", "2.0"]
     assert page["project-status"] == {"status": "active"}
@@ -128,7 +129,8 @@ def test_bandersnatch_gets_the_list_of_projects_without_a_slash(hub: RunningHub)
     response = hub.get("/simple", accept=JSON)
 
     assert response.status_code == 200
-    assert response.json() == {"meta": {"api-version": "1.4"}, "projects": [{"name": "demo"}, {"name": "dep"}]}
+    serials = [{"name": "demo", "_last-serial": 1}, {"name": "dep", "_last-serial": 2}]
+    assert response.json() == {"meta": {"api-version": "1.4", "_last-serial": 2}, "projects": serials}
 
 
 def test_the_list_in_html_leads_to_the_pages(hub: RunningHub) -> None:
@@ -151,16 +153,29 @@ def test_a_quarantined_project_lists_nothing_and_says_so(hub: RunningHub, upstre
     assert '<meta name="pypi:project-status-reason" content="malware">' in html
 
 
-def test_of_a_quarantined_project_nothing_more_is_fetched(hub: RunningHub, upstream: Upstream) -> None:
-    here, other = hub.files("demo")
-    content = hub.download("demo", here)
-    upstream.set_status("demo", "quarantined", "malware")
-    hub.page("demo")
+@pytest.mark.parametrize("is_served", [False, True])
+def test_of_a_quarantined_project_nothing_more_is_fetched_and_the_copies_are_served_where_that_is_set(
+    tmp_path: Path, upstream: Upstream, *, is_served: bool
+) -> None:
+    settings = {"upstreams": [upstream.url], "quarantined_upstream": "serve" if is_served else "withhold"}
+    with RunningHub(tmp_path, index=settings) as hub:
+        here, other = hub.files("demo")
+        content = hub.download("demo", here)
+        upstream.set_status("demo", "quarantined", "malware")
+        page = hub.page("demo")
+        copy = hub.get(f"/i/demo/{here}")
 
-    assert hub.get(f"/i/demo/{here}").content == content
-    assert hub.get(f"/i/demo/{other}").status_code == 404
-    assert hub.get(f"/i/demo/{other}.metadata").status_code == 404
-    assert upstream.count(upstream.path_of(other)) == 0
+        if is_served:
+            yanked = "quarantined upstream; the copy that is here is still served"
+            assert [(file["filename"], file["yanked"]) for file in page["files"]] == [(here, yanked)]
+            assert copy.content == content
+        else:
+            assert page["files"] == []
+            assert (copy.status_code, "quarantined upstream: malware" in copy.json()["detail"]) == (404, True)
+        assert page["project-status"] == {"status": "quarantined", "reason": "malware"}
+        assert hub.get(f"/i/demo/{other}").status_code == 404
+        assert hub.get(f"/i/demo/{other}.metadata").status_code == 404
+        assert upstream.count(upstream.path_of(other)) == 0
 
 
 def test_the_hubs_address_leads_to_what_it_has(shared_hub: RunningHub) -> None:
@@ -248,7 +263,7 @@ def test_hostile_names_are_refused_here_and_never_asked_upstream(
 
 def test_other_places_of_a_project_stand_on_its_page(hub: RunningHub, upstream: Upstream) -> None:
     places = {
-        "meta": {"api-version": "1.4", "tracks": ["http://a.test/demo/"]},
+        "meta": {"api-version": "1.4", "_last-serial": 1, "tracks": ["http://a.test/demo/"]},
         "alternate-locations": ["http://b.test/"],
     }
     upstream.misbehave("/simple/placed/", say(orjson.dumps({**places, "name": "placed", "files": []}), JSON))

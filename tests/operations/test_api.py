@@ -264,11 +264,21 @@ def test_what_can_be_got_can_be_asked_for_its_head(hub: RunningHub, admin: Ask) 
             assert head.headers["content-length"] == str(len(got.content))
 
 
-def test_the_document_says_which_requests_need_no_credentials(hub: RunningHub) -> None:
-    paths = hub.get("/api/v1/openapi.json").json()["paths"]
+OPEN_TO_ALL = {("post", f"/api/v1/{name}") for name in ("first", "registrations", "sessions")}
+OPEN_TO_READERS = {("get", f"/api/v1/index/projects/{{project}}{more}") for more in ("", "/explain", "/roles")}
 
-    without = {(method, path) for path, of in paths.items() for method in of if of[method].get("security") == []}
-    assert without == {("post", f"/api/v1/{name}") for name in ("first", "registrations", "sessions")}
+
+def without_credentials(hub: RunningHub) -> set[tuple[str, str]]:
+    """The requests that the document asks nobody's credentials for."""
+    paths = hub.get("/api/v1/openapi.json").json()["paths"]
+    return {(method, path) for path, of in paths.items() for method in of if of[method].get("security") == []}
+
+
+def test_the_document_says_which_requests_need_no_credentials(hub: RunningHub, tmp_path: Path) -> None:
+    """In this hub, as it is set up: another one lets users alone read."""
+    with RunningHub(tmp_path / "closed", index={"upstreams": [], "read": "users"}) as closed:
+        assert without_credentials(closed) == OPEN_TO_ALL
+    assert without_credentials(hub) == OPEN_TO_ALL | OPEN_TO_READERS
 
 
 def test_a_token_whose_end_cannot_be_written_is_refused_and_the_others_can_be_listed(admin: Ask) -> None:

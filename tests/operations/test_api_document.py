@@ -20,8 +20,10 @@ from schemathesis.engine import events, from_schema
 from sqlalchemy import update
 
 from creamery.accounts import Scope, add_user, create_token, find_user, set_admin, set_disabled, tokens
+from creamery.contract import ProjectName
 from creamery.http.api import Api
 from creamery.http.send import BytesResponse
+from creamery.index.ownership import claim
 from creamery.jobs import enqueue
 from creamery.jobs.tables import job
 from tests.doubles.running import RunningHub
@@ -83,10 +85,14 @@ def hub_to_ask(data: Path, database_url: str | None = None) -> Iterator[RunningH
     """With users, jobs in each state, and nothing closed to strangers that can be open."""
     elsewhere = {} if database_url is None else {"database_url": database_url}
     accounts = {"registrations_open": True}
-    with RunningHub(data, index={"upstreams": []}, accounts=accounts, limits=NEVER_SLOWED, **elsewhere) as hub:
+    carts = {"anonymous": "off"}  # the document is that of a hub where one signs in
+    with RunningHub(
+        data, index={"upstreams": []}, accounts=accounts, carts=carts, limits=NEVER_SLOWED, **elsewhere
+    ) as hub:
         write, now = hub.built.hub.committer.write, hub.built.hub.clock.now()
         for name in ("root", "alice"):
             write(partial(add_user, name=name, password=None, by=BY, is_admin=name == "root"))
+        write(lambda c: claim(c, ProjectName("0"), BY, holder=None, why="a test"))  # a name that is asked for often
         for state in ("done", "failed", "canceled"):
             number = write(lambda c: enqueue(c, "of no handler", {"name": "numpy"}, now=now))
             values = {"state": state, "finished": now}
@@ -185,7 +191,7 @@ def test_what_the_document_does_not_say_is_found(
     """Else the tests above would prove nothing."""
     kind, status, body = answer
 
-    async def answer_wrongly(*_: Any) -> BytesResponse:
+    async def answer_wrongly(*_: Any, **__: Any) -> BytesResponse:
         return BytesResponse(body, ((b"content-type", kind),), status)
 
     monkeypatch.setattr(Api, "_answer", answer_wrongly)

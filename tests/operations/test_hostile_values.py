@@ -14,7 +14,9 @@ import httpx2
 import pytest
 
 from creamery.accounts import Scope, add_user, create_token
+from creamery.contract import ProjectName
 from creamery.http.problems import PROBLEM_JSON
+from creamery.index.ownership import claim
 from tests.doubles.running import RunningHub
 from tests.operations.conftest import BY
 
@@ -33,6 +35,7 @@ NO_NUMBER = {
     "no number": "NaN",
 }
 PLACES = {"name": "root", "user": "root", "job_id": "1", "token_id": "1", "session_id": "1"}
+PLACES |= {"project": "demo", "pattern": "nothing-*", "what": "9.9", "number": "1"}
 
 NUL, HALF = "\\u0000", "\\ud800"
 BODIES = [
@@ -49,9 +52,15 @@ BODIES = [
         ("/tokens", '{"name": "a", "scopes": ["?"]}'),
         ("/tokens", '{"name": "a", "scopes": ["index:read:?"]}'),
         ("/tokens", '{"name": "a", "scopes": ["admin"], "?": 1}'),
+        ("/index/projects/demo/yank", '{"what": "?", "reason": ""}'),
+        ("/index/projects/demo/delete", '{"what": "1", "reason": "?"}'),
+        ("/index/assign", '{"names": ["?"], "to": "https://index.example/"}'),
+        ("/index/assign", '{"from": "?", "to": "https://index.example/"}'),
+        ("/index/assign", '{"from": "https://index.example/", "to": "?"}'),
     )
 ]
 BODIES += [
+    ("PUT", "/index/projects/demo/status", f'{{"status": "active", "reason": "{NUL}"}}'),
     ("PUT", "/me/password", f'{{"current": "{HALF}", "new": "{HALF}"}}'),
     ("PATCH", "/users/alice", f'{{"password": "{HALF * 9}"}}'),
     ("POST", "/tokens", '{"name": "a", "scopes": ["admin"], "expires": 1e300}'),
@@ -72,6 +81,7 @@ def asks(tmp_path: Path, database_url: str) -> Iterator[tuple[httpx2.Client, Run
         write = hub.built.hub.committer.write
         for name in ("root", "alice"):
             write(partial(add_user, name=name, password=None, by=BY, is_admin=name == "root"))
+        write(lambda c: claim(c, ProjectName("demo"), BY, holder=None, why="a test"))
         text, _ = write(lambda c: create_token(c, "root", "a test's", [Scope("admin")], None, BY))
         headers = {"authorization": f"Bearer {text}"}
         with httpx2.Client(base_url=hub.base, headers=headers, timeout=30, trust_env=False) as client:

@@ -36,8 +36,24 @@ from tests.doubles.upstream import Upstream
 PASSWORD = "correct horse"
 PASSCODE = "open sesame"
 BY = By(Micros(1_700_000_000_000_000))
-MEANS = {"yes": {200, 301, 404, 422}, "401": {401}, "403": {403}}
-NAMES = {"project": "demo", "file": "demo-1.0-py3-none-any.whl", "name": "nobody", "user": "nobody"}
+MEANS = {"yes": {200, 204, 301, 400, 404, 409, 415, 422}, "401": {401}, "403": {403}}
+NAMES = {
+    "project": "demo",
+    "uuid": "00000000-0000-4000-8000-000000000000",
+    "cart": "nothing",
+    "format": "tar",
+    "path*": "a/b",
+    "file": "demo-1.0-py3-none-any.whl",
+    "name": "nobody",
+    "user": "nobody",
+    "what": "9.9",
+    "number": "999999",
+    "pattern": "nothing-*",
+    "version": "1.0",
+    "ab": "ab",
+    "cd": "cd",
+    "rest": "000000000000000000000000000000000000000000000000000000000000",
+}
 """What stands for the placeholders of paths; where a route changes something, there is nothing of that name."""
 
 Headers = Mapping[str, str]
@@ -55,7 +71,8 @@ def started(folder: Path, setting: str) -> Iterator[RunningHub]:
         upstream.add("demo", "1.0")
         index = {"upstreams": [upstream.url], "max_age": 1e6, "read": setting, "passcode": PASSCODE}
         limits = {"login_failures": 1_000, "login_failures_address": 1_000}
-        with RunningHub(folder / "data", index={**index, "htpasswd": folder / "htpasswd"}, limits=limits) as hub:
+        index |= {"htpasswd": folder / "htpasswd"}
+        with RunningHub(folder / "data", index=index, carts={"anonymous": "off"}, limits=limits) as hub:
             yield hub
 
 
@@ -135,7 +152,9 @@ def test_each_route_answers_each_credential_as_the_table_says(tmp_path: Path, se
             action = route.needs.action
             if action not in SETTABLE and setting != "anyone":
                 continue  # the same in every hub
-            path = route.path.format_map(NAMES | {"session_id": "999999", "token_id": "999999", "job_id": "999999"})
+            path = route.path.format_map(
+                NAMES | {"session_id": "999999", "token_id": "999999", "job_id": "999999", "number": "999999"}
+            )
             status = hub.client.request(method, hub.base + path, headers=presented(credential, action)).status_code
             expected = "yes" if rule is None else outcome(rule, action, credentials(action)[credential])
             if status not in MEANS[expected] and (rule is not None or status in {401, 403}):

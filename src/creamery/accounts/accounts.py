@@ -10,6 +10,7 @@ from creamery.accounts.authenticator import Authenticator
 from creamery.accounts.changes import CHANGED
 from creamery.accounts.htpasswd import PasswordFiles
 from creamery.accounts.identities import Claimed, sign_in_claimed
+from creamery.accounts.names import PASSCODE_USER
 from creamery.accounts.passwords import Passwords
 from creamery.accounts.principals import Presented, Principal, Thing
 from creamery.accounts.rights import Rights, Rule
@@ -57,6 +58,8 @@ class Accounts:
     ) -> None:
         self.secret = secret
         self.passwords = Passwords(limits)
+        self._password_files = PasswordFiles(password_files, self.passwords)
+        self._passcodes = frozenset(passcodes)
         self._committer = committer
         self._settling = settling
         self._pools = pools
@@ -67,7 +70,7 @@ class Accounts:
         self._authenticator = Authenticator(
             database,
             self.passwords,
-            PasswordFiles(password_files, self.passwords),
+            self._password_files,
             self._uses,
             passcodes,
             secret,
@@ -108,6 +111,18 @@ class Accounts:
     def is_open(self, action: str) -> bool:
         """May anyone do it, so that nobody need be known for it?"""
         return self._rights.rule(action).who == "anyone"
+
+    def lets_in(self, door: str, kind: str, name: str) -> bool:
+        """Can somebody come to a door by this name who is no user of the hub? For a thread: it looks at a file.
+
+        Args:
+            door: theirs alone.
+            kind: `htpasswd` or `passcode`, as `Principal.kind` has it.
+            name: an entry of the door's password file; the name that goes with a passcode.
+        """
+        if kind == "passcode":
+            return name == PASSCODE_USER and door in self._passcodes
+        return kind == "htpasswd" and self._password_files.has(door, name)
 
     async def authenticate(self, presented: Presented) -> Principal:
         """Who it is, as of this moment: what any process has revoked before does not count.

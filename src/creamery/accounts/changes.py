@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from creamery.database import announce, bump
-from creamery.journal import By, record
+from creamery.journal import By, record_by
 
 DOOR = "accounts"
 CHANGED = "accounts.changed"
@@ -19,4 +19,4 @@ def rights_changed(connection: Connection, action: str, subject: str, by: By, de
     """Write it down, and let every process believe nothing of what it remembers."""
     bump(connection, "rights")
     announce(connection, CHANGED)
-    record(connection, DOOR, action, subject, now=by.now, actor=by.actor, origin=by.origin, detail=detail)
+    record_by(connection, DOOR, action, subject, by, detail)

@@ -73,6 +73,11 @@ class PasswordFiles:
         except OSError:
             return None
 
+    def has(self, door: str, name: str) -> bool:
+        """Does this name stand in the door's file, as it is now?"""
+        read = self._now(door) if door in self._files else None
+        return read is not None and name in read.hashes
+
     async def fitting(self, door: str, name: str, password: str, pools: Pools) -> FileVersion | None:
         """The state of the door's file in which this name stands with this password; None: in no such state now.
 

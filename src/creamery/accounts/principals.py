@@ -24,6 +24,7 @@ class Thing:
         id: its row's number; None where it has none, or is meant as a whole.
         owner_id: the user whose it is.
         ancestors: the numbers of what it lies in.
+        is_any: which one it is turns out later, and then its door asks once more.
     """
 
     kind: str
@@ -31,6 +32,7 @@ class Thing:
     id: int | None = None
     owner_id: int | None = None
     ancestors: tuple[int, ...] = ()
+    is_any: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class Scope:
         """Does it include doing this to that?"""
         if self.action == ADMIN:
             return True
-        return self.action == action and (not self.limit or fnmatchcase(thing.name, self.limit))
+        return self.action == action and (not self.limit or thing.is_any or fnmatchcase(thing.name, self.limit))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,8 @@ class Principal:
         kind: what made them known.
         name: of the user; of the entry in an htpasswd file, behind the door's name; for people and the journal only.
         user_id: of the hub's own user, also behind a token; None for everybody else.
-        is_admin: whose user is an administrator. `may` alone draws conclusions from it: a token's scopes take away.
+        is_admin: whose user is an administrator. `may` and a door's access.py alone draw conclusions from
+            it: a token's scopes take away.
         groups: names of the user's groups, as they are compared.
         scopes: what the credential is limited to; None: all that its user may.
         door: the only door where it counts; empty: all.

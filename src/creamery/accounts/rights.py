@@ -5,7 +5,7 @@ Each door tells with `Rule`s who may do what: rules are the hub's configuration,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,10 +21,12 @@ class Rule:
         who: `anyone`; `users`: whoever is known by a password or a token; `group`: who is in `group`; `admins`.
             Administrators may everything, and so may the hub's own jobs; a link opens what it was made for alone.
         group: the name of a group, as names are compared.
+        strangers: asked at each request whether somebody who is not known may, too; None: never.
     """
 
     who: Literal["anyone", "users", "group", "admins"]
     group: str = ""
+    strangers: Callable[[], bool] | None = None
 
     @classmethod
     def parse(cls, text: str) -> Rule:
@@ -68,10 +70,10 @@ class Rights:
         rule = self._rules.get(action)
         if rule is None:
             return False
-        if rule.who == "anyone":
+        if rule.who == "anyone" or principal.kind == "job":
             return True
-        if principal.kind == "job":
-            return True
+        if principal.kind == "anonymous" and rule.strangers is not None:
+            return rule.strangers()
         if principal.kind in {"anonymous", "link"} or not _counts(principal, action, thing):
             return False
         if principal.is_admin or rule.who == "users":

@@ -17,7 +17,7 @@ from creamery.accounts.changes import DOOR, rights_changed
 from creamery.accounts.tables import Session, User
 from creamery.clock import SECOND, Micros
 from creamery.contract import Digest, digest_of
-from creamery.journal import By, record
+from creamery.journal import By, record_by
 from creamery.limits import Limits
 
 RANDOM_BYTES = 24
@@ -101,16 +101,7 @@ def open_session(
         "expires": by.now + int(limits.session_seconds * SECOND),
     }
     session_id = tables.insert_session(connection, row)
-    record(
-        connection,
-        DOOR,
-        "signed in",
-        user.name,
-        now=by.now,
-        actor=by.actor,
-        origin=by.origin,
-        detail={"session": session_id, "means": means},
-    )
+    record_by(connection, DOOR, "signed in", user.name, by, {"session": session_id, "means": means})
     session = tables.session_by_id(connection, session_id)
     assert session is not None  # noqa: S101 - written in this transaction
     return SignedIn(text, session, found)

@@ -1,17 +1,19 @@
 """Bytes by SHA-256: durable writing, part files that clients follow, and where finished bytes lie.
 
-Only this room touches `blobs/`, `incoming/` and `quarantine/` of the data directory.
+Only this room touches `blobs/`, `segments/`, `incoming/` and `quarantine/` of the data directory.
 """
 
-from creamery.blobs.audit import Audit, Depth, Finding, Kind, NotAStore, Summary
+from creamery.blobs.audit import Audit, NotAStore, Summary
 from creamery.blobs.blobs import Blobs
 from creamery.blobs.claims import Claim, Lent
-from creamery.blobs.copying import Copied, Copier, Item, inventory
+from creamery.blobs.copying import Copied, Copier, Item, blobs_of, files_in, inventory
+from creamery.blobs.findings import Depth, Finding, Kind
 from creamery.blobs.holders import Holder
 from creamery.blobs.incoming import Part
 from creamery.blobs.pause import Pause, PauseLost
 from creamery.blobs.repair import Repair
 from creamery.blobs.scrub import Scrub
+from creamery.blobs.segments import Body
 from creamery.blobs.store import (
     BlobCorrupt,
     BlobError,
@@ -35,6 +37,7 @@ __all__ = [
     "BlobMissing",
     "BlobStore",
     "Blobs",
+    "Body",
     "Claim",
     "Copied",
     "Copier",
@@ -61,5 +64,7 @@ __all__ = [
     "Summary",
     "Swept",
     "TooLong",
+    "blobs_of",
+    "files_in",
     "inventory",
 ]

@@ -11,7 +11,6 @@ import stat
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
@@ -19,10 +18,12 @@ from typing import Concatenate, ParamSpec, TypeVar
 from sqlalchemy import Connection
 
 from creamery.blobs import tables
+from creamery.blobs.findings import PATIENCE, Depth, Finding, Kind
 from creamery.blobs.holders import Holder, held_by, kept_by
 from creamery.blobs.incoming import abandoned
 from creamery.blobs.local import LocalStore, look
 from creamery.blobs.ownership import Layout, read_owner
+from creamery.blobs.segment_audit import SegmentAudit
 from creamery.blobs.store import BlobMissing, StoreMismatch
 from creamery.blobs.verification import hash_of
 from creamery.clock import SECOND, Clock
@@ -35,51 +36,6 @@ T = TypeVar("T")
 
 BATCH = 500
 NAMES_SHOWN = 10
-PATIENCE = 2
-"""What a sweep would have collected so many times over is a finding."""
-
-
-class Depth(StrEnum):
-    """How closely a blob is looked at."""
-
-    QUICK = "quick"
-    """Is there a file?"""
-    SIZES = "sizes"
-    """Has it the right size?"""
-    DATA = "data"
-    """Has it the right bytes?"""
-
-
-class Kind(StrEnum):
-    """What can be wrong."""
-
-    MISSING = "missing blob"
-    CORRUPT = "corrupt blob"
-    WRONG_SIZE = "wrong size"
-    UNREADABLE = "unreadable blob"
-    DANGLING = "dangling reference"
-    ORPHAN = "orphan file"
-    STALE_PART = "stale part"
-    STRANGER = "unknown file"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that is wrong.
-
-    Attributes:
-        kind: what.
-        subject: a digest, or a path inside the data directory.
-        detail: what stands against it, for people.
-        names: what refers to it, for people; the first few.
-        kept: somebody's only copy is affected: only a backup may bring it back.
-    """
-
-    kind: Kind
-    subject: str
-    detail: str
-    names: tuple[str, ...] = ()
-    kept: bool = False
 
 
 @dataclass(slots=True)
@@ -104,6 +60,7 @@ class Audit:
         self.summary = Summary()
         self._layout = Layout(data)
         self._store = LocalStore(self._layout.blobs, self._layout.quarantine)
+        self._segments = SegmentAudit(self._layout, database, limits, clock)
         self._database = database
         self._holders = holders
         self._limits = limits
@@ -149,6 +106,12 @@ class Audit:
                 yield self._count(finding)
             else:
                 bad[Digest(finding.subject)] = finding
+        for placed in self._segments.placed():
+            self.summary.blobs += 1
+            self.summary.bytes += placed.place.length
+            for finding in self._segments.judge(placed, depth):
+                bad[placed.digest] = finding
+            progress(placed.place.length)
         names = self._read(self._names, bad)
         for digest in names:
             if digest not in bad and self._dangles(digest):
@@ -157,7 +120,7 @@ class Audit:
             shown = tuple(names.get(digest, ())[:NAMES_SHOWN])
             kept = self._read(tables.holds, kept_by(self._holders, tables.this(digest)))
             yield self._count(replace(finding, names=shown, kept=kept))
-        for finding in (*self._strangers(bad), *self._parts()):
+        for finding in (*self._strangers(bad), *self._segments.strangers(), *self._parts()):
             yield self._count(finding)
 
     def _count(self, finding: Finding) -> Finding:
@@ -185,7 +148,7 @@ class Audit:
 
     def _rows(self) -> Iterator[tables.Row]:
         last: Digest | None = None
-        while batch := self._read(tables.rows, BATCH, last):
+        while batch := self._read(tables.in_files, BATCH, last):
             yield from batch
             last = batch[-1].digest
 

@@ -1,37 +1,32 @@
-"""Bytes by SHA-256: what arrives, how it becomes durable, where it lies.
-
-The order of the durable write, which no other code may shorten:
-
-1. the bytes are hashed as they arrive, in a part file (`incoming.py`);
-2. the file is synced, linked to its name, its directory synced (`local.py`);
-3. one database write takes the blob's row and makes the reference (`_admit`);
-4. only then is the part file dropped.
-
-Steps 2 and 3 begin anew when a sweep has got hold of the blob in between.
-"""
+"""Bytes by SHA-256: what arrives, how it becomes durable (`keeping.py`), where it lies."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import Connection
 
 from creamery.blobs import tables
-from creamery.blobs.audit import Finding
 from creamery.blobs.claims import Claim
+from creamery.blobs.compaction import Compactor
+from creamery.blobs.findings import Finding
 from creamery.blobs.holders import Holder
-from creamery.blobs.incoming import Incoming, Part, PartFile
-from creamery.blobs.local import LocalStore
-from creamery.blobs.ownership import Layout, Owner, Running, locked, own
+from creamery.blobs.incoming import Incoming, Part
+from creamery.blobs.keeping import Keeper, Reference
+from creamery.blobs.means import Means
+from creamery.blobs.ownership import Layout, Owner, Running, own
 from creamery.blobs.quarantine import Quarantine
+from creamery.blobs.reader import Reader
 from creamery.blobs.reservations import Reservations
 from creamery.blobs.room import Room
 from creamery.blobs.scrub import Scrub
-from creamery.blobs.store import BlobCorrupt, BlobMissing, Extent, NoSpace, NotDurable, ReadOnly
+from creamery.blobs.segments import Body
+from creamery.blobs.store import BlobCorrupt, BlobMissing, Extent
 from creamery.blobs.sweep import Evicted, Sweeper, Swept
 from creamery.blobs.uses import Uses
 from creamery.blobs.verification import FirstReads
@@ -45,18 +40,17 @@ from creamery.threads import Pools
 
 T = TypeVar("T")
 
-Reference = Callable[[Connection, Digest], T]
-"""Makes a door's reference to a blob, in the transaction that makes the blob."""
-
 VERIFIED_BEFORE_SERVED = MIB
-FAILURES_UNTIL_READ_ONLY = 3
-ATTEMPTS = 20
 CHECKS_AT_ONCE = 4
 """Less than the disk's threads: hashing after an unclean stop must not keep everybody from reading."""
 
 
-class _Gone(Exception):
-    """The row is `gone`, or the file went between its linking and its row."""
+def _checked(found: Extent | None, digest: Digest, size: int) -> Extent:
+    if found is None:
+        raise BlobMissing(digest)
+    if found.length != size:
+        raise BlobCorrupt(digest, f"{found.length} bytes lie there instead of {size}")
+    return found
 
 
 class Blobs:
@@ -78,8 +72,10 @@ class Blobs:
         telemetry: Telemetry,
         pools: Pools,
     ) -> None:
+        means = Means(database, committer, limits, clock, telemetry, pools)
         self.layout = Layout(data)
-        self.store = LocalStore(self.layout.blobs, self.layout.quarantine)
+        self.reader = Reader(self.layout, database)
+        self.store = self.reader.files
         self.holders: tuple[Holder, ...] = ()
         self._database = database
         self._committer = committer
@@ -90,20 +86,9 @@ class Blobs:
         self._reservations = Reservations(data, limits, clock)
         self._incoming = Incoming(self.layout.incoming, self._reservations, limits, pools.disk)
         self._uses = Uses(committer, clock, limits.uses_seconds)
-        self._first_reads = FirstReads(self.store)
+        self._first_reads = FirstReads(self.reader)
         self._running = Running(self.layout)
-        self._sweeper = Sweeper(
-            self.layout,
-            self.store,
-            self._reservations,
-            self._uses,
-            database,
-            committer,
-            limits,
-            cache,
-            clock,
-            telemetry,
-        )
+        self._sweeper = Sweeper(self.layout, self.store, self._reservations, self._uses, cache, means)
         self._scrub = Scrub(data, database, committer, limits, clock, telemetry)
         self._owner: Owner | None = None
         self.epoch = ""
@@ -111,9 +96,17 @@ class Blobs:
         self._reservations.on_refused = self._room.want
         self._checks: dict[Digest, asyncio.Task[None]] = {}
         self._checking = asyncio.Semaphore(CHECKS_AT_ONCE)
-        self._disk_failures = 0
-        self._kept = telemetry.counter("blobs_kept", "Blobs that were made durable, those known before included.")
-        self._quarantine = Quarantine(self.store, committer, clock, telemetry)
+        self._quarantine = Quarantine(self.reader, database, committer, clock, telemetry)
+        self._keeper = Keeper(
+            self.layout,
+            self.reader,
+            self._incoming,
+            self._reservations,
+            self._first_reads,
+            self._quarantine,
+            means,
+        )
+        self._compactor = Compactor(self.reader, self._quarantine, means)
 
     def open(self) -> None:
         """Check whose directory it is, make what is missing in it, and begin. Call it once, in a thread.
@@ -122,10 +115,12 @@ class Blobs:
             StoreMismatch: the data directory and the database do not belong together.
         """
         self._owner = own(self.layout, self._database, self._committer)
+        self._keeper.begin(self._owner.instance)
         self.epoch = self._database.read(tables.epoch)
         unclean = self._running.begin()
         if unclean:
-            log.warning("blobs.unclean_stop", remedy="every blob is hashed when it is first read")
+            parts = self._sweeper.delete_parts_of_the_dead()
+            log.warning("blobs.unclean_stop", remedy="every blob is hashed when it is first read", parts_removed=parts)
         self._first_reads.begin(unclean=unclean)
         self._uses.start()
         self._room.start()
@@ -152,11 +147,12 @@ class Blobs:
 
     # Writing
 
-    def begin(self, size: int | None, owner: str) -> Part:
+    def begin(self, size: int | None, owner: str, *, at_most: int | None = None) -> Part:
         """A new part file.
 
         Args:
             size: its length, where it is known: its space is promised before a byte moves.
+            at_most: where it is not: the most that it can be, and that is promised.
             owner: what it is for, in words for the log.
 
         Raises:
@@ -164,17 +160,25 @@ class Blobs:
             TooLong: one file may not have so much.
             ReadOnly: the disk has failed several times.
         """
-        self._refuse_if_failed()
-        return self._incoming.begin(size, owner)
+        self._keeper.refuse_if_failed()
+        return self._incoming.begin(size, owner, at_most)
 
     def claim(self, key: str) -> Claim:
         """The right to bring the bytes that all of the hub's processes know as `key`; take it before `begin`."""
         return Claim(self.layout.incoming, key, self._pools.disk)
 
-    async def keep(self, part: Part, reference: Reference[T]) -> T:
+    def forget_places(self) -> None:
+        """Another process has moved small blobs, or put some into quarantine."""
+        self.reader.forget_all()
+
+    async def keep(self, part: Part, reference: Reference[T], *, beside: Sequence[bytes] = ()) -> T:
         """Make a finished part a blob and refer to it, all or nothing; on return both are durable.
 
         Should `reference` refuse (by raising), the bytes are garbage, and the part is as it was: it may be kept anew.
+
+        Args:
+            reference: makes the door's reference; it is given the part's digest.
+            beside: small bytes that become blobs in the same transaction, for `reference` to refer to as well.
 
         Raises:
             NotDurable, NoSpace: the disk failed; the part is worth nothing any more, its bytes must come anew.
@@ -182,22 +186,7 @@ class Blobs:
             WritesBusy, DiskFull, DatabaseUnavailable: the row could not be written; the same part may be kept later.
             Exception: what `reference` raised, or what the part was aborted with.
         """
-        self._refuse_if_failed()
-        fresh = tables.Fresh(part.kept_digest(), part.written, part.crc32)
-        for _ in range(ATTEMPTS):
-            try:
-                await self._pools.disk.run(self._place, part.path, fresh, part.descriptor)
-            except (NotDurable, NoSpace) as error:
-                part.spoil(error)
-                raise
-            try:
-                value = await self._committer.commit(lambda connection: self._admit(connection, fresh, reference))
-            except _Gone:
-                await self._pools.disk.run(self._clear, fresh.digest)
-            else:
-                await self._pools.disk.run(part.drop)
-                return value
-        raise self._never_stays(fresh.digest)
+        return await self._keeper.keep(part, reference, beside=beside)
 
     def keep_bytes(self, data: bytes, reference: Reference[T]) -> T:
         """`keep`, for small bytes that are in memory; for threads.
@@ -205,21 +194,16 @@ class Blobs:
         Raises:
             Exception: as `begin` and `keep`.
         """
-        self._refuse_if_failed()
-        digest = digest_of(data)
-        file = PartFile(self._incoming.new_path(), self._reservations.reserve(len(data), digest))
-        try:
-            file.append([data])
-            fresh = tables.Fresh(digest, len(data), file.crc32)
-            for _ in range(ATTEMPTS):
-                self._place(file.path, fresh, file.descriptor)
-                try:
-                    return self._committer.write(lambda connection: self._admit(connection, fresh, reference))
-                except _Gone:
-                    self._clear(fresh.digest)
-            raise self._never_stays(fresh.digest)
-        finally:
-            file.close()
+        return self._keeper.keep_bytes(data, reference)
+
+    def keep_small(self, bodies: Sequence[Body], reference: Callable[[Connection], T]) -> T:
+        """`keep_bytes` of many small ones, by one sync and few statements. For threads.
+
+        Raises:
+            ValueError: one of them has more than `limits.small_bytes`.
+            Exception: as `keep_bytes`.
+        """
+        return self._keeper.keep_small(bodies, reference)
 
     def refer(self, connection: Connection, digest: Digest) -> None:
         """Before a reference to a blob that is here already is made: take its row, in the same transaction.
@@ -227,24 +211,59 @@ class Blobs:
         Raises:
             BlobMissing: it is not here, or about to go: its bytes must come anew.
         """
-        if not tables.take(connection, digest, self._clock.now()) or self.store.size(digest) is None:
+        if not tables.take(connection, digest, self._clock.now()) or not self.reader.is_here(connection, digest):
             raise BlobMissing(digest)
+
+    def refer_all(self, connection: Connection, digests: Sequence[Digest]) -> set[Digest]:
+        """`refer`, of many in few statements: those that are here; the others must come anew."""
+        tables.take_all(connection, digests, self._clock.now())
+        return self.reader.those_here(connection, digests)
+
+    def note_digests(self, connection: Connection, digest: Digest, values: Mapping[str, str]) -> None:
+        """Write down what a blob hashes to by other algorithms (hexadecimal), in the transaction that refers to it."""
+        tables.note_digests(connection, digest, values)
+
+    def other_digests(self, connection: Connection, digests: Sequence[Digest]) -> dict[Digest, dict[str, str]]:
+        """What is noted of these blobs, in hexadecimal digits, by algorithm."""
+        return tables.other_digests(connection, digests)
 
     # Reading
 
     def locate(self, digest: Digest, size: int) -> Extent:
-        """Where a blob's bytes lie. One look at the disk, no statement; may be called on the event loop.
+        """Where a blob's bytes lie. For threads.
 
         Raises:
             BlobMissing: they are not here.
             BlobCorrupt: the file has another size. Tell `quarantine`, as `prepare` does.
         """
-        found = self.store.size(digest)
+        return _checked(self.reader.locate(digest), digest, size)
+
+    async def find(self, digest: Digest, size: int) -> Extent:
+        """`locate`, for the event loop: one look at the disk, and a statement only for what is new to this process.
+
+        Raises:
+            BlobMissing, BlobCorrupt: as `locate`.
+        """
+        found = self.reader.locate_at_once(digest)
         if found is None:
-            raise BlobMissing(digest)
-        if found != size:
-            raise BlobCorrupt(digest, f"{found} bytes lie there instead of {size}")
-        return Extent(self.store.path(digest), 0, size)
+            found = await self._pools.database.run(self.reader.locate, digest)
+        return _checked(found, digest, size)
+
+    def locate_all(self, digests: Sequence[Digest]) -> list[Extent]:
+        """`locate`, of many by one statement, whatever their sizes. For threads.
+
+        Raises:
+            BlobMissing: the first of them that is not here.
+        """
+        found = self.reader.locate_all(digests)
+        for digest, extent in zip(digests, found, strict=True):
+            if extent is None:
+                raise BlobMissing(digest)
+        return [extent for extent in found if extent is not None]
+
+    def checksums(self, digests: Sequence[Digest]) -> dict[Digest, int]:
+        """The CRC-32 of each that is here. For threads."""
+        return self._database.read(lambda connection: tables.checksums(connection, digests))
 
     async def prepare(self, digest: Digest, size: int) -> Extent:
         """`locate`, and whatever else must happen before the bytes may be sent.
@@ -257,7 +276,7 @@ class Blobs:
             BlobMissing, BlobCorrupt: as `locate`.
         """
         try:
-            extent = self.locate(digest, size)
+            extent = await self.find(digest, size)
         except BlobCorrupt as error:
             await self.quarantine(digest, error.reason)
             raise
@@ -292,7 +311,7 @@ class Blobs:
             BlobMissing: it is not here.
             BlobCorrupt: it is wrong (and in quarantine now), or longer than `max_bytes`.
         """
-        data = b"".join(self.store.open(digest, 0, max_bytes + 1))
+        data = b"".join(self.reader.open(digest, 0, max_bytes + 1))
         if len(data) > max_bytes:
             raise BlobCorrupt(digest, f"it has more than {max_bytes} bytes")
         found = digest_of(data)
@@ -329,7 +348,10 @@ class Blobs:
         Raises:
             DatabaseUnavailable, WritesBusy: ask again later; every step that was done stays done.
         """
-        return self._sweeper.sweep(self.holders, dry_run=dry_run, slices=slices)
+        swept = self._sweeper.sweep(self.holders, dry_run=dry_run, slices=slices)
+        if dry_run or swept.skipped is not None:
+            return swept
+        return replace(swept, segments=self._compactor.run().removed)
 
     def evict(self, *, dry_run: bool = False) -> Evicted:
         """Let go of what can be fetched again, as the cache's limits and the disk's reserve want it; each minute.
@@ -346,6 +368,16 @@ class Blobs:
     def reserved_bytes(self) -> int:
         """What is promised to part files and not yet written."""
         return self._reservations.outstanding
+
+    def going_bytes(self) -> int:
+        """What is evicted or garbage, and goes after its grace; a walk through an index."""
+        return self._database.read(
+            lambda connection: tables.total_bytes(connection, tables.blob.c.state == tables.DELETING)
+        )
+
+    def want_room(self, count: int, owner: str) -> None:
+        """So many bytes do not fit: the cache gives way to them, as far as it can, in a while."""
+        self._reservations.did_not_fit(count, owner)
 
     # What is wrong
 
@@ -369,49 +401,6 @@ class Blobs:
 
     # Steps
 
-    def _place(self, source: Path, fresh: tables.Fresh, descriptor: int) -> None:
-        """Step 2. What lies at the name already is hashed where nobody has done so since an unclean stop."""
-        if self._first_reads.is_wanted(fresh.digest) and self.store.size(fresh.digest) is not None:
-            try:
-                self._first_reads.verify(fresh.digest)
-            except BlobCorrupt as error:
-                self.quarantine_now(fresh.digest, error.reason)
-            except BlobMissing:
-                pass  # swept this moment
-        try:
-            self.store.keep(source, fresh.digest, fresh.size, descriptor=descriptor)
-        except NotDurable as error:
-            self._disk_failures += 1
-            log.error("blobs.disk_failed", digest=fresh.digest, error=str(error), failures=self._disk_failures)
-            raise
-
-    def _admit(self, connection: Connection, fresh: tables.Fresh, reference: Reference[T]) -> T:
-        """Step 3, in the committer's transaction.
-
-        The look at the file must come after the row is taken: only a row in `gone` allows a sweep to unlink, and its
-        row goes after the file. So with the row in our hands the file stays, or is already away.
-        """
-        now = self._clock.now()
-        if not tables.add(connection, fresh, now) and not tables.take(connection, fresh.digest, now):
-            raise _Gone
-        if self.store.size(fresh.digest) != fresh.size:
-            raise _Gone
-        value = reference(connection, fresh.digest)
-        self._first_reads.passed(fresh.digest)
-        self._kept.inc()
-        return value
-
-    def _clear(self, digest: Digest) -> None:
-        """Finish what the sweep that set the row to `gone` has begun, after it or, where it died, for it.
-
-        Whoever unlinks holds the lock of `sweeping`, so no slow sweep can come later and unlink what we put there.
-        """
-        with locked(self.layout.sweeping, self._clock, self._limits.lock_seconds):
-            state = self._database.read(lambda connection: tables.state_of(connection, digest))
-            if state == tables.GONE:
-                self.store.delete(digest)
-                self._committer.write(lambda connection: tables.remove_gone(connection, [digest]))
-
     async def _check(self, digest: Digest) -> None:
         try:
             async with self._checking:
@@ -424,16 +413,3 @@ class Blobs:
         del self._checks[digest]
         if not done.cancelled() and done.exception() is not None:
             log.warning("blobs.check_failed", digest=digest, error=str(done.exception()))
-
-    def _refuse_if_failed(self) -> None:
-        if self._disk_failures >= FAILURES_UNTIL_READ_ONLY:
-            raise ReadOnly(
-                f"the disk under {self.layout.data} has failed {self._disk_failures} times while it was written;"
-                " reading goes on. Check the disk and its log, then start the hub anew"
-            )
-
-    def _never_stays(self, digest: Digest) -> NotDurable:
-        return NotDurable(
-            f"the file of {digest} vanished {ATTEMPTS} times while it was kept: something else deletes files in"
-            f" {self.layout.blobs}"
-        )

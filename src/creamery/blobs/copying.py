@@ -1,6 +1,7 @@
 """Blobs from one directory to another: into a backup, and back.
 
-Both sides are laid out as a data directory is (`blobs/`, `incoming/`, `quarantine/`). Every copy is hashed on its way,
+The target is laid out as a data directory is (`blobs/`, `incoming/`, `quarantine/`), each blob in a file of its own, so
+that a backup is complete without any row, and only what is new is copied. Every copy is hashed on its way,
 durable before it has its name, and never a hard link: a shared inode means that somebody else's write changes our
 bytes. Where the file system can, a copy shares the disk's blocks instead (a reflink, ioctl_ficlone(2)).
 """
@@ -17,15 +18,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
 from sqlalchemy import Connection
 
 from creamery.blobs import tables
-from creamery.blobs.audit import Kind
+from creamery.blobs.findings import Kind
 from creamery.blobs.holders import Holder, cached_by, kept_by
 from creamery.blobs.local import CHUNK, LocalStore, explain
 from creamery.blobs.ownership import Layout
+from creamery.blobs.reader import Reader
+from creamery.blobs.store import Extent
 from creamery.contract import Digest
+from creamery.database import Database
 
 AT_ONCE = 256
 THREADS = 4
@@ -71,14 +76,33 @@ class Copied:
     bytes: int = 0
 
 
+class Source(Protocol):
+    """Where a copy finds blobs: a directory of files, or a hub's store."""
+
+    def locate(self, digest: Digest) -> Extent | None:
+        """Where the bytes lie; None where nowhere."""
+        ...
+
+
+def files_in(folder: Path) -> Source:
+    """A backup: every blob has a file of its own."""
+    layout = Layout(folder)
+    return LocalStore(layout.blobs, layout.quarantine)
+
+
+def blobs_of(data: Path, database: Database) -> Source:
+    """A hub's data directory, whose rows say where the small ones lie."""
+    return Reader(Layout(data), database)
+
+
 class Copier:
     """Copies from one directory into another that nobody else writes into. For threads."""
 
-    def __init__(self, source: Path, target: Path, progress: Callable[[int], None]) -> None:
-        self._source, self._target = (
-            LocalStore(layout.blobs, layout.quarantine) for layout in (Layout(source), Layout(target))
-        )
-        self._incoming = Layout(target).incoming
+    def __init__(self, source: Source, target: Path, progress: Callable[[int], None]) -> None:
+        layout = Layout(target)
+        self._source = source
+        self._target = LocalStore(layout.blobs, layout.quarantine)
+        self._incoming = layout.incoming
         self._progress = progress
         self.copied = Copied()
         self._counting = threading.Lock()
@@ -120,25 +144,25 @@ class Copier:
         if self._target.size(item.digest) == item.size:
             self._progress(item.size)
             return None
-        size = self._source.size(item.digest)
-        if size != item.size:
-            return Kind.MISSING if size is None else Kind.WRONG_SIZE
+        found = self._source.locate(item.digest)
+        if found is None or found.length != item.size:
+            return Kind.MISSING if found is None else Kind.WRONG_SIZE
         part = self._incoming / uuid.uuid4().hex
         try:
-            return self._copy_file(item, part)
+            return self._copy_file(item, found, part)
         except OSError as error:
             raise explain(error, "while a blob was copied") from error
         finally:
             part.unlink(missing_ok=True)
 
-    def _copy_file(self, item: Item, part: Path) -> Kind | None:
-        source = _opened(self._source.path(item.digest))
+    def _copy_file(self, item: Item, found: Extent, part: Path) -> Kind | None:
+        source = _opened(found.path)
         if source is None:
             return Kind.MISSING
         try:
             target = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             try:
-                lack = self._fill(target, source, item.digest)
+                lack = self._fill(target, source, found, item.digest)
                 if lack is None:
                     self._target.keep(part, item.digest, item.size, descriptor=target)
                     self._count(item.size)
@@ -153,16 +177,18 @@ class Copier:
             self.copied.blobs += 1
             self.copied.bytes += size
 
-    def _fill(self, target: int, source: int, digest: Digest) -> Kind | None:
-        is_shared = _share(target, source)
+    def _fill(self, target: int, source: int, found: Extent, digest: Digest) -> Kind | None:
+        is_shared = not found.offset and _share(target, source)
         hashed = hashlib.sha256()
+        at, end = found.offset, found.offset + found.length
         while True:
             try:
-                piece = os.read(source, CHUNK)
+                piece = os.pread(source, min(CHUNK, end - at), at)
             except OSError:
                 return Kind.UNREADABLE
             if not piece:
                 return None if hashed.hexdigest() == digest else Kind.CORRUPT
+            at += len(piece)
             hashed.update(piece)
             if not is_shared:
                 _write(target, piece)

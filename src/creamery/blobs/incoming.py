@@ -2,6 +2,7 @@
 
 A part has one writer. It lives on the event loop; the disk is touched in hops of the disk pool, and what arrives
 while one hop runs goes out with the next, so that no timer delays the first byte and a fast sender gets large writes.
+As long as they are few the bytes stay in memory: what is small never touches the disk before it is kept.
 The last piece is held back from followers until the digest matched: a wrong file completes nowhere.
 """
 
@@ -12,6 +13,7 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import io
 import os
 import stat
 import uuid
@@ -19,6 +21,7 @@ import weakref
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from creamery.blobs.local import explain
 from creamery.blobs.reservations import Reservation, Reservations
@@ -88,6 +91,16 @@ class Part:
         return self._file.crc32
 
     @property
+    def held(self) -> bytes | None:
+        """All of a small part's bytes, which are in memory and not on the disk; None for any other."""
+        return None if self._file.is_open else bytes(self._file.held)
+
+    def open(self) -> BinaryIO:
+        """A finished part's bytes, from their beginning. For threads."""
+        held = self.held
+        return self.path.open("rb") if held is None else io.BytesIO(held)
+
+    @property
     def failure(self) -> Exception | None:
         """Why it will never be finished."""
         return self._failure
@@ -116,6 +129,10 @@ class Part:
         except BlobError as error:
             self.abort(error)
             raise
+        if self._pump is None and self._file.may_hold(self._accepted):
+            self.written += self._file.hold(data)
+            self._release()
+            return
         self._gathered.append(data)
         self._gathered_bytes += len(data)
         if self._pump is None:
@@ -143,6 +160,8 @@ class Part:
         elif expected is not None and expected != found:
             self.abort(HashMismatch(expected, found))
         self._raise_failure()
+        if self._file.reservation.set_aside > self.written:
+            self._file.trim()
         self.digest = found
         self.done = True
         self.readable = self.written
@@ -157,8 +176,8 @@ class Part:
             NoSpace, NotDurable: as `write`.
         """
         self._raise_failure()
-        if self._pump is None and not self._file.is_open:  # an empty file is a file too
-            self._pump = asyncio.create_task(self._write_gathered())
+        if self._pump is None and not self._file.is_open and not self._file.may_hold(self.written):
+            self._pump = asyncio.create_task(self._write_gathered())  # an empty file is a file too
         while self._pump is not None:
             await asyncio.wait([self._pump])
         self._raise_failure()
@@ -194,6 +213,13 @@ class Part:
     def drop(self) -> None:
         """It is kept: its own name is wanted no longer. Whoever follows goes on reading. In a thread."""
         self._file.discard()
+
+    async def drop_soon(self) -> None:
+        """`drop`, for the event loop."""
+        if self._file.is_open:
+            await self._disk.run(self.drop)
+        else:
+            self.drop()
 
     async def wait(self, beyond: int) -> int:
         """For followers: wait until more than `beyond` bytes are readable or the part is done; returns `readable`.
@@ -235,6 +261,8 @@ class Part:
         return piece
 
     async def _read(self, offset: int, length: int) -> bytes:
+        if not self._file.is_open:
+            return bytes(self._file.held[offset : offset + length])
         buffer = bytearray(length)
         try:
             count = os.preadv(self._file.descriptor, [buffer], offset, os.RWF_NOWAIT)
@@ -261,8 +289,7 @@ class Part:
             while self._failure is None:
                 pieces, self._gathered, self._gathered_bytes = self._gathered, [], 0
                 self.written += await self._disk.run(self._file.append, pieces)
-                self.readable = max(self.readable, self._releasable())
-                self._tell()
+                self._release()
                 if not self._gathered:
                     return
         except OSError as error:
@@ -272,6 +299,11 @@ class Part:
         finally:
             self._pump = None
             self._close_when_idle()
+
+    def _release(self) -> None:
+        """Let followers have what they may."""
+        self.readable = max(self.readable, self._releasable())
+        self._tell()
 
     def _releasable(self) -> int:
         """What followers may have before the digest matched: enough is missing that nobody takes it for the whole."""
@@ -291,18 +323,21 @@ class Part:
 
 
 class PartFile:
-    """The file under a part: made by its first write, locked as long as it is open, removed with it.
+    """The file under a part: made when its bytes are no longer few, locked as long as it is open, removed with it.
 
     Attributes:
         path: its name in `incoming`.
         descriptor: valid once it is open.
         reservation: the space that it may take.
+        held: its bytes, as long as there is no file.
     """
 
-    def __init__(self, path: Path, reservation: Reservation) -> None:
+    def __init__(self, path: Path, reservation: Reservation, small_bytes: int = 0) -> None:
         self.path = path
         self.reservation = reservation
         self.descriptor = -1
+        self.held = bytearray()
+        self._small_bytes = small_bytes
         self.sha256 = hashlib.sha256()
         self.crc32 = 0
 
@@ -311,17 +346,28 @@ class PartFile:
         """Is there a file already?"""
         return self.descriptor >= 0
 
+    def may_hold(self, total: int) -> bool:
+        """Are so many bytes few enough to stay in memory, and have been so far?"""
+        return not self.is_open and total <= self._small_bytes > 0
+
+    def hold(self, data: bytes) -> int:
+        """Take and hash the next bytes of few; returns their number."""
+        self.held += data
+        self.sha256.update(data)
+        self.crc32 = zlib.crc32(data, self.crc32)
+        return len(data)
+
     def append(self, pieces: list[bytes]) -> int:
         """Write and hash; returns the number of bytes. In a thread, one call at a time."""
         if not self.is_open:
-            self.descriptor = open_part(self.path)
+            descriptor = open_part(self.path)
+            _write(descriptor, self.held)
+            self.descriptor = descriptor  # from here on it is read from the file
             reach("blobs.created")
             self.reservation.allocate(self.descriptor)
         count = 0
         for piece in pieces:
-            rest = memoryview(piece)
-            while rest:
-                rest = rest[os.write(self.descriptor, rest) :]
+            _write(self.descriptor, piece)
             self.sha256.update(piece)
             self.crc32 = zlib.crc32(piece, self.crc32)
             count += len(piece)
@@ -329,10 +375,16 @@ class PartFile:
         self.reservation.used(count)
         return count
 
+    def trim(self) -> None:
+        """Give back what was set aside and not written: a file cut to the length that it has loses all beyond it."""
+        with contextlib.suppress(OSError):  # it only costs space
+            os.ftruncate(self.descriptor, os.fstat(self.descriptor).st_size)
+
     def discard(self) -> None:
         """Remove the name and give the space back; who reads goes on reading. May be called twice."""
         self.reservation.release()
-        remove_leftover(self.path)
+        if self.is_open:
+            remove_leftover(self.path)
 
     def close(self) -> None:
         """Remove the name and end the file."""
@@ -351,8 +403,8 @@ class Incoming:
         self._limits = limits
         self._disk = disk
 
-    def begin(self, size: int | None, owner: str) -> Part:
-        """A new part; its space is promised before a byte moves, that of unknown size as it grows.
+    def begin(self, size: int | None, owner: str, at_most: int | None = None) -> Part:
+        """A new part; its space is promised before a byte moves, that of unknown size as it grows, or `at_most`.
 
         Raises:
             TooLong: `size` is more than one file may have.
@@ -360,13 +412,26 @@ class Incoming:
         """
         if size is not None and size > self._limits.file_bytes:
             raise TooLong(self._limits.file_bytes)
-        reservation = self._reservations.reserve(1 if size is None else size, owner)
+        limit = self._limits.file_bytes if at_most is None else min(at_most, self._limits.file_bytes)
+        promised = size if size is not None else 1 if at_most is None else limit
+        reservation = self._reservations.reserve(promised, owner)
         reach("blobs.reserved")
-        return Part(PartFile(self.new_path(), reservation), size, owner, self._limits.file_bytes, self._disk)
+        return Part(PartFile(self.new_path(), reservation, self._small_bytes(size)), size, owner, limit, self._disk)
+
+    def _small_bytes(self, size: int | None) -> int:
+        """How many bytes may stay in memory: none of what is known to be long."""
+        small = self._limits.small_bytes
+        return small if size is None or size <= small else 0
 
     def new_path(self) -> Path:
         """A name that nobody has."""
         return self.folder / uuid.uuid4().hex
+
+
+def _write(descriptor: int, data: bytes | bytearray) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
 
 
 def abandoned(folder: Path) -> Iterator[tuple[Path, int]]:
@@ -387,9 +452,12 @@ def remove_leftover(path: Path) -> None:
 
 def open_part(path: Path) -> int:
     """Make a part file and lock it, so that every process sees that somebody writes it; returns its descriptor."""
-    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)  # waits at most for somebody's `is_being_written`
-    return descriptor
+    while True:
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # waits at most for somebody's `is_being_written`
+        if os.fstat(descriptor).st_nlink:
+            return descriptor
+        os.close(descriptor)  # before it was locked a sweep has taken it for abandoned
 
 
 def is_being_written(path: Path) -> bool:

@@ -238,10 +238,8 @@ def move_away(path: Path, folder: Path, now: Micros) -> Path | None:
     Its name says when it was moved and is never that of another file.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    target = folder / f"{path.name}.{now}"
-    while look(target) is not None:
+    while look(target := folder / f"{path.name}.{now}") is not None:
         now = Micros(now + 1)
-        target = folder / f"{path.name}.{now}"
     try:
         path.rename(target)
     except OSError as error:
@@ -250,6 +248,20 @@ def move_away(path: Path, folder: Path, now: Micros) -> Path | None:
         return None
     for changed in (folder, folder.parent, path.parent):
         sync_folder(changed)
+    return target
+
+
+def write_aside(folder: Path, name: str, data: bytes, now: Micros) -> Path:
+    """Write bytes into a new file of another folder, durably, named as `move_away` names what it moves."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    while look(target := folder / f"{name}.{now}") is not None:
+        now = Micros(now + 1)
+    with target.open("xb") as file:
+        file.write(data)
+        file.flush()
+        sync_file(file.fileno())
+    sync_folder(folder)
+    sync_folder(folder.parent)
     return target
 
 
@@ -287,6 +299,11 @@ def _settle(source: Path, descriptor: int | None) -> None:
 def sync_file(descriptor: int) -> None:
     """The bytes are on the disk, or OSError; after an error the descriptor must never be asked again."""
     os.fsync(descriptor)
+
+
+def sync_data(descriptor: int) -> None:
+    """As `sync_file`, without what only tells of the file, such as its times; its length is synced."""
+    os.fdatasync(descriptor)
 
 
 def sync_folder(folder: Path) -> None:

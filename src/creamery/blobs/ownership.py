@@ -54,6 +54,11 @@ class Layout:
         return self.data / "incoming"
 
     @property
+    def segments(self) -> Path:
+        """Finished bytes that are few, many in a file."""
+        return self.data / "segments"
+
+    @property
     def quarantine(self) -> Path:
         """Bytes that were found wrong, and files that nobody knows."""
         return self.data / "quarantine"
@@ -95,7 +100,7 @@ class Layout:
 
     def make(self) -> None:
         """Make what is missing, durably."""
-        for folder in (self.blobs, self.incoming, self.quarantine, self.running):
+        for folder in (self.blobs, self.segments, self.incoming, self.quarantine, self.running):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         sync_folder(self.data)
         sync_folder(self.data.parent)
@@ -171,7 +176,8 @@ def _refuse_another(layout: Layout, database: Database, on_disk: Owner, in_datab
 
 def _has_blobs(layout: Layout, database: Database) -> bool:
     folders = layout.blobs.iterdir() if layout.blobs.is_dir() else ()
-    return any(path.is_dir() for path in folders) or database.read(tables.has_blobs)
+    has_segments = layout.segments.is_dir() and any(layout.segments.iterdir())
+    return any(path.is_dir() for path in folders) or has_segments or database.read(tables.has_blobs)
 
 
 def write_owner(layout: Layout, instance: str) -> Owner:

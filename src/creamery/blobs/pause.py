@@ -13,7 +13,7 @@ from typing import Self
 
 from sqlalchemy import Connection
 
-from creamery.blobs import tables
+from creamery.blobs import pauses
 from creamery.blobs.store import BlobError
 from creamery.clock import SECOND, Clock, Micros
 from creamery.database import Committer, DatabaseUnavailable, DiskFull, WritesBusy
@@ -53,7 +53,7 @@ class Pause:
         """
         now = self._clock.now()
         self._seen = self._clock.monotonic()
-        self._committer.write(lambda c: tables.hold_pause(c, self._holder, now, self._until(now)))
+        self._committer.write(lambda c: pauses.hold_pause(c, self._holder, now, self._until(now)))
         self._thread.start()
         return self
 
@@ -63,7 +63,7 @@ class Pause:
         self._ending.set()
         self._thread.join()
         try:
-            self._committer.write(lambda connection: tables.end_pause(connection, self._holder))
+            self._committer.write(lambda connection: pauses.end_pause(connection, self._holder))
         except (WritesBusy, DiskFull, DatabaseUnavailable) as reason:
             log.warning("blobs.pause_not_ended", error=str(reason))  # it ends by itself
 
@@ -84,7 +84,7 @@ class Pause:
 
     def _renew(self, connection: Connection) -> bool:
         now = self._clock.now()
-        return tables.renew_pause(connection, self._holder, now, self._until(now))
+        return pauses.renew_pause(connection, self._holder, now, self._until(now))
 
     def _run(self) -> None:
         while not self._ending.wait(self._limits.pause_seconds / RENEWALS):

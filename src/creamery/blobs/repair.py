@@ -12,21 +12,27 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from creamery.blobs import tables
-from creamery.blobs.audit import Finding, Kind
+from creamery.blobs.findings import Finding, Kind
 from creamery.blobs.holders import Holder, held_by
-from creamery.blobs.local import ORPHANS, LocalStore, move_away
+from creamery.blobs.local import ORPHANS, move_away
 from creamery.blobs.ownership import Layout
+from creamery.blobs.quarantine import Quarantine
+from creamery.blobs.reader import Reader
 from creamery.clock import Clock
 from creamery.contract import Digest
-from creamery.database import Committer
+from creamery.database import Committer, Database
+from creamery.telemetry import Telemetry
 
 
 class Repair:
     """Mends findings, one at a time."""
 
-    def __init__(self, data: Path, committer: Committer, holders: Sequence[Holder], clock: Clock) -> None:
+    def __init__(
+        self, data: Path, database: Database, committer: Committer, holders: Sequence[Holder], clock: Clock
+    ) -> None:
         self._layout = Layout(data)
-        self._store = LocalStore(self._layout.blobs, self._layout.quarantine)
+        self._reader = Reader(self._layout, database)
+        self._quarantine = Quarantine(self._reader, database, committer, clock, Telemetry())
         self._committer = committer
         self._holders = holders
         self._clock = clock
@@ -39,7 +45,7 @@ class Repair:
             DatabaseUnavailable, DiskFull, WritesBusy: the database did.
         """
         if finding.kind is Kind.ORPHAN:
-            return self._move_away(self._store.path(Digest(finding.subject)))
+            return self._move_away(self._reader.files.path(Digest(finding.subject)))
         if finding.kind is Kind.STRANGER:
             return self._move_away(self._layout.data / finding.subject)
         if finding.kind is Kind.STALE_PART:
@@ -49,9 +55,7 @@ class Repair:
 
     def _mend_blob(self, digest: Digest) -> str | None:
         """Wrong bytes go to quarantine; then the blob is forgotten, unless somebody has kept it."""
-        target = self._store.quarantine(digest, self._clock.now())
-        if target is not None:
-            self._committer.write(lambda connection: tables.set_corrupt(connection, digest, self._clock.now()))
+        target = self._quarantine.put(digest, "a repair found it wrong")
         if not self._committer.write(lambda connection: self._forget(connection, digest)):
             return None
         moved = f"moved to {target.relative_to(self._layout.data)}; " if target is not None else ""

@@ -29,13 +29,17 @@ def _nothing() -> None:
 
 
 class Reservation:
-    """Space for one part file, made by `Reservations.reserve`. May be called from any thread."""
+    """Space for one part file, made by `Reservations.reserve`. May be called from any thread.
+
+    Attributes:
+        set_aside: bytes that the file system has set aside for it.
+    """
 
     def __init__(self, reservations: Reservations, owner: str) -> None:
         self._reservations = reservations
         self._owner = owner
         self._outstanding = 0
-        self._is_allocated = False
+        self.set_aside = 0
 
     def need(self, count: int) -> None:
         """`count` bytes are about to be written: take more where less is left of the promise.
@@ -44,7 +48,7 @@ class Reservation:
             NoSpace: the disk has not so much above its reserve.
         """
         with self._reservations.lock:
-            if count > self._outstanding and not self._is_allocated:
+            if count > self._outstanding and not self.set_aside:
                 self._reservations.promise(count - self._outstanding, self._owner)
                 self._outstanding = count
 
@@ -58,11 +62,11 @@ class Reservation:
         if count < ALLOCATED_BYTES:
             return
         try:
-            self._is_allocated = _allocate(descriptor, count)
+            self.set_aside = count if _allocate(descriptor, count) else 0
         except OSError:
             self._reservations.did_not_fit(count, self._owner)
             raise
-        if self._is_allocated:
+        if self.set_aside:
             self.release()
 
     def used(self, count: int) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from creamery.blobs import tables
+from creamery.blobs import places, tables
 from creamery.blobs.copying import Item
 from creamery.blobs.holders import Holder, held_by
 from creamery.blobs.local import LocalStore, sync_folder
@@ -102,6 +102,7 @@ def make_true(
     layout = Layout(data)
     store = LocalStore(layout.blobs, layout.quarantine)
     tables.remove_all_gone(connection)
+    places.forget_places(connection)
     left = iter(items)
     forgotten = 0
     while batch := list(islice(left, FORGOTTEN_AT_ONCE)):

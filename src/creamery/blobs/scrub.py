@@ -17,11 +17,11 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from creamery.blobs import tables
-from creamery.blobs.audit import Finding, Kind
+from creamery.blobs.findings import Finding, Kind
 from creamery.blobs.holders import Holder, kept_by
-from creamery.blobs.local import LocalStore
 from creamery.blobs.ownership import Layout
 from creamery.blobs.quarantine import Quarantine
+from creamery.blobs.reader import Reader
 from creamery.blobs.store import BlobMissing
 from creamery.clock import SECOND, Clock, Micros
 from creamery.contract import Digest
@@ -55,11 +55,10 @@ class Scrub:
     def __init__(
         self, data: Path, database: Database, committer: Committer, limits: Limits, clock: Clock, telemetry: Telemetry
     ) -> None:
-        layout = Layout(data)
         self.blobs = 0
         self.bytes = 0
-        self._store = LocalStore(layout.blobs, layout.quarantine)
-        self._quarantine = Quarantine(self._store, committer, clock, telemetry)
+        self._reader = Reader(Layout(data), database)
+        self._quarantine = Quarantine(self._reader, database, committer, clock, telemetry)
         self._database = database
         self._committer = committer
         self._limits = limits
@@ -161,7 +160,7 @@ class Scrub:
         """Hash one blob, no faster than the limit allows."""
         hashed, size = hashlib.sha256(), 0
         try:
-            for piece in self._store.open(row.digest):
+            for piece in self._reader.open(row.digest):
                 hashed.update(piece)
                 size += len(piece)
                 self.bytes += len(piece)
@@ -182,7 +181,7 @@ class Scrub:
     def _judge_missing(self, row: tables.Row) -> Finding | None:
         if self._database.read(lambda connection: tables.state_of(connection, row.digest)) != tables.OK:
             return None  # swept, evicted or found wrong this moment
-        if self._store.is_obstructed(row.digest):
+        if self._reader.files.is_obstructed(row.digest):
             return self._put_away(row, Kind.CORRUPT, "what lies at its name is no plain file")
         return Finding(Kind.MISSING, row.digest, f"there is no file of {row.size} bytes")
 

@@ -26,21 +26,20 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import ColumnElement, Connection
 
-from creamery.blobs import tables
+from creamery.blobs import pauses, tables
 from creamery.blobs.holders import Holder, cached_by, held_by, kept_by
 from creamery.blobs.incoming import abandoned
 from creamery.blobs.local import LocalStore, is_plain
+from creamery.blobs.means import Means
 from creamery.blobs.ownership import Layout, locked
 from creamery.blobs.pause import latest_end
 from creamery.blobs.reservations import Reservations
 from creamery.blobs.uses import Uses
 from creamery.clock import SECOND, Clock, Micros
 from creamery.contract import Digest
-from creamery.database import Committer, Database
 from creamery.faults import reach
-from creamery.limits import Limits
 from creamery.sections import Cache
-from creamery.telemetry import Telemetry, log
+from creamery.telemetry import log
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -51,6 +50,7 @@ AHEAD_SHARE = 0.1
 BATCH = 200
 BREAKER_BLOBS = 20
 JUMP_SECONDS = 60.0
+MOMENT_SECONDS = 10.0
 SLICES = 16
 
 
@@ -63,6 +63,7 @@ class Swept:
         deleted: blobs that went.
         orphans: files that no row knew and that went.
         parts: part files that nobody wrote and that went.
+        segments: segments without a blob that went.
         skipped: why nothing was swept; None where something could be.
     """
 
@@ -70,6 +71,7 @@ class Swept:
     deleted: int = 0
     orphans: int = 0
     parts: int = 0
+    segments: int = 0
     skipped: str | None = None
 
 
@@ -106,32 +108,23 @@ class _Watch:
 class Sweeper:
     """Sweeps and evicts, in any thread; several processes may do so at once."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - made by Blobs alone, from its own parts
-        self,
-        layout: Layout,
-        store: LocalStore,
-        reservations: Reservations,
-        uses: Uses,
-        database: Database,
-        committer: Committer,
-        limits: Limits,
-        cache: Cache,
-        clock: Clock,
-        telemetry: Telemetry,
+    def __init__(
+        self, layout: Layout, store: LocalStore, reservations: Reservations, uses: Uses, cache: Cache, means: Means
     ) -> None:
         self._layout = layout
         self._store = store
         self._reservations = reservations
         self._uses = uses
-        self._database = database
-        self._committer = committer
-        self._limits = limits
+        self._database = means.database
+        self._committer = means.committer
+        self._limits = means.limits
         self._cache = cache
-        self._clock = clock
-        self._sweep_watch = _Watch(clock)
-        self._evict_watch = _Watch(clock)  # one of its own: each sees every jump since its own last look
+        self._clock = means.clock
+        self._sweep_watch = _Watch(means.clock)
+        self._evict_watch = _Watch(means.clock)  # one of its own: each sees every jump since its own last look
         self._evicting = threading.Lock()
-        self._slice = int(clock.now() // SECOND) % SLICES
+        self._slice = int(means.clock.now() // SECOND) % SLICES
+        telemetry = means.telemetry
         self._swept = telemetry.counter("blobs_swept", "Blobs and orphans that were deleted.")
         self._evicted = telemetry.counter("blobs_evicted", "Blobs that were evicted.")
         self._evicted_bytes = telemetry.counter("blobs_evicted_bytes", "Bytes of the blobs that were evicted.")
@@ -296,7 +289,7 @@ class Sweeper:
 
     def _is_paused(self, connection: Connection) -> bool:
         now = self._clock.now()
-        return tables.is_paused(connection, now, latest_end(now, self._limits))
+        return pauses.is_paused(connection, now, latest_end(now, self._limits))
 
     def _unless_paused(self, connection: Connection, set_gone: Callable[[Connection], None]) -> None:
         """Asked in the writing transaction: what is not `gone` when a pause is committed stays as long as it lasts."""
@@ -337,15 +330,26 @@ class Sweeper:
             known = set(self._read(tables.those_known, digests))
             yield from (fresh for fresh in batch if fresh.digest not in known)
 
-    def _stale_parts(self, now: Micros) -> Iterator[Path]:
+    def delete_parts_of_the_dead(self) -> int:
+        """At a start after an unclean stop: what nobody writes any more, half uploads for one; how many went.
+
+        Who writes has a lock, but for the moment between making a file and locking it.
+        """
+        try:
+            return self._delete_parts(self._clock.now(), older_than=MOMENT_SECONDS)
+        except OSError as error:  # a sweep tries again, and says so where it fails as well
+            log.warning("blobs.parts_left", reason=str(error))
+            return 0
+
+    def _stale_parts(self, now: Micros, older_than: float | None = None) -> Iterator[Path]:
         """Of what lies in `incoming` and is no plain file no hub knows what it is: it is left to fsck."""
-        before = now // SECOND - self._limits.part_seconds
+        before = now // SECOND - (self._limits.part_seconds if older_than is None else older_than)
         old = (path for path, changed in abandoned(self._layout.incoming) if changed < before)
         return (path for path in old if is_plain(path))
 
-    def _delete_parts(self, now: Micros) -> int:
+    def _delete_parts(self, now: Micros, older_than: float | None = None) -> int:
         deleted = 0
-        for path in self._stale_parts(now):
+        for path in self._stale_parts(now, older_than):
             path.unlink(missing_ok=True)
             deleted += 1
         return deleted

@@ -12,7 +12,8 @@ A row is in one of four states:
 
 `verified` is when a blob's bytes were last hashed: on their way in, or by a scrub.
 
-`segment_id` and `segment_offset` are for small blobs that lie together in one file; both NULL: a file of its own.
+`segment_id` and `segment_offset` (of the bytes, not of their record) are for small blobs that lie together in one file
+(`segments.py`); both NULL: a file of its own, or, where the state is `corrupt`, none.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -35,16 +37,16 @@ from sqlalchemy import (
     bindparam,
     delete,
     func,
-    insert,
     literal,
     or_,
     select,
     update,
 )
 
+from creamery.blobs.segments import Place
 from creamery.clock import Micros
 from creamery.contract import Digest
-from creamery.database import TABLE_OPTIONS, DigestColumn, insert_unless_there, metadata
+from creamery.database import TABLE_OPTIONS, DigestColumn, execute_many, insert_unless_there, metadata
 
 OK = "ok"
 DELETING = "deleting"
@@ -67,6 +69,7 @@ blob = Table(
     Column("verified", BigInteger, nullable=False),
     Column("changed", BigInteger, nullable=False),
     Column("due", BigInteger, nullable=True),
+    Index("ix_blob_segment", "segment_id", "segment_offset"),
     Index("ix_blob_state_used", "state", "used"),
     Index("ix_blob_state_due", "state", "due"),
     **TABLE_OPTIONS,
@@ -104,11 +107,12 @@ blob_pause = Table(
 
 @dataclass(frozen=True, slots=True)
 class Fresh:
-    """A blob whose bytes are durably in their place and whose row is wanted."""
+    """A blob whose bytes are durably in their place and whose row is wanted; `place` is None for a file of its own."""
 
     digest: Digest
     size: int
     crc32: int
+    place: Place | None = None
 
 
 def take(connection: Connection, digest: Digest, now: Micros) -> bool:
@@ -125,20 +129,57 @@ def take(connection: Connection, digest: Digest, now: Micros) -> bool:
     return taken.rowcount == 1
 
 
+def take_all(connection: Connection, some: Sequence[Digest], now: Micros) -> None:
+    """`take` of many; those that are `gone`, or have no row, stay so."""
+    for start in range(0, len(some), ROWS_AT_ONCE):
+        chosen = update(blob).where(blob.c.digest.in_(some[start : start + ROWS_AT_ONCE]), blob.c.state != GONE)
+        connection.execute(chosen.values(state=OK, due=None, used=now, changed=now))
+
+
 def add(connection: Connection, fresh: Fresh, now: Micros, state: str = OK) -> bool:
     """Insert the blob's row; False when there is one, which is then taken by nobody. One statement."""
-    values = {
+    return connection.execute(insert_unless_there(connection, blob), _values(fresh, now, state)).rowcount == 1
+
+
+def _values(fresh: Fresh, now: Micros, state: str) -> dict[str, Any]:
+    return {
         "digest": fresh.digest,
         "size": fresh.size,
         "crc32": fresh.crc32,
         "state": state,
+        "segment_id": None if fresh.place is None else fresh.place.segment,
+        "segment_offset": None if fresh.place is None else fresh.place.offset,
         "created": now,
         "used": now,
         "verified": now,
         "changed": now,
         "due": now if state == GONE else None,
     }
-    return connection.execute(insert_unless_there(connection, blob).values(**values)).rowcount == 1
+
+
+def add_all(connection: Connection, fresh: Sequence[Fresh], now: Micros) -> list[Fresh]:
+    """`add` of many in one statement; those that had a row before, which is then taken by nobody.
+
+    Nobody else adds rows meanwhile: committers take turns (`lock_writers`).
+    """
+    there: set[Digest] = set()
+    for start in range(0, len(fresh), ROWS_AT_ONCE):
+        there.update(those_known(connection, [each.digest for each in fresh[start : start + ROWS_AT_ONCE]]))
+    new = {each.digest: each for each in fresh if each.digest not in there}
+    if new:
+        execute_many(
+            connection, insert_unless_there(connection, blob), [_values(each, now, OK) for each in new.values()]
+        )
+    return [each for each in fresh if each.digest in there]
+
+
+def checksums(connection: Connection, some: Sequence[Digest]) -> dict[Digest, int]:
+    """The CRC-32 of each that has a row."""
+    found: dict[Digest, int] = {}
+    for start in range(0, len(some), ROWS_AT_ONCE):
+        asked = select(blob.c.digest, blob.c.crc32).where(blob.c.digest.in_(some[start : start + ROWS_AT_ONCE]))
+        found.update((digest, int(crc32)) for digest, crc32 in connection.execute(asked))
+    return found
 
 
 def state_of(connection: Connection, digest: Digest) -> str | None:
@@ -156,6 +197,23 @@ def remove_gone(connection: Connection, digests: Sequence[Digest]) -> int:
     return connection.execute(delete(blob).where(blob.c.digest.in_(digests), blob.c.state == GONE)).rowcount
 
 
+# Other digests, which protocols need beside the one that bytes are known by
+
+
+def note_digests(connection: Connection, digest: Digest, values: Mapping[str, str]) -> None:
+    """What a blob hashes to by other algorithms, in hexadecimal digits."""
+    rows = [{"digest": digest, "algorithm": name, "value": bytes.fromhex(text)} for name, text in values.items()]
+    connection.execute(insert_unless_there(connection, blob_digest), rows)
+
+
+def other_digests(connection: Connection, digests: Sequence[Digest]) -> dict[Digest, dict[str, str]]:
+    """What is noted of these blobs, in hexadecimal digits, by algorithm; one range of the key each."""
+    found: dict[Digest, dict[str, str]] = {}
+    for row in connection.execute(select(blob_digest).where(blob_digest.c.digest.in_(digests))):
+        found.setdefault(Digest(row.digest), {})[row.algorithm] = row.value.hex()
+    return found
+
+
 # Uses and verification
 
 
@@ -171,12 +229,9 @@ def set_used(connection: Connection, uses: Mapping[Digest, Micros]) -> None:
 
 def set_corrupt(connection: Connection, digest: Digest, now: Micros) -> bool:
     """The bytes were moved away: the row says so. False where there is no row."""
-    changed = connection.execute(
-        update(blob)
-        .where(blob.c.digest == digest, blob.c.state.in_((OK, DELETING)))
-        .values(state=CORRUPT, due=None, changed=now)
-    )
-    return changed.rowcount == 1
+    found = update(blob).where(blob.c.digest == digest, blob.c.state.in_((OK, DELETING)))
+    changed = found.values(state=CORRUPT, segment_id=None, segment_offset=None, due=None, changed=now)
+    return connection.execute(changed).rowcount == 1
 
 
 # Sweep and eviction
@@ -320,7 +375,7 @@ class Row:
     state: str
 
 
-def rows(connection: Connection, limit: int, after: Digest | None) -> list[Row]:
+def in_files(connection: Connection, limit: int, after: Digest | None) -> list[Row]:
     """The next blobs in order of digest that have a file of their own."""
     asked = select(blob.c.digest, blob.c.size, blob.c.state).where(blob.c.segment_id.is_(None))
     if after is not None:
@@ -342,32 +397,6 @@ def remove(connection: Connection, digest: Digest) -> None:
     """Delete a row whose bytes are away and that nobody holds."""
     connection.execute(delete(blob_digest).where(blob_digest.c.digest == digest))
     connection.execute(delete(blob).where(blob.c.digest == digest))
-
-
-# Pauses: while one lasts, nothing becomes `gone`
-
-
-def hold_pause(connection: Connection, holder: str, now: Micros, until: Micros) -> None:
-    """Begin a pause, and take away those that ended without a word."""
-    connection.execute(delete(blob_pause).where(blob_pause.c.until <= now))
-    connection.execute(insert(blob_pause).values(holder=holder, until=until))
-
-
-def renew_pause(connection: Connection, holder: str, now: Micros, until: Micros) -> bool:
-    """Let it last longer; False where it has ended meanwhile."""
-    lasting = update(blob_pause).where(blob_pause.c.holder == holder, blob_pause.c.until > now)
-    return connection.execute(lasting.values(until=until)).rowcount == 1
-
-
-def end_pause(connection: Connection, holder: str) -> None:
-    """It is over."""
-    connection.execute(delete(blob_pause).where(blob_pause.c.holder == holder))
-
-
-def is_paused(connection: Connection, now: Micros, longest: Micros) -> bool:
-    """Does any pause last? One whose end lies beyond `longest` was written before the clock jumped back."""
-    lasting = blob_pause.c.until.between(now + 1, longest)
-    return connection.execute(select(blob_pause.c.holder).where(lasting).limit(1)).first() is not None
 
 
 # Scrub

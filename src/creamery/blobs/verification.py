@@ -8,17 +8,27 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Iterator
+from typing import Protocol
 
-from creamery.blobs.store import BlobCorrupt, BlobStore
+from creamery.blobs.store import BlobCorrupt
 from creamery.contract import Digest
 
 REMEMBERED = 100_000
 
 
+class Readable(Protocol):
+    """Where a blob's bytes are read."""
+
+    def open(self, digest: Digest) -> Iterator[bytes]:
+        """As `BlobStore.open`, all of them."""
+        ...
+
+
 class FirstReads:
     """Which blobs still want to be hashed in this run. May be called from any thread."""
 
-    def __init__(self, store: BlobStore) -> None:
+    def __init__(self, store: Readable) -> None:
         self._store = store
         self._unclean = False
         self._verified: dict[Digest, None] = {}
@@ -54,7 +64,7 @@ class FirstReads:
         self.passed(digest)
 
 
-def hash_of(store: BlobStore, digest: Digest) -> Digest:
+def hash_of(store: Readable, digest: Digest) -> Digest:
     """The SHA-256 of the bytes that lie where those of `digest` should.
 
     Raises:

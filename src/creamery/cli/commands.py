@@ -20,6 +20,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "user": ("creamery.cli.user", "Add, show and change users and groups."),
     "token": ("creamery.cli.token", "Make, list and take back tokens."),
     "secret": ("creamery.cli.secret", "Replace what cookies and links are signed with."),
+    "index": ("creamery.cli.index", "Look after the projects of a hub's index: yank, owners, names."),
+    "cart": ("creamery.cli.cart", "Have files of an archive brought near, and download them as one bundle."),
     "jobs": ("creamery.cli.jobs", "Show, retry and cancel jobs."),
     "journal": ("creamery.cli.journal", "Show who did what, when, and from where."),
     "fsck": ("creamery.cli.fsck", "Compare what is stored with what is known, and mend it."),

@@ -110,7 +110,7 @@ def _repair(settings: Settings, database: Database, findings: list[Finding]) -> 
 
     clock = SystemClock()
     with writing(database, settings, clock) as committer:
-        mender = Repair(settings.data, committer, offline_holders(), clock)
+        mender = Repair(settings.data, database, committer, offline_holders(), clock)
         return [_mend(mender, finding) for finding in findings]
 
 

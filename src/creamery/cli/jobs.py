@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from creamery.cli.operator import NotDone, OpenedData, moment, opened_data, show
+from creamery.cli.operator import NotDone, OpenedData, moment, opened_data
 from creamery.cli.options import opens_the_data
+from creamery.cli.showing import show
 
 if TYPE_CHECKING:
     from creamery.jobs import Changed, Endings, JobRow, State

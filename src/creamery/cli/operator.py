@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import getpass
-import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -66,6 +65,13 @@ class OpenedData:
 
 @contextmanager
 def opened_data(data: Path | None, config: Path | None) -> Iterator[OpenedData]:
+    """Open the database that a command's options name; as `opened_database`."""
+    with opened_database(settings_from(config, data=data)) as opened:
+        yield opened
+
+
+@contextmanager
+def opened_database(settings: Settings) -> Iterator[OpenedData]:
     """Open the database that the settings name.
 
     Raises:
@@ -91,7 +97,7 @@ def opened_data(data: Path | None, config: Path | None) -> Iterator[OpenedData]:
     from creamery.database.schema import is_current  # noqa: PLC0415
     from creamery.jobs import JobRefused, NoSuchJob  # noqa: PLC0415
 
-    settings, clock = settings_from(config, data=data), SystemClock()
+    clock = SystemClock()
     refusals = (
         *(DatabaseUnavailable, DiskFull, StoreMismatch, WritesBusy),
         *(InvalidAccountName, LastAdministrator, NameTaken, NoSuchAccount, NoSuchToken, PasswordRefused),
@@ -128,24 +134,6 @@ def new_password(*, from_stdin: bool) -> str:
     return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
 
 
-def show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool, empty: str) -> None:
-    """A table for people, a list of objects for programs."""
-    if as_json:
-        click.echo(json.dumps([dict(row) for row in rows]))
-    elif not rows:
-        click.echo(empty)
-    else:
-        from rich.console import Console  # noqa: PLC0415
-        from rich.table import Table  # noqa: PLC0415
-
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for column in columns:
-            table.add_column(column, overflow="fold")
-        for row in rows:
-            table.add_row(*(_cell(row[column]) for column in columns))
-        Console().print(table)
-
-
 def moment(micros: int | None) -> str | None:
     """A time as people and programs read it (RFC 3339, UTC); None stays None."""
     from datetime import UTC, datetime  # noqa: PLC0415
@@ -153,14 +141,6 @@ def moment(micros: int | None) -> str | None:
     if micros is None:
         return None
     return datetime.fromtimestamp(micros // 1_000_000, UTC).isoformat().replace("+00:00", "Z")
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else ""
-    if isinstance(value, (list, tuple)):
-        return ", ".join(map(str, value))
-    return "" if value is None else str(value)
 
 
 def _who() -> str:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from creamery.cli.operator import NotDone, moment, opened_data, show
+from creamery.cli.operator import NotDone, moment, opened_data
 from creamery.cli.options import opens_the_data
+from creamery.cli.showing import show
 
 if TYPE_CHECKING:
     from creamery.accounts import Token

@@ -3,23 +3,41 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from creamery.cli.operator import moment, new_password, opened_data, show
+from creamery.cli.operator import moment, new_password, opened_data
 from creamery.cli.options import opens_the_data
+from creamery.cli.showing import show
 
 if TYPE_CHECKING:
     from creamery.accounts import Group, User
 
 USER_COLUMNS = ("name", "admin", "disabled", "password", "groups", "created")
 GROUP_COLUMNS = ("name", "members")
+QUOTA_COLUMNS = ("of", "used", "quota", "own")
 IDENTITY_COLUMNS = ("issuer", "subject", "linked")
 
 for_programs = click.option("--json", "as_json", is_flag=True, help="For programs.")
 from_stdin = click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+
+
+class _Amount(click.ParamType[int]):
+    """A number, also with a unit of bytes; -1: `default`."""
+
+    name = "amount"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        found = re.fullmatch(r"([0-9]{1,15})(?:([KMGT])i?B?)?", str(value), re.ASCII | re.IGNORECASE)
+        if found is None and value != "default":
+            self.fail(f"{value!r} is no number, such as 100 or 500GiB, nor `default`", param, ctx)
+        if found is None:
+            return -1
+        power = " KMGT".index(found[2].upper()) if found[2] else 0
+        return int(found[1]) << 10 * power
 
 
 @click.group(name="user")
@@ -192,6 +210,45 @@ def remove(name: str, data: Path | None, config: Path | None, *, yes: bool, as_j
     with opened_data(data, config) as opened:
         user = opened.write(lambda connection: remove_user(connection, name, opened.by))
     _said(user, f"{user.name} is removed.", as_json=as_json)
+
+
+@command.command(name="quota")
+@click.argument("name")
+@click.option("--carts", type=_Amount(), help="So many carts at once; `default`: as for everybody.")
+@click.option(
+    "--cart-bytes", "size", type=_Amount(), help="So many bytes in all of them, as 500GiB; `default` likewise."
+)
+@for_programs
+@opens_the_data
+def quota(
+    name: str,
+    data: Path | None,
+    config: Path | None,
+    *,
+    carts: int | None,
+    size: int | None,
+    as_json: bool,
+) -> None:
+    """Show how much of carts the user NAME may have and has; or give it other limits than everybody's."""
+    from creamery.accounts import NoSuchAccount, find_user  # noqa: PLC0415
+    from creamery.carts import owner_of_user, quota_of, set_quota, usage  # noqa: PLC0415
+
+    given = {"carts": carts, "bytes": size}
+    changes: Any = {key: None if value < 0 else value for key, value in given.items() if value is not None}
+    with opened_data(data, config) as opened:
+        user = opened.read(lambda connection: find_user(connection, name))
+        if user is None:
+            raise NoSuchAccount("user", name)
+        owner = owner_of_user(user.id)
+        if changes:
+            opened.write(lambda connection: set_quota(connection, owner, changes, user.name, opened.by))
+        found = opened.read(lambda connection: quota_of(connection, owner, opened.settings.carts))
+        count, used = opened.read(lambda connection: usage(connection, owner))
+    rows = [
+        {"of": "carts", "used": count, "quota": found.carts, "own": found.own_carts},
+        {"of": "bytes", "used": used, "quota": found.bytes, "own": found.own_bytes},
+    ]
+    show(rows, QUOTA_COLUMNS, as_json=as_json, empty="")
 
 
 @command.group(name="group")

@@ -2,16 +2,19 @@
 
 from creamery.contract.digest import Digest, NotADigest, digest_of, parse_digest
 from creamery.contract.names import (
+    MAX_NAME_LENGTH,
     Distribution,
     InvalidName,
     ProjectName,
     check_filename,
     normalize,
     parse_filename,
+    ultranormalize,
     version_text,
 )
 
 __all__ = [
+    "MAX_NAME_LENGTH",
     "Digest",
     "Distribution",
     "InvalidName",
@@ -22,5 +25,6 @@ __all__ = [
     "normalize",
     "parse_digest",
     "parse_filename",
+    "ultranormalize",
     "version_text",
 ]

@@ -62,6 +62,17 @@ def normalize(name: str) -> ProjectName:
     return ProjectName(_SEPARATORS.sub("-", name).lower())
 
 
+def ultranormalize(name: str) -> str:
+    """What is left of a name when letters that people take for each other are one: as PyPI compares new names.
+
+    Separators go, `l` and `i` are `1`, `o` is `0`: `Flask-LogIn` and `flask1ogin` are alike.
+    """
+    return _SEPARATORS.sub("", name).lower().translate(_ALIKE)
+
+
+_ALIKE = str.maketrans("lio", "110")
+
+
 def check_filename(filename: str) -> str:
     """The file name itself, when it can be the last segment of an address and a name on any disk.
 

@@ -5,6 +5,7 @@ from creamery.database.engine import Database
 from creamery.database.errors import DatabaseUnavailable, DiskFull, WritesBusy
 from creamery.database.generation import Generations, bump
 from creamery.database.inserting import insert_unless_there
+from creamery.database.many import execute_many
 from creamery.database.metadata import TABLE_OPTIONS, BigId, DigestColumn, LongText, metadata
 from creamery.database.numbers import take_number
 from creamery.database.settling import Settling
@@ -23,6 +24,7 @@ __all__ = [
     "WritesBusy",
     "announce",
     "bump",
+    "execute_many",
     "insert_unless_there",
     "metadata",
     "take_number",

@@ -2,7 +2,10 @@
 
 No timer: while one batch is synced to disk, the next one gathers. A write is a function of a connection; it runs in
 a savepoint of its own, so that one refusal harms no neighbour, and must have no effect outside the database, because
-after an unforeseen error every write of the batch runs again alone (design: hive-tree notes 4.2).
+after an unforeseen error every write of the batch runs again alone.
+
+A write may bring small bodies along, which must be durable before it: those of a whole batch are brought to their
+place in one step, which `blobs/` hands in, and which costs one sync however many they are.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import errno
 import random
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -39,6 +42,7 @@ CHECKPOINT_SECONDS = 60.0
 @dataclass(slots=True)
 class _Write(Generic[T]):
     work: Callable[[Connection], T]
+    bodies: Sequence[Any]
     result: Future[T]
 
 
@@ -65,6 +69,8 @@ class Committer:
         self._limits = limits
         self._clock = clock
         self._listeners: list[Callable[[frozenset[str]], None]] = []
+        self._bring: Callable[[Sequence[Any]], None] | None = None
+        self._bring_no_more: Callable[[], None] | None = None
         self._waiting: deque[_Write[Any]] = deque()
         lock = threading.Lock()
         self._work_came = threading.Condition(lock)
@@ -88,6 +94,8 @@ class Committer:
             self._room_came.notify_all()
         if self._thread.is_alive():
             self._thread.join()
+        if self._bring_no_more is not None:
+            self._bring_no_more()
 
     def on_commit(self, listener: Callable[[frozenset[str]], None]) -> None:
         """Call `listener`, in the committer's thread, after each commit, with what its writes announced.
@@ -96,8 +104,19 @@ class Committer:
         """
         self._listeners.append(listener)
 
-    def write(self, work: Callable[[Connection], T]) -> T:
+    def bring_bodies(self, step: Callable[[Sequence[Any]], None], end: Callable[[], None]) -> None:
+        """Have `step`, in the committer's thread, make the bodies of each batch durable before its transaction begins.
+
+        What it raises is the end of those writes that brought bodies, and of no others. `end` is called after the last.
+        """
+        self._bring, self._bring_no_more = step, end
+
+    def write(self, work: Callable[[Connection], T], bodies: Sequence[Any] = ()) -> T:
         """Run `work` in a transaction; on return it is durable. For threads.
+
+        Args:
+            work: may run more than once, and has no effect outside the database.
+            bodies: what `bring_bodies` makes durable before.
 
         Raises:
             WritesBusy: the queue stayed full, or another process held the database.
@@ -107,22 +126,22 @@ class Committer:
             Exception: whatever `work` raised, a refusal of the database (`IntegrityError`) included; nothing of it
                 was written.
         """
-        return self.submit(work).result()
+        return self.submit(work, bodies).result()
 
-    async def commit(self, work: Callable[[Connection], T]) -> T:
+    async def commit(self, work: Callable[[Connection], T], bodies: Sequence[Any] = ()) -> T:
         """`write`, for the event loop."""
-        write = _Write(work, Future())
+        write = _Write(work, bodies, Future())
         if not self._put(write, 0):  # waiting for a place must not hold the loop
             await asyncio.get_running_loop().run_in_executor(None, self._put_or_refuse, write)
         return await asyncio.wrap_future(write.result)
 
-    def submit(self, work: Callable[[Connection], T]) -> Future[T]:
+    def submit(self, work: Callable[[Connection], T], bodies: Sequence[Any] = ()) -> Future[T]:
         """Put `work` in the queue.
 
         Raises:
             WritesBusy: the queue stayed full for `limits.waiting_seconds`, or the hub is ending.
         """
-        write = _Write(work, Future())
+        write = _Write(work, bodies, Future())
         self._put_or_refuse(write)
         return write.result
 
@@ -151,7 +170,7 @@ class Committer:
             batch = self._take()
             if batch is None:
                 return
-            self._commit(batch)
+            self._commit(self._with_bodies_brought(batch))
             self._checkpoint_when_due()
 
     def _take(self) -> list[_Write[Any]] | None:
@@ -163,6 +182,21 @@ class Committer:
             taken = [self._waiting.popleft() for _ in range(min(BATCH_WRITES, len(self._waiting)))]
             self._room_came.notify(len(taken))
         return [write for write in taken if write.result.set_running_or_notify_cancel()]
+
+    def _with_bodies_brought(self, batch: list[_Write[Any]]) -> list[_Write[Any]]:
+        """Those of the batch whose bodies are durable, or that have none."""
+        bodies = [body for write in batch for body in write.bodies]
+        if not bodies:
+            return batch
+        try:
+            assert self._bring is not None, "nobody has said where bodies go"  # noqa: S101
+            self._bring(bodies)
+        except Exception as error:  # noqa: BLE001 - handed to whoever brought some
+            for write in batch:
+                if write.bodies:
+                    write.result.set_exception(error)
+            return [write for write in batch if not write.bodies]
+        return batch
 
     def _commit(self, batch: list[_Write[Any]]) -> None:
         try:
@@ -230,8 +264,8 @@ class Committer:
                 raise
             announced, bumped = frozenset(connection.info["announced"]), connection.info["bumped"]
         reach("database.after_commit")
-        for topic, number in bumped:
-            self._generations.own(topic, number)
+        for counted in bumped:
+            self._generations.own(counted.topic, counted.number)
         self._batches.inc()
         self._writes.inc(len(batch))
         self._tell(announced)

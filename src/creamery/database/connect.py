@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 
-from creamery.limits import MIB, Limits
+from creamery.limits import KIB, MIB, Limits
 
 Purpose = Literal["read", "write", "migrate"]
 """Migrations write, and take the time that they need."""
 
 WAL_KEPT_BYTES = 64 * MIB
+WAL_PAGES = 4_000
+"""So long is the log when its pages are copied back: one that many transactions have changed is copied once."""
+WRITER_CACHE_BYTES, READER_CACHE_BYTES = 16 * MIB, 2 * MIB
+"""Large batches change pages all over the indices, and change them again."""
+WAL_ATTEMPTS = 100
 
 
 def build_engine(url: str, limits: Limits, purpose: Purpose) -> Engine:
@@ -80,12 +86,14 @@ _CONNECT_ARGUMENTS = {"sqlite": _sqlite, "postgresql": _postgresql, "mysql": _my
 def _set_up_sqlite(engine: Engine, purpose: Purpose) -> None:
     @event.listens_for(engine, "connect")
     def _set_up(connection: Any, _: Any) -> None:
+        _keep_a_log(connection)
         for pragma in (
-            "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",
             "trusted_schema=OFF",
             f"journal_size_limit={WAL_KEPT_BYTES}",
+            f"wal_autocheckpoint={WAL_PAGES}",
+            f"cache_size={-(READER_CACHE_BYTES if purpose == 'read' else WRITER_CACHE_BYTES) // KIB}",
             f"query_only={'ON' if purpose == 'read' else 'OFF'}",
         ):
             connection.execute(f"PRAGMA {pragma}")
@@ -93,3 +101,23 @@ def _set_up_sqlite(engine: Engine, purpose: Purpose) -> None:
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN" if purpose == "read" else "BEGIN IMMEDIATE")
+
+
+def _keep_a_log(connection: sqlite3.Connection) -> None:
+    """Make the file one with a log beside it (WAL), also where several open a new one at the same moment.
+
+    Raises:
+        sqlite3.OperationalError: it cannot be; `database is locked` where others are at it for longer than a lock may.
+    """
+    for _ in range(WAL_ATTEMPTS):
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+            # SQLite does not wait for this change as it does for others: wait for our turn by what it does wait for.
+            connection.execute("BEGIN EXCLUSIVE")
+            connection.execute("COMMIT")
+        else:
+            return
+    connection.execute("PRAGMA journal_mode=WAL")

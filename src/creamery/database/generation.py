@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 from sqlalchemy import BigInteger, Column, Connection, Integer, Table, select
@@ -16,8 +17,8 @@ from creamery.database.engine import Database
 from creamery.database.metadata import TABLE_OPTIONS, metadata
 from creamery.database.numbers import take_number
 
-Topic = Literal["rights", "index"]
-TOPICS: tuple[Topic, ...] = ("rights", "index")
+Topic = Literal["rights", "index", "blobs"]
+TOPICS: tuple[Topic, ...] = ("rights", "index", "blobs")
 
 generation = Table(
     "generation",
@@ -31,10 +32,26 @@ generation = Table(
 _LOCK = select(generation.c.id).where(generation.c.id == 1).with_for_update()
 
 
+@dataclass(frozen=True, slots=True)
+class Bumped:
+    """A change of a topic that a transaction has counted."""
+
+    topic: Topic
+    number: int
+    transaction: object
+
+
 def bump(connection: Connection, topic: Topic) -> int:
-    """Count a change of `topic`, in the caller's transaction, and return the new number; the row stays locked."""
+    """Count a change of `topic`, in the caller's transaction, and return the new number; the row stays locked.
+
+    A transaction is one change, however often it is counted in it.
+    """
+    bumped, transaction = connection.info.setdefault("bumped", []), connection.get_transaction()
+    for counted in bumped:
+        if counted.topic == topic and counted.transaction is transaction:
+            return int(counted.number)
     number = take_number(connection, generation.c[topic])
-    connection.info.setdefault("bumped", []).append((topic, number))
+    bumped.append(Bumped(topic, number, transaction))
     return number
 
 

@@ -14,7 +14,9 @@ from creamery.egress.errors import (
     TooManyRedirects,
     TooSlow,
     Unreachable,
+    public_reason,
 )
+from creamery.egress.pace import MinimumRate
 
 __all__ = [
     "Answer",
@@ -23,9 +25,11 @@ __all__ = [
     "EgressError",
     "ForbiddenAddress",
     "Lookup",
+    "MinimumRate",
     "Origin",
     "TooLarge",
     "TooManyRedirects",
     "TooSlow",
     "Unreachable",
+    "public_reason",
 ]

@@ -133,6 +133,15 @@ def shown(url: str) -> str:
     return plain if len(plain) <= _MAX_SHOWN else plain[:_MAX_SHOWN] + "..."
 
 
+def public_reason(error: EgressError) -> str:
+    """What may be said to whoever asks: no addresses, for an upstream may be an inside matter."""
+    if isinstance(error, Unreachable):
+        return "could not be reached" if error.stage != "broken off" else "broke off"
+    if isinstance(error, TooSlow):
+        return "did not answer in time"
+    return "gave no answer that can be used"
+
+
 def _printable(text: str) -> str:
     """What an upstream wrote must neither begin a line in the log nor fail to be written there."""
     if text.isprintable():

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 from starlette.requests import Request
@@ -34,6 +35,13 @@ _PRIVATE = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosni
 _JSON = ((b"content-type", b"application/json"), (b"cache-control", b"no-cache"))
 
 
+class Bound(NamedTuple):
+    """How many bytes a request's JSON may have, and which setting says so."""
+
+    limit: str
+    bytes: int
+
+
 class Api:
     """What is answered under `/api/v1`, whichever door has it."""
 
@@ -47,13 +55,32 @@ class Api:
         self._app: FastAPI | None = None
         self._document: bytes | None = None
 
-    def route(self, methods: tuple[str, ...], path: str, needs: Needs, says: str) -> Route:
-        """A line for a door's table: what stands behind it is in the door's router."""
+    def route(
+        self,
+        methods: tuple[str, ...],
+        path: str,
+        needs: Needs,
+        says: str,
+        *,
+        is_open: bool = False,
+        bound: Bound | None = None,
+    ) -> Route:
+        """A line for a door's table: what stands behind it is in the door's router.
+
+        Args:
+            methods: see `Route`.
+            path: under `/api/v1`.
+            needs: see `Route`.
+            says: what it answers, for the reference.
+            is_open: the settings give the right to anyone; then the document asks for no credentials.
+            bound: of a request's JSON, where it is another one than `limits.json_bytes`.
+        """
+        bound = bound or Bound("limits.json_bytes", self._limits.json_bytes)
         lines = {(method, PREFIX + path) for method in methods}
         self._declared |= lines
-        if needs == PUBLIC:
+        if needs == PUBLIC or is_open:
             self._public |= lines
-        return Route(methods, PREFIX + path, self._answer, needs, says)
+        return Route(methods, PREFIX + path, partial(self._answer, bound=bound), needs, says)
 
     def document_route(self) -> Route:
         """The OpenAPI document of everything."""
@@ -74,12 +101,12 @@ class Api:
                 self._app = await self._pools.cpu.run(self._built)
             return self._app
 
-    async def _answer(self, request: Request) -> Response:
+    async def _answer(self, request: Request, *, bound: Bound) -> Response:
         refuse_other_sites(request.scope)
         if b"%2f" in request.scope["raw_path"].lower():  # FastAPI would take it for a slash
             raise Problem(404, "Not found", "Nothing under /api/v1 has a slash in its name.")
         app = await self.load()
-        body = b"" if request.method in SAFE_METHODS else await _read(request, self._limits.json_bytes)
+        body = b"" if request.method in SAFE_METHODS else await _read(request, bound)
         return _Answer(app, body)
 
     async def _describe(self, _: Request) -> Response:
@@ -126,10 +153,10 @@ class _Answer(Response):
         await self._app(asked, whole, kept_by_nobody)
 
 
-async def _read(request: Request, most_bytes: int) -> bytes:
+async def _read(request: Request, bound: Bound) -> bytes:
     body = bytearray()
     async for piece in request.stream():
         body += piece
-        if len(body) > most_bytes:
-            raise Problem(413, detail=f"The JSON that was sent has more than {most_bytes} bytes (limits.json_bytes).")
+        if len(body) > bound.bytes:
+            raise Problem(413, detail=f"The JSON that was sent has more than {bound.bytes} bytes ({bound.limit}).")
     return bytes(body)

@@ -35,7 +35,7 @@ from creamery.http.exchange import (
     note,
 )
 from creamery.http.gate import too_many_logins, too_many_tries
-from creamery.http.problems import Problem, printable, render_problem
+from creamery.http.problems import Problem, printable, reason_phrase, render_problem
 from creamery.http.request_log import AccessLog
 from creamery.http.traffic import Traffic
 from creamery.limits import Limits
@@ -137,7 +137,13 @@ class Application:
         if exchange.status:
             note(scope, aborted="hub")
             raise TransferBroken(str(error)) from None  # a new one: raised here again, the first would know itself
-        response = render_problem(problem or _INTERNAL, header_of(scope, b"accept"), exchange.id)
+        shown = problem or _INTERNAL
+        if exchange.in_words or shown.in_status_line:
+            exchange.phrase = reason_phrase(shown)
+        if exchange.renderer is not None:
+            response = exchange.renderer(shown)
+        else:
+            response = render_problem(shown, header_of(scope, b"accept"), exchange.id, in_words=exchange.in_words)
         try:
             await response(scope, receive, exchange.send)
         except ClientGone:

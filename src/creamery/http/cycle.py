@@ -18,6 +18,7 @@ from creamery.http.exchange import (
     AT_ONCE,
     CLIENT_LEFT,
     CLOSE,
+    PHRASE,
     REFUSAL,
     SENT_MORE,
     ClientGone,
@@ -49,6 +50,7 @@ class Cycle:
     """
 
     __slots__ = (
+        "_came",
         "_connection",
         "_expects_100",
         "_is_chunked",
@@ -56,6 +58,7 @@ class Cycle:
         "_news",
         "_task",
         "_transport",
+        "_waited",
         "awaits_body",
         "body",
         "disconnected",
@@ -74,6 +77,8 @@ class Cycle:
         self._task: asyncio.Task[None] | None = None
         self._length: int | None = None
         self._is_chunked = False
+        self._waited = 0.0  # for the body; and the bytes of it that came meanwhile
+        self._came = 0
         self.scope = scope
         self.keep_alive = keep_alive
         self.body = bytearray()
@@ -147,7 +152,7 @@ class Cycle:
         if self.disconnected:
             raise ClientGone("the client has closed the connection")
         if not self.response_started:
-            self._start(message["status"], message["headers"])
+            self._start(message["status"], message["headers"], message.get(PHRASE, b""))
             return
         if message["type"] == MESSAGE:
             piece = FilePiece(message["file"], message["offset"], message["count"])
@@ -171,7 +176,7 @@ class Cycle:
         """Wait for a part of the request's body.
 
         Raises:
-            Problem: 408, the client keeps silent; 400, what it sends is no body.
+            Problem: 408, the client keeps silent, or sends next to nothing; 400, what it sends is no body.
         """
         if self._expects_100 and not self.response_started and not self._transport.is_closing():
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -183,6 +188,7 @@ class Cycle:
         if self._is_over():
             return {"type": "http.disconnect"}
         body, self.body = bytes(self.body), bytearray()
+        self._came += len(body)
         return {"type": "http.request", "body": body, "more_body": self.more_body}
 
     def goes_on_as(self, task: asyncio.Task[None]) -> None:
@@ -229,13 +235,32 @@ class Cycle:
         self._connection.body_is_awaited()
         self._news = asyncio.Event()
         self.awaits_body = True
+        loop = self._connection.loop
+        began = loop.time()
         try:
             await self._news.wait()
         finally:
             self.awaits_body = False
             self._news = None
+        self._waited += loop.time() - began
+        if self._waited > self._connection.wire.limits.body_silent_seconds:
+            self._check_pace()
 
-    def _start(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
+    def _check_pace(self) -> None:
+        """Who lets us wait for so long has brought something, or keeps a connection and a file open with drops."""
+        least = self._connection.wire.limits.body_minimum_rate
+        if self.more_body and self._came + len(self.body) < self._waited * least:
+            self.refuse(
+                Problem(
+                    408,
+                    "Request timeout",
+                    f"In {self._waited:.0f} s, {self._came + len(self.body)} bytes of the request's body came"
+                    f" (limits.body_minimum_rate: {least} a second).",
+                )
+            )
+        self._waited, self._came = 0.0, -len(self.body)
+
+    def _start(self, status: int, headers: Sequence[tuple[bytes, bytes]], phrase: bytes) -> None:
         framed = status in BODILESS or self.scope["method"] == "HEAD"
         lines = header_lines(headers)
         for name, value in headers:
@@ -253,12 +278,12 @@ class Cycle:
         if self.more_body:
             self.keep_alive = False
         self._connection.gather_writes(gather=False)
-        self._transport.write(self._head(status, lines))
+        self._transport.write(self._head(status, lines, phrase))
 
-    def _head(self, status: int, lines: bytes) -> bytes:
+    def _head(self, status: int, lines: bytes, phrase: bytes = b"") -> bytes:
         self.response_started = True
         end = b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n"
-        return b"".join((status_line(status), self._connection.wire.date(), lines, end))
+        return b"".join((status_line(status, phrase), self._connection.wire.date(), lines, end))
 
     def _count(self, length: int) -> None:
         if self._length is not None:
@@ -283,6 +308,8 @@ class Cycle:
             self._connection.cut()
 
 
-def status_line(status: int) -> bytes:
+def status_line(status: int, phrase: bytes = b"") -> bytes:
     """`HTTP/1.1 200 OK` and the end of the line."""
+    if phrase:
+        return b"HTTP/1.1 %d %b\r\n" % (status, phrase)
     return _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status

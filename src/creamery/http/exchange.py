@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from starlette.responses import Response
 from starlette.types import Message, Send
 
 from creamery.accounts import Principal
@@ -25,6 +26,9 @@ AtOnce = Callable[[int, bytes, bytes | bytearray, int], bool]
 """How our protocol takes a whole answer in one call: status, headers without framing, body, length to announce. It
 refuses, with False, while the client has too much to read already."""
 
+
+PHRASE = "creamery.phrase"
+"""In a message that begins an answer: what its status line says beside the number."""
 
 SENT_MORE = "creamery.sent_more"
 """In a message that sends a file: whom the protocol tells of each number of bytes that have gone."""
@@ -62,6 +66,9 @@ class Exchange:
         sent_bytes: of the answer's body.
         fields: what the door adds to the request's line in the log.
         principal: who asks; None where nobody was asked for credentials.
+        in_words: whether a refusal is for clients that show its status line, or its text, as they are.
+        renderer: what an error looks like here, where that is not for `Accept` to say.
+        phrase: what the status line says beside the number; empty: HTTP's own word for it.
     """
 
     __slots__ = (
@@ -73,7 +80,10 @@ class Exchange:
         "headers",
         "hub",
         "id",
+        "in_words",
+        "phrase",
         "principal",
+        "renderer",
         "sent_bytes",
         "status",
     )
@@ -97,6 +107,9 @@ class Exchange:
         self.sent_bytes = 0
         self.fields: dict[str, Any] | None = None
         self.principal: Principal | None = None
+        self.in_words = False
+        self.renderer: Callable[[Any], Response] | None = None
+        self.phrase = b""
         self._send = send
         self._at_once = at_once
         self._has_body = has_body
@@ -123,6 +136,8 @@ class Exchange:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             message["headers"] = [*message["headers"], (b"x-request-id", self.id.encode())]
+            if self.phrase:
+                message[PHRASE] = self.phrase
         elif "count" in message:
             message[SENT_MORE] = self._count
         elif self._has_body:

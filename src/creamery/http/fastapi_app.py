@@ -53,7 +53,7 @@ def application(
     app = _Application(
         title="Creamery",
         version=version,
-        description="Accounts, journal and jobs of a hub. Errors are problem documents (RFC 9457).",
+        description="Accounts, packages, journal and jobs of a hub. Errors are problem documents (RFC 9457).",
         openapi_url=None,
         docs_url=None,
         redoc_url=None,

@@ -11,13 +11,15 @@ from creamery.accounts import (
     ANONYMOUS,
     Accounts,
     BadCredentials,
+    By,
     Presented,
     Principal,
     Thing,
     Throttled,
     TooManyLogins,
 )
-from creamery.http.addresses import Proxies
+from creamery.clock import Micros
+from creamery.http.addresses import Proxies, client_address
 from creamery.http.cookies import DEVICE, SESSION, read_cookie
 from creamery.http.exchange import exchange_of, note
 from creamery.http.forgery import FORM_TOKEN, SAFE_METHODS, missing_form_token, origin_of
@@ -48,14 +50,14 @@ class Gate:
         """May anyone do it? Then nobody's credentials are looked at: a proxy in front may have asked for its own."""
         return self._accounts.is_open(action)
 
-    async def admit(self, scope: Scope, door: str, action: str, kind: str) -> None:
+    async def admit(self, scope: Scope, door: str, action: str, thing: Thing) -> None:
         """Find out who asks, and whether they may ask here at all.
 
         Raises:
             Problem: 401 with a challenge, 403, 429, 503.
         """
         principal = await self._principal(scope, door)
-        if not self._accounts.may(principal, action, Thing(kind)):
+        if not self._accounts.may(principal, action, thing):
             if not principal.is_known:
                 raise unauthorized(scope, "This needs a user name and a password or token.")
             raise Problem(
@@ -91,6 +93,13 @@ class Gate:
         note(scope, user=principal.name)
         exchange.principal = principal
         return principal
+
+
+def by_of(scope: Mapping[str, Any], now: Micros, actor: str | None = None) -> By:
+    """Who asks, from where, for the journal; `actor` is who that is, where nobody is signed in."""
+    principal = principal_of(scope)
+    name = principal.name if principal.token_id is None else f"{principal.name} (token {principal.token_id})"
+    return By(now, actor or name, client_address(scope))
 
 
 def principal_of(scope: Mapping[str, Any]) -> Principal:

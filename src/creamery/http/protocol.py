@@ -123,6 +123,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._sends_file = False
         self._out: socket.socket | None = None
         self._ends_at: float | None = None
+        self._ends_at_last = 0.0
         self._unsent = 0
         self._unsent_since = 0.0
 
@@ -186,14 +187,21 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(408, "Request timeout", f"No whole request came within {limits.header_seconds:g} s.")
 
     def linger(self) -> None:
-        """Close, but let the client read what it was sent: closing on unread bytes would reset the connection."""
+        """Close, but let the client read what it was sent: closing on unread bytes would reset the connection.
+
+        Most clients read only when they have sent everything, a gigabyte perhaps; it is thrown away as it comes.
+        """
         if self.transport.is_closing():
             return
         self._ends = True
-        self._ends_at = self.loop.time() + self.wire.limits.linger_seconds
+        self._ends_at_last = self.loop.time() + self.wire.limits.linger_most_seconds
+        self._put_end_off()
         self.flow.resume_reading()
         with contextlib.suppress(NotImplementedError, OSError, RuntimeError):
             self.transport.write_eof()  # RuntimeError: uvloop, where the peer has gone meanwhile
+
+    def _put_end_off(self) -> None:
+        self._ends_at = min(self.loop.time() + self.wire.limits.linger_seconds, self._ends_at_last)
 
     def body_is_awaited(self) -> None:
         """From now on it is the client who keeps us waiting."""
@@ -248,6 +256,9 @@ class BoundedProtocol(HttpToolsProtocol):
     # -- what arrives --------------------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
+        if self._ends_at is not None:
+            self._put_end_off()
+            return
         while data and self._in_head and not self._ends and self._head_bytes + len(data) > self._limit:
             room = self._limit - self._head_bytes  # never 0: a head of that size was refused
             self._feed(data[:room])

@@ -14,16 +14,32 @@ import orjson
 from creamery.clock import SECOND, Micros
 from creamery.limits import KIB
 from creamery.sections import Log
+from creamery.telemetry import Lines, configure_logging
 
 GATHERED_SECONDS = 0.05
 GATHERED_BYTES = 64 * KIB
 
 
+def begin_log(settings: Log) -> None:
+    """Send the events of this process where the settings want them.
+
+    Raises:
+        LogUnwritable: their file cannot be opened.
+    """
+    stream = None if settings.file is None and settings.screen else Lines(settings.file, on_screen=settings.screen)
+    configure_logging(as_json=is_json(settings), level=settings.level, stream=stream)
+
+
 def access_log(settings: Log) -> AccessLog | None:
-    """The log of requests as the settings want it, to standard error; None where they want none."""
+    """The log of requests as the settings want it; None where they want none.
+
+    Raises:
+        LogUnwritable: their file cannot be opened.
+    """
     if not settings.requests or settings.level not in {"debug", "info"}:
         return None
-    return AccessLog(_write_to_stderr, as_json=is_json(settings))
+    lines = Lines(settings.requests_file, on_screen=settings.screen)
+    return AccessLog(lines.write_bytes, as_json=is_json(settings))
 
 
 def is_json(settings: Log) -> bool:
@@ -73,11 +89,6 @@ class AccessLog:
         if lines:
             with contextlib.suppress(OSError):  # whoever read the log has gone; requests are answered all the same
                 self._write(b"".join(lines))
-
-
-def _write_to_stderr(lines: bytes) -> None:
-    sys.stderr.buffer.write(lines)
-    sys.stderr.buffer.flush()
 
 
 def _as_json(fields: dict[str, Any]) -> bytes:

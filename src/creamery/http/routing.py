@@ -15,16 +15,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from creamery.accounts import Thing
 from creamery.http.exchange import exchange_of
 from creamery.http.gate import Gate
-from creamery.http.problems import Problem
+from creamery.http.problems import Problem, Renderer
 
 Endpoint = Callable[[Request], Awaitable[Response]]
+
+MANY = -1
+"""Instead of a number of segments: any number."""
 
 REMEMBERED_PATHS = 4_096
 REMEMBERED_LENGTH = 200
 
 _SEGMENT = re.compile(r"(?P<prefix>[^{}]*)(?:\{(?P<name>[a-z_]+)\}(?P<suffix>[^{}]*))?")
+_REST = re.compile(r"\{(?P<name>[a-z_]+)\*\}")
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 
@@ -36,10 +41,17 @@ class Needs:
     Attributes:
         action: the right, such as `index:read`; a door's rules say who has it.
         kind: of the thing that something is done to, such as `project`.
+        is_named_later: which thing it is turns out later: whoever may do it to some is let in, and the door asks again.
     """
 
     action: str
     kind: str
+    is_named_later: bool = False
+
+    @property
+    def thing(self) -> Thing:
+        """What is known of the thing when a request comes."""
+        return Thing(self.kind, is_any=self.is_named_later)
 
 
 PUBLIC = Needs("hub:see", "hub")
@@ -53,10 +65,12 @@ class Route:
     Attributes:
         methods: such as `("GET",)`; GET brings HEAD.
         path: `/i/{project}/{file}.metadata`; a placeholder stands for one segment of the raw path, or for a part of
-            it, and arrives decoded in `request.path_params`.
+            it, and arrives decoded in `request.path_params`. `{path*}`, the last one, stands for one segment or more.
         endpoint: takes the request, returns the response or raises a `Problem`.
         needs: who may come in.
         says: what it answers, for the reference, where the endpoint's docstring does not.
+        in_words: refusals say their reason in the status line and as plain text: what uploading clients show.
+        renderer: how errors look in the route's protocol; None: as problem documents.
 
     Raises:
         ValueError: the path is none, or `needs` is not declared.
@@ -67,6 +81,8 @@ class Route:
     endpoint: Endpoint
     needs: Needs
     says: str = ""
+    in_words: bool = False
+    renderer: Renderer | None = None
     segments: tuple[_Segment, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -77,22 +93,36 @@ class Route:
         object.__setattr__(self, "segments", tuple(_Segment.parse(piece) for piece in self.path[1:].split("/")))
 
 
+_Shape = tuple[bytes, bool, bytes, bool]
+
+
 @dataclass(frozen=True, slots=True)
 class _Segment:
     prefix: bytes
     name: str | None
     suffix: bytes
+    is_rest: bool = False
 
     @classmethod
     def parse(cls, text: str) -> _Segment:
+        rest = _REST.fullmatch(text)
+        if rest is not None:
+            return cls(b"", rest["name"], b"", is_rest=True)
         match = _SEGMENT.fullmatch(text)
         if match is None:
             raise ValueError(f"{text!r} is no segment of a route: write a literal or prefix{{name}}suffix")
         return cls(match["prefix"].encode(), match["name"], (match["suffix"] or "").encode())
 
     @property
+    def shape(self) -> _Shape:
+        """What it fits, whatever its placeholder is called."""
+        return self.prefix, self.name is None, self.suffix, self.is_rest
+
+    @property
     def rank(self) -> int:
         """Literals go before placeholders, and among those the ones with more literal text first."""
+        if self.is_rest:
+            return 1
         return -1_000_000 if self.name is None else -len(self.prefix) - len(self.suffix)
 
     def match(self, raw: bytes) -> bytes | None:
@@ -142,16 +172,17 @@ class Router:
         self._gate = gate
         self._table: dict[tuple[bytes | None, int], list[_Answer]] = {}
         self._remembered: dict[bytes, _Place] = {}
-        taken: set[tuple[str, tuple[tuple[bytes, bool, bytes], ...]]] = set()
+        taken: set[tuple[str, tuple[_Shape, ...]]] = set()
         for door, routes in doors.items():
             for route in routes:
-                shape = tuple((segment.prefix, segment.name is None, segment.suffix) for segment in route.segments)
+                shape = tuple(segment.shape for segment in route.segments)
                 for method in route.methods:
                     if (method, shape) in taken:
                         raise ValueError(f"two routes answer {method} {route.path}")
                     taken.add((method, shape))
                 first = route.segments[0]
-                key = (first.prefix if first.name is None else None, len(route.segments))
+                length = MANY if route.segments[-1].is_rest else len(route.segments)
+                key = (first.prefix if first.name is None else None, length)
                 self._table.setdefault(key, []).append(_Answer(door, route, self._is_open(route)))
         for candidates in self._table.values():
             candidates.sort(key=lambda candidate: [segment.rank for segment in candidate.route.segments])
@@ -171,10 +202,13 @@ class Router:
             await self._answer_without_route(place, scope, receive, send)
             return
         route = found.route
-        exchange_of(scope).door = found.door
+        exchange = exchange_of(scope)
+        exchange.door = found.door
+        exchange.in_words = route.in_words
+        exchange.renderer = route.renderer
         scope["path_params"] = place.params
         if not found.is_open and self._gate is not None:
-            await self._gate.admit(scope, found.door, route.needs.action, route.needs.kind)
+            await self._gate.admit(scope, found.door, route.needs.action, route.needs.thing)
         response = await route.endpoint(Request(scope, receive, send))
         await response(scope, receive, send)
 
@@ -194,7 +228,12 @@ class Router:
         segments = raw_path[1:].split(b"/")
         fitting = [
             (answer, values)
-            for key in ((segments[0], len(segments)), (None, len(segments)))
+            for key in (
+                (segments[0], len(segments)),
+                (None, len(segments)),
+                (segments[0], MANY),
+                (None, MANY),
+            )
             for answer in self._table.get(key, ())
             if (values := _values(answer.route, segments)) is not None
         ]
@@ -218,6 +257,8 @@ class Router:
 
     async def _answer_without_route(self, place: _Place, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "OPTIONS":
+            for answer in place.answers.values():  # of one door, which has one tongue at one path
+                exchange_of(scope).renderer = answer.route.renderer
             raise Problem(
                 405,
                 "Method not allowed",
@@ -233,6 +274,11 @@ _EVERYWHERE = _Place({}, {}, "GET, HEAD, OPTIONS")  # OPTIONS * (RFC 9110 sectio
 
 def _values(route: Route, segments: list[bytes]) -> dict[str, bytes] | None:
     values: dict[str, bytes] = {}
+    last = len(route.segments) - 1
+    if route.segments[last].is_rest:
+        if len(segments) <= last:
+            return None
+        segments = [*segments[:last], b"/".join(segments[last:])]
     for segment, raw in zip(route.segments, segments, strict=True):
         value = segment.match(raw)
         if value is None:

@@ -93,7 +93,7 @@ class BytesResponse(Response):
         await send({"type": "http.response.body", "body": self.body})
 
 
-class _RangedResponse(Response):
+class RangedResponse(Response):
     """What a file and a growing file have in common: conditions, ranges, the headers of both."""
 
     def __init__(self, etag: str | None, media_type: str, headers: RawHeaders) -> None:
@@ -207,7 +207,7 @@ class _RangedResponse(Response):
 _Reader = Callable[[ByteRange], AsyncIterator[Chunk]]
 
 
-class BlobResponse(_RangedResponse):
+class BlobResponse(RangedResponse):
     """A file's bytes.
 
     Args:
@@ -239,7 +239,7 @@ class BlobResponse(_RangedResponse):
         """Send what is asked of the file."""
         extent = self.extent
         if scope["method"] == "HEAD":
-            await self.send_sized(scope, send, extent.length, _nothing)
+            await self.send_sized(scope, send, extent.length, nothing)
             return
         try:
             descriptor = os.open(extent.path, os.O_RDONLY | os.O_CLOEXEC)
@@ -248,7 +248,7 @@ class BlobResponse(_RangedResponse):
         try:
             if self.verified is None and self._answer_at_once(scope, descriptor):
                 return
-            file = _OpenFile(descriptor, extent, exchange_of(scope).hub.pools, self.verified, pieces=is_offered(scope))
+            file = OpenFile(descriptor, extent, exchange_of(scope).hub.pools, self.verified, pieces=is_offered(scope))
             with self.lease():
                 await self.send_sized(scope, send, extent.length, file.read)
         finally:
@@ -268,7 +268,7 @@ class BlobResponse(_RangedResponse):
         return exchange_of(scope).answer_at_once(status, header_lines(headers), chunk)
 
 
-class HeldResponse(_RangedResponse):
+class HeldResponse(RangedResponse):
     """Bytes that are in memory, as a file: ranges and conditions included. One object may answer many requests.
 
     Args:
@@ -294,7 +294,7 @@ class HeldResponse(_RangedResponse):
         yield self.held[asked.start : asked.stop]
 
 
-class FollowResponse(_RangedResponse):
+class FollowResponse(RangedResponse):
     """The bytes of something that still arrives, each as soon as it is there.
 
     Args:
@@ -317,7 +317,7 @@ class FollowResponse(_RangedResponse):
             await self.send_sized(scope, send, size, lambda asked: _follow(self.source, asked.start, asked.stop))
             return
         headers = [*self.raw_headers, (b"content-type", self.content_type)]
-        chunks = _nothing(ByteRange(0, 0)) if scope["method"] == "HEAD" else _follow(self.source, 0, None)
+        chunks = nothing(ByteRange(0, 0)) if scope["method"] == "HEAD" else _follow(self.source, 0, None)
         await self.send_chunks(scope, send, 200, headers, chunks)
 
 
@@ -345,14 +345,15 @@ def _content_range(asked: ByteRange, size: int) -> bytes:
     return b"bytes %d-%d/%d" % (asked.start, asked.stop - 1, size)
 
 
-async def _nothing(_: ByteRange) -> AsyncIterator[Chunk]:
+async def nothing(_: ByteRange) -> AsyncIterator[Chunk]:
+    """The body of an answer to HEAD."""
     no_chunks: tuple[bytes, ...] = ()
     for chunk in no_chunks:
         yield chunk
 
 
 @dataclass(frozen=True, slots=True)
-class _OpenFile:
+class OpenFile:
     """A file's bytes on their way out.
 
     Attributes:

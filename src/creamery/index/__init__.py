@@ -1,29 +1,46 @@
 """The first door: Python packages, cached from upstream indexes on first use.
 
-Others use `door` and `holder` only; tables, rules and the wire are the room's own.
+Others use what is named here only; tables, rules and the wire are the room's own.
 """
 
 from __future__ import annotations
 
 from creamery.accounts import Rule
-from creamery.door import Door, Health, Hub
-from creamery.index.access import READ, SCOPES
+from creamery.door import Health, Hub
+from creamery.index import api
+from creamery.index.access import MANAGE, READ, SCOPES, UPLOAD, Access
+from creamery.index.bringing import Bringing, NotHad, NotNow
 from creamery.index.catalog import Catalog
 from creamery.index.download import Downloads
+from creamery.index.explaining import Explainer
+from creamery.index.files import Files, IndexDoor, PackageFile
 from creamery.index.freshness import Freshness
 from creamery.index.metadata import JOB_KIND, MetadataFiles
+from creamery.index.mirror_routes import MirrorRoutes
+from creamery.index.names import Names
+from creamery.index.offers import Offers
+from creamery.index.pins import holder
+from creamery.index.prefetch import JOB_KIND as PREFETCH_JOB
+from creamery.index.prefetch import Prefetching
+from creamery.index.refusals import refusals as owning_refusals
 from creamery.index.routes import Routes, refusals
-from creamery.index.tables import holder
+from creamery.index.rule_changes import compare_rules
+from creamery.index.tables import TELL_JOB
+from creamery.index.upload_routes import UploadRoutes
+from creamery.index.upload_routes import refusals as upload_refusals
+from creamery.index.uploads import Uploads
 from creamery.index.upstream import Upstreams
 
-__all__ = ["SCOPES", "door", "holder"]
+__all__ = ["SCOPES", "Files", "IndexDoor", "NotHad", "NotNow", "PackageFile", "door", "holder"]
 
 
-def door(hub: Hub) -> Door:
+def door(hub: Hub) -> IndexDoor:
     """The index over this hub."""
     limits, clock, telemetry = hub.settings.limits, hub.clock, hub.telemetry
-    upstreams = Upstreams(hub.settings, hub.egress, hub.pools, clock, telemetry)
-    catalog = Catalog(hub.database, hub.committer, hub.generations, hub.pools, limits, telemetry)
+    names = Names(hub.database, hub.committer, hub.generations, hub.settings.index.reserved)
+    offers = Offers(hub.settings.index, names)
+    catalog = Catalog(hub, offers)
+    upstreams = Upstreams(hub.settings, hub.egress, hub.pools, clock, telemetry, privacy=catalog.why_private)
     freshness = Freshness(
         catalog,
         upstreams,
@@ -35,9 +52,13 @@ def door(hub: Hub) -> Door:
     )
     downloads = Downloads(catalog, upstreams, hub.egress, hub.blobs, clock, limits, telemetry)
     metadata = MetadataFiles(hub, catalog, upstreams)
+    bringing = Bringing(hub, catalog, freshness, downloads)
+    prefetching = Prefetching(hub, catalog, bringing, metadata)
 
     async def start() -> None:
         catalog.start()
+        await hub.pools.database.run(names.load)
+        await hub.pools.database.run(compare_rules, hub)
 
     async def stop() -> None:
         await downloads.close()
@@ -51,15 +72,21 @@ def door(hub: Hub) -> Door:
     readers = Rule.parse(hub.settings.index.read)
     is_open = readers.who == "anyone"
     routes = Routes(catalog, freshness, downloads, metadata, hub.blobs, hub.settling, is_open=is_open)
-    return Door(
+    mirrors = MirrorRoutes(hub, catalog, freshness, metadata, routes, is_open=is_open)
+    access = Access(hub.accounts.may)
+    uploads = UploadRoutes(Uploads(hub, catalog, upstreams, access), hub.blobs, clock, limits)
+    uploaders = Rule.parse(hub.settings.index.upload)
+    hub.api.include(api.loader(hub, access, names, Explainer(offers, names, upstreams), upstreams))
+    return IndexDoor(
         name="index",
-        routes=routes.table(),
-        rules={READ: readers},
+        routes=(*routes.table(), *mirrors.table(), *uploads.table(), *api.routes(hub, is_open=is_open)),
+        rules={READ: readers, UPLOAD: uploaders, MANAGE: Rule("admins")},
         scopes=SCOPES,
-        handlers={JOB_KIND: metadata.read_newest},
-        holders=(holder(),),
+        handlers={JOB_KIND: metadata.read_newest, TELL_JOB: metadata.tell, PREFETCH_JOB: prefetching.run},
+        holders=(holder(clock),),
         checks=(upstreams_answer,),
-        refusals=refusals(),
+        refusals={**refusals(), **owning_refusals(), **upload_refusals()},
         start=start,
         stop=stop,
+        files=Files(hub, catalog, bringing),
     )

@@ -12,15 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 from creamery.contract import ProjectName
-from creamery.database import Committer, Database, Generations
+from creamery.door import Hub
+from creamery.index.offers import Offers
 from creamery.index.project import KeptFile, KnownProject, StoredFile
 from creamery.index.shelf import Shelf
 from creamery.index.simple import Encoding, Format, Listing, Page, render, render_projects
-from creamery.index.tables import FORGOTTEN, find_file, find_project, listed_files, project_names
-from creamery.limits import Limits
+from creamery.index.tables import DOUBTED, files_of, find_file, find_project, has_copies, project_serials
 from creamery.sharing import Sharing
-from creamery.telemetry import Telemetry
-from creamery.threads import Pools
 
 T = TypeVar("T")
 
@@ -45,29 +43,23 @@ class Entry:
 class Catalog:
     """Projects and files in memory, bounded. Used on the event loop only, but for `doubt_from_thread`."""
 
-    def __init__(
-        self,
-        database: Database,
-        committer: Committer,
-        generations: Generations,
-        pools: Pools,
-        limits: Limits,
-        telemetry: Telemetry,
-    ) -> None:
-        self._database = database
-        self._pools = pools
-        self._limits = limits
+    def __init__(self, hub: Hub, offers: Offers) -> None:
+        self._database = hub.database
+        self._pools = hub.pools
+        self._limits = limits = hub.settings.limits
+        self._settling = hub.settling
+        self.offers = offers
         self._epoch = 0
         self._entries: OrderedDict[ProjectName, Entry] = OrderedDict()
         self._files: OrderedDict[tuple[str, str], StoredFile] = OrderedDict()
-        self.shelf = Shelf(limits, telemetry)
+        self.shelf = Shelf(limits, hub.telemetry)
         self._making: Sharing[Any] = Sharing()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._renders = telemetry.counter("index_renders", "Pages rendered.", ["format"])
-        self._page_bytes = telemetry.gauge("index_page_bytes", "Rendered pages in memory, in bytes.")
+        self._renders = hub.telemetry.counter("index_renders", "Pages rendered.", ["format"])
+        self._page_bytes = hub.telemetry.gauge("index_page_bytes", "Rendered pages in memory, in bytes.")
         self._bytes = 0
-        generations.on_change("index", self.doubt_from_thread)
-        committer.on_commit(lambda announced: self.doubt_from_thread() if FORGOTTEN in announced else None)
+        hub.generations.on_change("index", self.doubt_from_thread)
+        hub.committer.on_commit(lambda announced: self.doubt_from_thread() if DOUBTED in announced else None)
 
     def start(self) -> None:
         """Remember the loop that everything here belongs to."""
@@ -112,6 +104,8 @@ class Catalog:
             self._drop_pages(entry, ("all", "here"))
         elif project.here_revision != entry.project.here_revision:
             self._drop_pages(entry, ("here",))
+        if (entry.project.upstream, entry.project.owner.merged) != (project.upstream, project.owner.merged):
+            entry.checked = None  # somebody else answers for it now
         entry.project = project
         entry.epoch = self._epoch if epoch is None else epoch
         self._entries.move_to_end(project.name)
@@ -124,6 +118,14 @@ class Catalog:
         """`remember`, from any thread."""
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self.remember, project)
+
+    async def why_private(self, name: ProjectName) -> str | None:
+        """Why no upstream may hear a name at this moment, by what all processes have committed; None: it may."""
+        await self._settling.settle()
+        entry = await self.project(name)
+        if entry is not None and not entry.project.owner.is_asked_upstream:
+            return "the name is claimed here"
+        return self.offers.why_hidden(name, hosted=entry is not None and entry.project.owner.hosted)
 
     async def page(self, entry: Entry, page_format: Format, listing: Listing, encoding: Encoding) -> tuple[Page, bytes]:
         """A project's page and its bytes; rendered and compressed once, however many ask at the same time."""
@@ -139,8 +141,15 @@ class Catalog:
 
     async def projects_page(self, page_format: Format) -> Page:
         """The list of all projects that the hub knows; rendered at each request, for it is seldom asked."""
-        names = await self._pools.database.run(self._database.read, project_names)
-        return await self._pools.cpu.run(render_projects, names, page_format)
+        projects = await self._pools.database.run(self._database.read, project_serials)
+        shown = [(name, serial) for name, serial, hosted in projects if not self.offers.why_hidden(name, hosted=hosted)]
+        return await self._pools.cpu.run(render_projects, shown, page_format)
+
+    async def has_copies(self, entry: Entry) -> bool:
+        """Are copies here of what its upstream has no more, and are they served? One point read."""
+        return self.offers.serves_deleted and await self._pools.database.run(
+            self._database.read, lambda connection: has_copies(connection, entry.project.id)
+        )
 
     def stored(self, project: str, filename: str) -> StoredFile | None:
         """A file that is known to be here, without a statement."""
@@ -169,16 +178,17 @@ class Catalog:
 
     async def _render(self, entry: Entry, page_format: Format, listing: Listing) -> Page:
         project = entry.project
-        files = await self._pools.database.run(
-            self._database.read, lambda connection: listed_files(connection, project.id)
-        )
-        page = await self._pools.cpu.run(render, project, files, page_format, listing)
+        files = await self._pools.database.run(self._database.read, lambda connection: files_of(connection, project.id))
+        page = await self._pools.cpu.run(self._rendered, project, files, page_format, listing)
         self._renders.labels(page_format).inc()
         if entry.project is project:
             entry.pages[page_format, listing] = page
             self._account(page.size)
             self._make_room(entry)
         return page
+
+    def _rendered(self, project: KnownProject, files: list[KeptFile], page_format: Format, listing: Listing) -> Page:
+        return render(*self.offers.listing(project, files), page_format, listing)
 
     async def _encode(self, page: Page, encoding: Encoding) -> bytes:
         before = page.size

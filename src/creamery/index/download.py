@@ -27,13 +27,13 @@ from creamery.blobs import (
 from creamery.clock import Clock
 from creamery.contract import Digest, ProjectName
 from creamery.database import DatabaseUnavailable, DiskFull, WritesBusy
-from creamery.egress import BadAnswer, Egress, EgressError, TooSlow, Unreachable
+from creamery.egress import BadAnswer, Egress, EgressError, TooSlow, Unreachable, public_reason
 from creamery.index.catalog import Catalog
 from creamery.index.metadata import enqueue_metadata
 from creamery.index.project import KeptFile, KnownProject, StoredFile
 from creamery.index.tables import HashChanged, find_project, record_bytes
 from creamery.index.transfer import Transfer
-from creamery.index.upstream import UpstreamDown, Upstreams, public_reason
+from creamery.index.upstream import UpstreamDown, Upstreams
 from creamery.limits import Limits
 from creamery.sharing import another, forget_frames
 from creamery.telemetry import Telemetry, log
@@ -63,6 +63,10 @@ class FileGone(Exception):
 
 class WrongBytes(Exception):
     """The upstream sent other bytes than its page announces."""
+
+
+class NotKept(Exception):
+    """The file has come whole, and its row could not be written."""
 
 
 class _Flight:
@@ -187,6 +191,14 @@ class Downloads:
         self._files = {"hit": files.labels("hit"), "miss": files.labels("miss")}
         self._ended = telemetry.counter("index_flights", "Transfers of files from upstreams.", ["outcome"])
 
+    def refuse_unasked(self, file: KeptFile) -> None:
+        """Before anything is said of a file that is not here.
+
+        Raises:
+            UpstreamDown: its origin is not asked for it.
+        """
+        self._upstreams.refuse_unasked(file)
+
     async def follow(self, file: KeptFile) -> Part | StoredFile:
         """The part file of this file's flight, begun now where there is none; returns when its first answer is there.
 
@@ -201,6 +213,7 @@ class Downloads:
         key = (file.project, file.filename)
         flight = self._flights.get(key)
         if flight is None:
+            self._upstreams.refuse_unasked(file)
             self._raise_failure(key)
             transfer = Transfer(file, self._limits, self._clock)
             flight = self._flights[key] = _Flight(file, self._blobs.claim("/".join(key)), transfer, self._blobs)
@@ -209,6 +222,26 @@ class Downloads:
             return await asyncio.shield(flight.came)
         finally:
             del flight  # the error that it may have ended with knows this frame
+
+    async def bring(self, file: KeptFile) -> StoredFile:
+        """Have the file here: returns when its flight has ended and its row says so.
+
+        Raises:
+            FileGone, UpstreamDown, WrongBytes, NoSpace: as `follow`; or whatever else ended its flight.
+            NotKept: its bytes have come, and its row could not be written.
+        """
+        came = await self.follow(file)
+        if isinstance(came, StoredFile):
+            return came
+        flight = self._flights.get((file.project, file.filename))
+        if flight is not None and flight.task is not None:
+            await asyncio.wait([flight.task])
+        if came.failure is not None:
+            raise another(came.failure)
+        known = await self._catalog.file(file.project, file.filename)
+        if known is None or known.stored is None:
+            raise NotKept(f"{file.filename} has come, and could not be kept")
+        return known.stored
 
     def count(self, outcome: Literal["hit", "miss"]) -> None:
         """A file was asked for, and was here or was not."""
@@ -315,7 +348,7 @@ class Downloads:
         if stored is None or (flight.has_begun and flight.transfer.received != stored.size):
             return False
         try:
-            self._blobs.locate(stored.digest, stored.size)
+            await self._blobs.find(stored.digest, stored.size)
         except (BlobMissing, BlobCorrupt):  # its row does not know yet: it comes anew
             return False
         if flight.has_begun:
@@ -364,7 +397,7 @@ class Downloads:
     def _unavailable(self, flight: _Flight, error: EgressError) -> Exception:
         url = flight.url
         if isinstance(error, (Unreachable, TooSlow)):
-            breaker, origin = self._upstreams.breaker(url), self._upstreams.origin_for(flight.file.upstream)
+            breaker, origin = self._upstreams.breaker(url), self._upstreams.origin_for(flight.file.origin)
             return self._upstreams.failed(breaker, origin, url, error)
         log.warning("index.fetch_refused", url=url, reason=str(error))
         return UpstreamDown(url, public_reason(error))
@@ -374,7 +407,8 @@ class Downloads:
         breaker = self._upstreams.breaker(url)
         if not flight.has_begun:
             self._upstreams.refuse_if_down(breaker, url)
-        origin = self._upstreams.origin_for(flight.file.upstream)
+        await self._upstreams.refuse_private(flight.file.project)
+        origin = self._upstreams.origin_for(flight.file.origin)
         started = self._clock.monotonic()
         async with self._egress.request("GET", url, origin=origin, headers=transfer.headers()) as answer:
             if answer.status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE} and not flight.has_begun:

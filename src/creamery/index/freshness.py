@@ -18,8 +18,8 @@ from creamery.database import Committer, DatabaseUnavailable, DiskFull, WritesBu
 from creamery.index.catalog import Catalog, Entry
 from creamery.index.metadata import enqueue_metadata
 from creamery.index.project import KnownProject, ProjectPage
+from creamery.index.refresh import Saved, save_page, unlist_project
 from creamery.index.simple import Listing
-from creamery.index.tables import Saved, save_page, unlist_project
 from creamery.index.upstream import Fetched, UpstreamDown, Upstreams, Validators
 from creamery.limits import Limits
 from creamery.sharing import hear
@@ -32,11 +32,12 @@ Outcome = Literal["hit", "revalidated", "changed", "stale"]
 
 
 class UnknownProject(Exception):
-    """No such project, here or upstream."""
+    """No such project, here or upstream; or a rule hides it (`hidden` says which), and no upstream was asked."""
 
-    def __init__(self, name: ProjectName) -> None:
+    def __init__(self, name: ProjectName, hidden: str | None = None) -> None:
         super().__init__(name)
         self.name = name
+        self.hidden = hidden
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,22 +121,36 @@ class Freshness:
             return 0.0
         return entry.checked + self._upstreams.max_age(entry.project.upstream) - self._clock.monotonic()
 
+    def current_for(self, entry: Entry) -> int | None:
+        """Whole seconds for which nobody need ask again; 0: nobody ever need, it is hosted; None: somebody must."""
+        if not entry.project.owner.is_asked_upstream:
+            return 0
+        seconds = int(self.fresh_for(entry))
+        return seconds if seconds > 0 else None
+
     def count_hit(self) -> None:
         """A page was served without a `view`, for `fresh_for` said that none was needed."""
         self._views["hit"].inc()
 
     async def _view(self, name: ProjectName, entry: Entry | None) -> View:
-        if entry is not None and not entry.project.listed:
+        hosted = entry is not None and entry.project.owner.hosted
+        hidden = self._catalog.offers.why_hidden(name, hosted=hosted)
+        if hidden is not None:
+            log.info("index.withheld", project=name, reason=hidden)
+            raise UnknownProject(name, hidden)
+        if entry is not None and not entry.project.owner.is_asked_upstream:
+            return View(entry, "hit")
+        if entry is not None and not entry.project.listed and not await self._catalog.has_copies(entry):
             entry = None
         if not self._upstreams.configured:
             if entry is None:
                 raise UnknownProject(name)
-            return View(entry, "hit")
+            return self._stale(entry, "no upstream is configured")
         if entry is not None and (fresh_for := self.fresh_for(entry)) > 0:
             return View(entry, "hit", fresh_for=fresh_for)
         if entry is None and self._is_known_to_be_unknown(name):
             raise UnknownProject(name)
-        down = self._upstreams.first_down(None if entry is None else entry.project.upstream)
+        down = self._upstreams.first_down(name, None if entry is None else entry.project.owner)
         if down is not None and down.outage is not None:
             down.wanted.set()
             if entry is None:
@@ -169,6 +184,8 @@ class Freshness:
         finally:
             del refresh  # the error that it may have ended with knows this frame
         if found is None:
+            if entry is not None and await self._catalog.has_copies(entry):
+                return View(entry, "revalidated")
             raise UnknownProject(name)
         return View(found[0], found[1], fresh_for=self._upstreams.max_age(found[0].project.upstream))
 
@@ -190,7 +207,10 @@ class Freshness:
         return refresh
 
     def _stale(self, entry: Entry, reason: str) -> View:
-        is_down = self._upstreams.first_down(entry.project.upstream) is not None
+        owner = entry.project.owner
+        is_down = self._upstreams.first_down(owner.name, owner) is not None or not self._upstreams.asked_for(
+            owner.name, owner
+        )
         log.warning("index.stale", project=entry.project.name, reason=reason)
         return View(entry, "stale", reason=reason, listing=self._offline_listing if is_down else "all")
 
@@ -201,12 +221,16 @@ class Freshness:
     async def _refresh(self, name: ProjectName) -> tuple[Entry, Outcome] | None:
         entry = await self._catalog.project(name)
         started = self._clock.monotonic()
-        fetched = await self._upstreams.fetch(name, None if entry is None else _validators(entry.project))
+        owner, validators = (None, None) if entry is None else (entry.project.owner, _validators(entry.project))
+        fetched = await self._upstreams.fetch(name, owner, validators)
         if fetched is None:
             self._remember_unknown(name)
             if entry is not None and entry.project.listed:
-                await self._unlist(name)
-            return None
+                entry = await self._unlist(name, entry)
+            if entry is None or not entry.project.owner.hosted:
+                return None
+            entry.checked = started
+            return entry, "revalidated"
         if fetched.page is None and entry is not None:
             entry.checked = started
             return entry, "revalidated"
@@ -238,12 +262,15 @@ class Freshness:
             log.error("index.hash_changed", project=page.name, file=filename, upstream=fetched.upstream)
         return self._catalog.remember(saved.project)
 
-    async def _unlist(self, name: ProjectName) -> None:
-        now = self._clock.now()
-        project = await self._committer.commit(lambda connection: unlist_project(connection, name, now))
+    async def _unlist(self, name: ProjectName, entry: Entry) -> Entry:
+        now, keeps = self._clock.now(), self._catalog.offers.serves_deleted
+        project = await self._committer.commit(
+            lambda connection: unlist_project(connection, name, now, keeps_copies=keeps)
+        )
+        if project is None or project.revision == entry.project.revision:
+            return entry
         log.warning("index.project_gone", project=name)
-        if project is not None:
-            self._catalog.remember(project)
+        return self._catalog.remember(project)
 
     def _remember_unknown(self, name: ProjectName) -> None:
         now = self._clock.monotonic()

@@ -16,16 +16,17 @@ from creamery.blobs import BlobError
 from creamery.clock import Micros
 from creamery.contract import Digest, InvalidName, ProjectName, digest_of, parse_filename
 from creamery.door import Hub
-from creamery.egress import EgressError, TooSlow, Unreachable
+from creamery.egress import EgressError, TooSlow, Unreachable, public_reason
 from creamery.index.catalog import Catalog
 from creamery.index.project import KeptFile, KnownProject, StoredFile
 from creamery.index.tables import (
+    files_of,
     find_project,
-    listed_files,
     record_metadata,
     record_metadata_failed,
+    tell_metadata,
 )
-from creamery.index.upstream import UpstreamDown, Upstreams, is_about_the_host, is_no_answer, public_reason
+from creamery.index.upstream import UpstreamDown, Upstreams, is_about_the_host, is_no_answer
 from creamery.index.wheel import NoMetadata, RemoteWheel, metadata_in_wheel, stored_wheel
 from creamery.jobs import Job, Postpone, enqueue
 from creamery.sharing import Sharing
@@ -71,10 +72,12 @@ class MetadataFiles:
         """The handler of `JOB_KIND`: the METADATA of the newest wheels that lack it, and of all that are here."""
         name = ProjectName(job.payload["project"])
         project = self._database.read(lambda connection: find_project(connection, name))
-        if project is None or project.status == "quarantined":
+        if project is None:
             return
-        files = self._database.read(lambda connection: listed_files(connection, project.id))
+        files = self._catalog.offers.offered(self._database.read(lambda connection: files_of(connection, project.id)))
         for file in _newest_lacking(files):
+            if file.digest is None and self._upstreams.why_unasked(file) is not None:
+                continue
             try:
                 self._egress.call(self._read_out(file))
             except NoMetadata as error:
@@ -84,7 +87,15 @@ class MetadataFiles:
                 log.info("index.metadata_postponed", project=name, reason=str(error))
                 raise Postpone(UPSTREAM_DOWN_SECONDS) from error
 
+    def tell(self, job: Job) -> None:
+        """The handler of `TELL_JOB`: a serial for the METADATA that a project's page advertises since a while."""
+        project_id, now = int(job.payload["project"]), self._clock.now()
+        project = self._committer.write(lambda connection: tell_metadata(connection, project_id, now))
+        self._catalog.remember_from_thread(project)
+
     async def _fetch(self, file: KeptFile) -> StoredFile:
+        if not file.is_fetchable:
+            return await self._read_out_or_give_up(file)
         try:
             body, status = await self._from_upstream(file)
         except UpstreamDown as error:
@@ -103,7 +114,9 @@ class MetadataFiles:
 
     async def _from_upstream(self, file: KeptFile) -> tuple[bytes, int]:
         url = f"{file.listed_file.url}.metadata"
-        origin = self._upstreams.origin_for(file.upstream)
+        origin = self._upstreams.origin_for(file.origin)
+        self._upstreams.refuse_unasked(file)
+        await self._upstreams.refuse_private(file.project)
         breaker = self._upstreams.breaker(url)
         self._upstreams.refuse_if_down(breaker, url)
         started = self._clock.monotonic()
@@ -149,6 +162,8 @@ class MetadataFiles:
             Unreachable, TooSlow: the upstream cannot be asked.
         """
         body, origin = await self._pools.disk.run(self._from_blob, file), "blob"
+        if body is None and (reason := self._upstreams.why_unasked(file)) is not None:
+            raise NoMetadata(f"its bytes are not here, and its upstream {reason}")
         if body is None:
             body, origin = await self._from_tail(file), "tail"
         expected = file.listed_file.metadata_sha256
@@ -161,7 +176,7 @@ class MetadataFiles:
         if stored is None:
             return None
         wheel = stored_wheel(
-            stored.size, lambda start, stop: b"".join(self._blobs.store.open(stored.digest, start, stop))
+            stored.size, lambda start, stop: b"".join(self._blobs.reader.open(stored.digest, start, stop))
         )
         try:
             return metadata_in_wheel(wheel, file.filename, self._limits.metadata_bytes)
@@ -170,7 +185,11 @@ class MetadataFiles:
             return None
 
     async def _from_tail(self, file: KeptFile) -> bytes:
-        origin = self._upstreams.origin_for(file.upstream)
+        try:
+            await self._upstreams.refuse_private(file.project)
+        except UpstreamDown as error:
+            raise NoMetadata(str(error)) from error
+        origin = self._upstreams.origin_for(file.origin)
         wheel = RemoteWheel(self._egress, file.listed_file.url, origin, self._limits)
         try:
             return await wheel.metadata(file.filename, self._pools.cpu)

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from creamery.blobs import BlobCorrupt, BlobMissing, Blobs, HashMismatch, LengthMismatch, TooLong
-from creamery.contract import Digest, InvalidName, ProjectName, check_filename, normalize
+from creamery.contract import Digest, ProjectName
 from creamery.database import Settling
 from creamery.http import (
     PUBLIC,
@@ -41,16 +41,28 @@ from creamery.http import (
     quoted,
 )
 from creamery.index.access import READ
-from creamery.index.answers import Answer, remember, remembered
+from creamery.index.answers import remember, remembered
 from creamery.index.catalog import Catalog
 from creamery.index.download import Downloads, FileGone, WrongBytes
-from creamery.index.freshness import Freshness, UnknownProject, View
+from creamery.index.freshness import Freshness, UnknownProject
 from creamery.index.metadata import MetadataFiles
+from creamery.index.offers import Offer
 from creamery.index.project import KeptFile, StoredFile
+from creamery.index.replies import (
+    ENCODINGS,
+    closed,
+    filename_in,
+    moved,
+    not_found,
+    page_answer,
+    page_headers,
+    project_name,
+)
 from creamery.index.shelf import Held
-from creamery.index.simple import CONTENT_TYPES, Encoding, Format, Page, advertised_metadata
+from creamery.index.simple import CONTENT_TYPES, Encoding, Format, advertised_metadata
 from creamery.index.upstream import UpstreamDown
 from creamery.index.wheel import NoMetadata
+from creamery.telemetry import log
 
 METADATA = ".metadata"
 
@@ -66,14 +78,6 @@ _FILE_HEADERS: tuple[tuple[bytes, bytes], ...] = (
 _UNSETTLED_HEADERS: tuple[tuple[bytes, bytes], ...] = ((b"cache-control", b"no-cache"), *_FILE_HEADERS[1:])
 
 
-def _closed(headers: tuple[tuple[bytes, bytes], ...]) -> tuple[tuple[bytes, bytes], ...]:
-    """For one reader alone (RFC 9111 section 5.2.2.7)."""
-    return tuple(
-        (name, b"private, " + value.removeprefix(b"public, ")) if name == b"cache-control" else (name, value)
-        for name, value in headers
-    )
-
-
 _LATEST = "application/vnd.pypi.simple.latest+"
 _OFFERS: dict[str, tuple[Format, str]] = {
     CONTENT_TYPES["json"]: ("json", CONTENT_TYPES["json"]),
@@ -84,7 +88,6 @@ _OFFERS: dict[str, tuple[Format, str]] = {
 }
 _CLIENTS_LIKE = (CONTENT_TYPES["json"], CONTENT_TYPES["html"], "text/html")
 _BROWSERS_LIKE = ("text/html", CONTENT_TYPES["json"], CONTENT_TYPES["html"])
-_ENCODINGS = ("zstd", "gzip", "identity")
 
 RETRY_SECONDS = "5"
 
@@ -111,8 +114,8 @@ class Routes:
         self._blobs = blobs
         self._settling = settling
         self._is_open = is_open
-        self._file_headers = _FILE_HEADERS if is_open else _closed(_FILE_HEADERS)
-        self._unsettled_headers = _UNSETTLED_HEADERS if is_open else _closed(_UNSETTLED_HEADERS)
+        self._file_headers = _FILE_HEADERS if is_open else closed(_FILE_HEADERS)
+        self._unsettled_headers = _UNSETTLED_HEADERS if is_open else closed(_UNSETTLED_HEADERS)
 
     def table(self) -> tuple[Route, ...]:
         """What the index answers, and who may ask."""
@@ -144,13 +147,13 @@ class Routes:
         await self._settling.settle()
         page = await self._catalog.projects_page(page_format)
         uncached = [(b"cache-control", b"no-cache" if self._is_open else b"private, no-cache")]
-        return _answer(page, page.identity, "identity", content_type, uncached).to(request.scope)
+        return page_answer(page, page.identity, "identity", content_type, uncached).to(request.scope)
 
     async def projects_without_slash(self, request: Request) -> Response:
         """As bandersnatch asks; a page whose links are relative to the slash is led there."""
         page_format, _ = _format_of(request)
         if page_format == "html":
-            return _moved(request, f"{request.url.path.rpartition('/')[2]}/")
+            return moved(request.scope, f"{request.url.path.rpartition('/')[2]}/")
         return await self.projects(request)
 
     async def project(self, request: Request) -> Response:
@@ -160,34 +163,38 @@ class Routes:
         headers = exchange_of(scope).headers
         asked = (scope["query_string"], headers.get(b"accept"), headers.get(b"accept-encoding"))
         entry = self._catalog.believed(written)
-        if entry is not None and (seconds := int(self._freshness.fresh_for(entry))) > 0:
-            answer = remembered(entry, asked, seconds)
+        if entry is not None and (current := self._freshness.current_for(entry)) is not None:
+            answer = remembered(entry, asked, current)
             if answer is not None:
                 self._freshness.count_hit()
                 note(scope, cache="hit")
                 return answer.to(scope)
-        name = _project_name(written)
+        name = project_name(written)
         if name != written:
-            return _moved(request, f"../{name}/")
+            return moved(request.scope, f"../{name}/")
         page_format, content_type = _format_of(request)
         view = await self._freshness.view(name)
-        encoding = cast("Encoding", negotiate_encoding(header_of(scope, b"accept-encoding"), _ENCODINGS))
+        encoding = cast("Encoding", negotiate_encoding(header_of(scope, b"accept-encoding"), ENCODINGS))
         page, body = await self._catalog.page(view.entry, page_format, view.listing, encoding)
         note(scope, cache=view.outcome)
         seconds = int(view.fresh_for)
-        answer = _answer(page, body, encoding, content_type, self._page_headers(view), seconds)
-        if seconds > 0 and view.listing == "all" and view.entry.pages.get((page_format, "all")) is page:
+        answer = page_answer(page, body, encoding, content_type, page_headers(view, is_open=self._is_open), seconds)
+        is_current = seconds > 0 or not view.entry.project.owner.is_asked_upstream
+        if is_current and view.listing == "all" and view.entry.pages.get((page_format, "all")) is page:
             remember(view.entry, asked, answer)
         return answer.to(scope)
 
     async def project_without_slash(self, request: Request) -> Response:
         """The one redirect, to the normalised name with its slash."""
-        return _moved(request, f"{_project_name(request.path_params['project'])}/")
+        return moved(request.scope, f"{project_name(request.path_params['project'])}/")
 
     async def file(self, request: Request) -> Response:
         """A file's bytes."""
-        project, filename = request.path_params["project"], request.path_params["file"]
         await self._settling.settle()
+        return await self.send_file(request, request.path_params["project"], request.path_params["file"])
+
+    async def send_file(self, request: Request, project: str, filename: str) -> Response:
+        """A file's bytes, under whatever address it was asked for; nothing is settled yet of who may have it."""
         held = self._catalog.shelf.get((project, filename))
         if held is not None:
             return self._served(request, held.digest, held.response)
@@ -196,44 +203,50 @@ class Routes:
             response = await self._send_stored(request, project, filename, stored, FILE_TYPE)
             if response is not None:
                 return response
-        name = _project_name(project)
+        name = project_name(project)
         if name != project:
-            return _moved(request, f"../{name}/{_filename(filename)}")
-        file = await self._find(name, _filename(filename))
+            return moved(request.scope, f"../{name}/{filename_in(filename)}")
+        offer = await self._find(name, filename_in(filename))
+        file = offer.file
         if stored is None:  # else it was just found missing, whatever its row says
             stored = self._catalog.stored(name, filename) or file.stored
             if stored is not None:
-                response = await self._send_stored(request, name, filename, stored, FILE_TYPE)
-                if response is not None:
+                if not offer.is_tombstone:  # of which the log tells each time
                     self._catalog.remember_file(name, filename, stored)
+                response = await self._send_stored(
+                    request, name, filename, stored, FILE_TYPE, is_shelved=not offer.is_tombstone
+                )
+                if response is not None:
                     return response
         return await self._fetch(request, file)
 
     async def metadata(self, request: Request) -> Response:
         """A wheel's METADATA, stored or upstream's."""
-        project, filename = request.path_params["project"], request.path_params["file"]
         await self._settling.settle()
+        return await self.send_metadata(request, request.path_params["project"], request.path_params["file"])
+
+    async def send_metadata(self, request: Request, project: str, filename: str) -> Response:
+        """A wheel's METADATA, likewise."""
         key = filename + METADATA
         held = self._catalog.shelf.get((project, key))
         if held is not None:
             return self._served(request, held.digest, held.response)
         stored = self._catalog.stored(project, key)
         if stored is None:
-            name = _project_name(project)
+            name = project_name(project)
             if name != project:
-                return _moved(request, f"../{name}/{_filename(filename)}{METADATA}")
-            file = await self._find(name, _filename(filename))
+                return moved(request.scope, f"../{name}/{filename_in(filename)}{METADATA}")
+            file = (await self._find(name, filename_in(filename))).file
             if file.metadata_digest is not None and file.metadata_size is not None:
                 stored = StoredFile(file.metadata_digest, file.metadata_size)
             elif advertised_metadata(file, "all"):
-                _refuse_quarantined(file)
                 stored = await self._metadata.fetch(file)
             else:
-                raise _not_found(f"There is no METADATA of {filename} beside it.", "Read it out of the file itself.")
+                raise not_found(f"There is no METADATA of {filename} beside it.", "Read it out of the file itself.")
             self._catalog.remember_file(name, key, stored)
         response = await self._send_stored(request, project, key, stored, METADATA_TYPE)
         if response is None:  # gone from the disk: it comes anew
-            file = await self._find(_project_name(project), _filename(filename))
+            file = (await self._find(project_name(project), filename_in(filename))).file
             stored = await self._metadata.fetch(file)
             extent = await self._blobs.prepare(stored.digest, stored.size)
             headers = self._file_headers
@@ -241,7 +254,7 @@ class Routes:
         return response
 
     async def _send_stored(
-        self, request: Request, project: str, name: str, stored: StoredFile, media_type: str
+        self, request: Request, project: str, name: str, stored: StoredFile, media_type: str, *, is_shelved: bool = True
     ) -> Response | None:
         """The response for bytes that are here; None where they turn out not to be."""
         digest, size = stored.digest, stored.size
@@ -250,7 +263,7 @@ class Routes:
         try:
             extent = await self._blobs.prepare(digest, size)
             verified = self._blobs.check_of(digest)
-            if verified is None and shelf.wants((project, name), size):
+            if is_shelved and verified is None and shelf.wants((project, name), size):
                 body = await exchange_of(request).hub.pools.disk.run(self._blobs.read, digest, size)
                 response = HeldResponse(SharedBytes(body), etag=etag, media_type=media_type, headers=self._file_headers)
                 shelf.put((project, name), Held(digest, response))
@@ -275,12 +288,8 @@ class Routes:
         self._downloads.count("hit")
         return response
 
-    def _page_headers(self, view: View) -> list[tuple[bytes, bytes]]:
-        headers = _freshness_headers(view)
-        return headers if self._is_open else list(_closed(tuple(headers)))
-
-    async def _find(self, name: ProjectName, filename: str) -> KeptFile:
-        """A file's row; where there is none its project's page is asked for first.
+    async def _find(self, name: ProjectName, filename: str) -> Offer:
+        """A file that is offered; where there is none its project's page is asked for first.
 
         Raises:
             UnknownProject, UpstreamDown: as `Freshness.view`.
@@ -291,12 +300,21 @@ class Routes:
             await self._freshness.view(name)
             file = await self._catalog.file(name, filename)
         if file is None:
-            raise _not_found(f"{name} has no file {filename}.", f"/simple/{name}/ lists those that it has.")
-        return file
+            raise not_found(f"{name} has no file {filename}.", f"/simple/{name}/ lists those that it has.")
+        offer = self._catalog.offers.of(file)
+        if offer.withheld is not None:
+            log.info("index.withheld", project=name, file=filename, reason=offer.withheld)
+            remedy = "Ask whoever runs this hub." if offer.by_rule else f"/simple/{name}/ lists what is."
+            raise not_found(f"{filename} is not served: {offer.withheld}.", remedy)
+        if offer.is_tombstone:
+            log.info("index.tombstone", project=name, file=filename, reason=offer.file.listed_file.yanked)
+        return offer
 
     async def _fetch(self, request: Request, file: KeptFile) -> Response:
         """The response for bytes that are at the upstream."""
-        _refuse_quarantined(file)
+        if not file.is_fetchable:
+            raise not_found(f"The bytes of {file.filename} are lost here, and they were nowhere else.", "Upload anew.")
+        self._downloads.refuse_unasked(file)
         etag = None if file.expected is None else quoted(file.expected)
         headers: RawHeaders = self._file_headers if etag is not None else self._unsettled_headers
         size = file.listed_file.size
@@ -318,17 +336,17 @@ class Routes:
 def refusals() -> dict[type[Exception], Callable[[Any], Problem]]:
     """What the index's errors look like on the wire."""
     return {
-        UnknownProject: lambda error: _not_found(
-            f"There is no project {error.name}, neither here nor upstream.", "Check its spelling."
-        ),
+        UnknownProject: _unknown,
         UpstreamDown: lambda error: Problem(
             503,
             "Upstream unreachable",
             f"This is not here, and its upstream cannot be asked: it {error.reason}.",
-            remedy="Ask again in a moment; what was installed through the hub before installs meanwhile.",
+            remedy="Ask again in a moment; what was installed through the hub before installs meanwhile. For a new name"
+            " of your own, ask an administrator to reserve it (creamery index reserve).",
             headers={"Retry-After": RETRY_SECONDS},
+            in_status_line=True,  # uv's --check-url asks here before it uploads
         ),
-        FileGone: lambda _: _not_found("Its upstream lists this file and does not have it.", ""),
+        FileGone: lambda _: not_found("Its upstream lists this file and does not have it.", ""),
         WrongBytes: _wrong_bytes,
         # The same, as its followers see it: a range near the end waits for the piece that a wrong file never gives.
         HashMismatch: _wrong_bytes,
@@ -336,8 +354,14 @@ def refusals() -> dict[type[Exception], Callable[[Any], Problem]]:
         TooLong: _wrong_bytes,
         BlobCorrupt: _damaged,
         BlobMissing: _damaged,
-        NoMetadata: lambda _: _not_found("The METADATA cannot be had.", "Read it out of the file itself."),
+        NoMetadata: lambda _: not_found("The METADATA cannot be had.", "Read it out of the file itself."),
     }
+
+
+def _unknown(error: UnknownProject) -> Problem:
+    if error.hidden is not None:
+        return not_found(f"{error.name} is not served: {error.hidden}.", "Ask whoever runs this hub.")
+    return not_found(f"There is no project {error.name}, neither here nor upstream.", "Check its spelling.")
 
 
 def _wrong_bytes(_: Exception) -> Problem:
@@ -358,30 +382,6 @@ def _damaged(_: Exception) -> Problem:
         remedy="Ask again: it is fetched anew.",
         headers={"Retry-After": "1"},
     )
-
-
-def _project_name(written: str) -> ProjectName:
-    try:
-        return normalize(written)
-    except InvalidName as error:
-        raise _not_found(f"{error}.", "Check its spelling.") from error
-
-
-def _filename(written: str) -> str:
-    try:
-        return check_filename(written)
-    except InvalidName as error:
-        raise _not_found(f"{error}.", "Take the address from the project's page.") from error
-
-
-def _refuse_quarantined(file: KeptFile) -> None:
-    """Before anything of it is fetched; what is here already stays, for those who have it locked."""
-    if file.quarantined:
-        raise _not_found(f"{file.project} is quarantined by its index.", "Its page says why, where the index does.")
-
-
-def _not_found(detail: str, remedy: str) -> Problem:
-    return Problem(404, "Not found", detail, remedy=remedy)
 
 
 def _format_of(request: Request) -> tuple[Format, str]:
@@ -414,38 +414,6 @@ def _not_acceptable(asked: str) -> Problem:
         f"{asked} names nothing that this page comes in.",
         remedy=f"It comes as {', '.join(_OFFERS)}.",
         headers={"Vary": "Accept"},
-    )
-
-
-def _freshness_headers(view: View) -> list[tuple[bytes, bytes]]:
-    """How long the page may be taken as current, and where it comes from (RFC 9211)."""
-    seconds = int(view.fresh_for)
-    control = b"max-age=%d" % seconds if seconds and view.outcome != "stale" else b"no-cache"
-    headers = [(b"cache-control", control)]
-    if view.outcome == "stale":
-        reason = "".join(
-            character for character in view.reason or "" if " " <= character <= "~" and character not in '"\\'
-        )
-        headers.append((b"cache-status", f'creamery; hit; fwd=stale; detail="{reason[:200]}"'.encode("ascii")))
-    return headers
-
-
-def _answer(
-    page: Page, body: bytes, encoding: Encoding, content_type: str, headers: RawHeaders, seconds: int = 0
-) -> Answer:
-    content = [(b"content-type", content_type.encode("ascii"))]
-    if encoding != "identity":
-        content.append((b"content-encoding", encoding.encode("ascii")))
-    shared = [*headers, (b"vary", b"Accept, Accept-Encoding")]
-    return Answer.make(body, shared, content, page.etag(encoding), seconds)
-
-
-def _moved(request: Request, target: str) -> Response:
-    """301 to an address relative to this one, so that it holds behind any proxy."""
-    query = request.scope["query_string"].decode("latin-1")
-    location = f"{target}?{query}" if query else target
-    return BytesResponse(
-        b"", [(b"location", location.encode("latin-1")), (b"cache-control", b"max-age=3600")], status=301
     )
 
 

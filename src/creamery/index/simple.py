@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import html
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -36,11 +36,16 @@ CONTENT_TYPES: dict[Format, str] = {
 
 @dataclass(slots=True)
 class Page:
-    """One page in one format; each encoding is made when first asked for, and kept."""
+    """One page in one format; each encoding is made when first asked for, and kept.
+
+    Attributes:
+        serial: of the journal's entry up to which it tells everything; None: it leaves out what is not here.
+    """
 
     format: Format
     identity: bytes
     digest: str
+    serial: int | None = None
     encoded: dict[Encoding, bytes] = field(default_factory=dict)
 
     def body(self, encoding: Encoding) -> bytes | None:
@@ -66,11 +71,9 @@ class Page:
 
 def render(project: KnownProject, files: Sequence[KeptFile], page_format: Format, listing: Listing) -> Page:
     """A project's page. About 1 ms for 1,000 files."""
-    shown = [] if project.status == "quarantined" else files
-    if listing == "here":
-        shown = _files_here(shown)
+    shown = _files_here(files) if listing == "here" else files
     body = _json(project, shown, listing) if page_format == "json" else _html(project, shown, listing)
-    return _page(page_format, body)
+    return page_of(page_format, body, None if listing == "here" else project.serial)
 
 
 def _files_here(files: Sequence[KeptFile]) -> list[KeptFile]:
@@ -84,17 +87,20 @@ def _files_here(files: Sequence[KeptFile]) -> list[KeptFile]:
     ]
 
 
-def render_projects(names: Iterable[str], page_format: Format) -> Page:
-    """The list of projects that the hub knows."""
+def render_projects(serials: Sequence[tuple[str, int]], page_format: Format) -> Page:
+    """The list of projects that the hub knows, with the serial of each one's last change, as mirrors read it."""
+    last = max((serial for _, serial in serials), default=0)
     if page_format == "json":
-        projects = [{"name": name} for name in names]
-        return _page("json", orjson.dumps({"meta": {"api-version": API_VERSION}, "projects": projects}))
-    anchors = "".join(f'    <a href="{name}/">{name}</a><br>\n' for name in names)
-    return _page("html", _document("Simple index", "", anchors))
+        meta = {"api-version": API_VERSION, "_last-serial": last}
+        projects = [{"name": name, "_last-serial": serial} for name, serial in serials]
+        return page_of("json", orjson.dumps({"meta": meta, "projects": projects}), last)
+    anchors = "".join(f'    <a href="{name}/">{name}</a><br>\n' for name, _ in serials)
+    return page_of("html", _document("Simple index", "", anchors), last)
 
 
-def _page(page_format: Format, body: bytes) -> Page:
-    return Page(page_format, SharedBytes(body), hashlib.sha256(body).hexdigest()[:32])
+def page_of(page_format: Format, body: bytes, serial: int | None) -> Page:
+    """These bytes as a page."""
+    return Page(page_format, SharedBytes(body), hashlib.sha256(body).hexdigest()[:32], serial)
 
 
 def _address(file: KeptFile) -> str:
@@ -120,7 +126,7 @@ def _json(project: KnownProject, files: Sequence[KeptFile], listing: Listing) ->
     status: dict[str, str] = {"status": project.status}
     if project.status_reason is not None:
         status["reason"] = project.status_reason
-    meta: dict[str, object] = {"api-version": API_VERSION}
+    meta: dict[str, object] = {"api-version": API_VERSION, "_last-serial": project.serial}
     if project.tracks:
         meta["tracks"] = project.tracks
     page: dict[str, object] = {"meta": meta, "name": project.name, "project-status": status}
@@ -136,7 +142,7 @@ def _json_file(file: KeptFile, listing: Listing) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "filename": listed.filename,
         "url": _address(file),
-        "hashes": _all_hashes(file),
+        "hashes": all_hashes(file),
         "requires-python": listed.requires_python,
         "yanked": False if listed.yanked is None else listed.yanked or True,
     }
@@ -152,7 +158,8 @@ def _json_file(file: KeptFile, listing: Listing) -> dict[str, Any]:
     return entry
 
 
-def _all_hashes(file: KeptFile) -> dict[str, str]:
+def all_hashes(file: KeptFile) -> dict[str, str]:
+    """What is known of its bytes, by algorithm."""
     sha256 = file.listed_file.sha256
     return {**file.listed_file.hashes, **({} if sha256 is None else {"sha256": sha256})}
 
@@ -186,7 +193,7 @@ def _html(project: KnownProject, files: Sequence[KeptFile], listing: Listing) ->
 
 def _anchor(file: KeptFile, listing: Listing) -> str:
     listed = file.listed_file
-    hashes = _all_hashes(file)
+    hashes = all_hashes(file)
     algorithm = next((name for name in ("sha256", *hashes) if name in hashes), None)
     fragment = f"#{algorithm}={hashes[algorithm]}" if algorithm else ""
     attributes = [f'href="{_address(file)}{fragment}"']

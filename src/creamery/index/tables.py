@@ -1,9 +1,8 @@
-"""The index's tables and their queries. A project has one row, and so has every file name it ever listed."""
+"""The index's tables and their queries. A project has one row, and so has every file name it ever had, for ever."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -19,16 +18,15 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    bindparam,
     exists,
-    insert,
     select,
     update,
 )
-from sqlalchemy.sql.expression import false
 
 from creamery.blobs import Holder
-from creamery.clock import Micros
-from creamery.contract import Digest, ProjectName
+from creamery.clock import SECOND, Clock, Micros
+from creamery.contract import Digest, ProjectName, ultranormalize
 from creamery.database import (
     TABLE_OPTIONS,
     BigId,
@@ -39,20 +37,28 @@ from creamery.database import (
     insert_unless_there,
     metadata,
 )
-from creamery.index.project import KeptFile, KnownProject, ListedFile, ProjectPage
+from creamery.index.project import KeptFile, KnownProject, ListedFile, Owner
+from creamery.jobs import enqueue
 from creamery.journal import record
 
-FORGOTTEN = "index.forgotten"
-"""What the committer announces after files were evicted."""
+DOUBTED = "index.doubted"
+"""What the committer announces after something changed that memory has: files were evicted, names got owners."""
+
+TELL_JOB = "index.tell"
+TELL_AFTER_SECONDS = 10
 
 index_project = Table(
     "index_project",
     metadata,
     Column("id", BigId, primary_key=True, autoincrement=True),
     Column("name", String(255), nullable=False),
+    Column("confusable", String(255), nullable=False),
+    Column("hosted", Boolean, nullable=False),
+    Column("merged", Boolean, nullable=False),
     Column("status", String(16), nullable=False),
     Column("status_reason", LongText),
     Column("versions", LongText),
+    Column("quarantined", LongText),
     Column("tracks", LongText),
     Column("alternate_locations", LongText),
     Column("upstream", String(1024)),
@@ -60,13 +66,36 @@ index_project = Table(
     Column("last_modified", String(64)),
     Column("page_digest", DigestColumn),
     Column("listed", Boolean, nullable=False),
+    Column("serial", BigInteger, nullable=False),
     Column("revision", BigInteger, nullable=False),
     Column("here_revision", BigInteger, nullable=False),
     Column("created", BigInteger, nullable=False),
     Column("changed", BigInteger, nullable=False),
     UniqueConstraint("name"),
+    Index(None, "confusable"),
     **TABLE_OPTIONS,
 )
+
+
+def _said() -> tuple[Column[Any], ...]:
+    """What a page says of a file, and may say otherwise tomorrow; with what tells its bytes."""
+    return (
+        Column("origin", String(1024)),
+        Column("url", LongText, nullable=False),
+        Column("sha256", DigestColumn),
+        Column("hashes", LongText),
+        Column("size", BigInteger),
+        Column("upload_time", String(40)),
+        Column("requires_python", LongText),
+        Column("yanked", LongText),
+        Column("has_metadata", Boolean, nullable=False),
+        Column("metadata_sha256", DigestColumn),
+        Column("provenance", LongText),
+        Column("gpg_sig", Boolean),
+    )
+
+
+SAID = tuple(column.name for column in _said())
 
 index_file = Table(
     "index_file",
@@ -74,43 +103,58 @@ index_file = Table(
     Column("id", BigId, primary_key=True, autoincrement=True),
     Column("project_id", BigInteger, ForeignKey("index_project.id"), nullable=False),
     Column("filename", String(255), nullable=False),
-    Column("url", LongText, nullable=False),
-    Column("sha256", DigestColumn),
-    Column("hashes", LongText),
-    Column("size", BigInteger),
-    Column("upload_time", String(40)),
-    Column("requires_python", LongText),
-    Column("yanked", LongText),
-    Column("has_metadata", Boolean, nullable=False),
-    Column("metadata_sha256", DigestColumn),
-    Column("provenance", LongText),
-    Column("gpg_sig", Boolean),
+    *_said(),
     Column("digest", DigestColumn),
     Column("metadata_digest", DigestColumn),
     Column("metadata_size", BigInteger),
     Column("pinned", Boolean, nullable=False),
     Column("listed", Boolean, nullable=False),
     Column("metadata_failed", Boolean, nullable=False),
+    Column("born", BigInteger, nullable=False),
+    Column("deleted", BigInteger),
+    Column("uploaded_by", String(255)),
     Column("created", BigInteger, nullable=False),
     Column("changed", BigInteger, nullable=False),
     UniqueConstraint("project_id", "filename"),
+    Index(None, "filename"),
     Index(None, "digest"),
     Index(None, "metadata_digest"),
     **TABLE_OPTIONS,
 )
 
+index_file_past = Table(
+    "index_file_past",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("file_id", BigInteger, ForeignKey("index_file.id"), nullable=False),
+    Column("born", BigInteger, nullable=False),
+    Column("died", BigInteger, nullable=False),
+    *_said(),
+    Index(None, "file_id"),
+    **TABLE_OPTIONS,
+)
+"""What pages said of files before: from the serial `born` to the serial before `died`."""
 
-@dataclass(frozen=True, slots=True)
-class Saved:
-    """A project's row after `save_page`.
+NO_VALIDATORS: dict[str, None] = dict.fromkeys(("etag", "last_modified", "page_digest"))
+"""A project's row whose upstream is to be asked as if for the first time."""
 
-    Attributes:
-        conflicts: files for which the upstream now names another SHA-256 than that of the bytes that are here. They
-            keep their bytes and their hash: a file's name means one content for ever.
-    """
+index_role = Table(
+    "index_role",
+    metadata,
+    Column("project_id", BigInteger, ForeignKey("index_project.id"), primary_key=True),
+    Column("holder", String(255), primary_key=True),
+    Column("role", String(16), nullable=False),
+    Column("created", BigInteger, nullable=False),
+    **TABLE_OPTIONS,
+)
 
-    project: KnownProject
-    conflicts: tuple[str, ...]
+index_reserved = Table(
+    "index_reserved",
+    metadata,
+    Column("pattern", String(255), primary_key=True),
+    Column("created", BigInteger, nullable=False),
+    **TABLE_OPTIONS,
+)
 
 
 class HashChanged(Exception):
@@ -119,105 +163,78 @@ class HashChanged(Exception):
 
 def find_project(connection: Connection, name: ProjectName) -> KnownProject | None:
     """One point read."""
-    row = connection.execute(select(index_project).where(index_project.c.name == name)).first()
+    row = connection.execute(_PROJECT, {"called": name}).first()
     return None if row is None else _project(row)
 
 
-def _locked_project(connection: Connection, name: ProjectName) -> KnownProject | None:
+def locked_project(connection: Connection, name: ProjectName) -> KnownProject | None:
     """`find_project`; nobody else changes it, or one of its files' lines, before this transaction ends."""
-    row = connection.execute(select(index_project).where(index_project.c.name == name).with_for_update()).first()
+    row = connection.execute(_LOCKED_PROJECT, {"called": name}).first()
     return None if row is None else _project(row)
 
 
-def _new_project(connection: Connection, name: ProjectName, now: Micros) -> KnownProject:
-    """A row without a page, locked; another process may have made it, and its page, this moment."""
-    blank = {"name": name, "status": "active", "listed": False, "revision": 0, "here_revision": 0}
-    connection.execute(insert_unless_there(connection, index_project).values(**blank, created=now, changed=now))
-    known = _locked_project(connection, name)
+def new_project(
+    connection: Connection, name: ProjectName, now: Micros, *, hosted_since: int | None = None
+) -> KnownProject:
+    """A row without a page, locked; another process may have made it, and its page, this moment.
+
+    Args:
+        hosted_since: the journal's serial of its claim; None: it is not the hub's own.
+    """
+    is_hosted = hosted_since is not None
+    blank = {"hosted": is_hosted, "merged": False, "status": "active", "listed": is_hosted}
+    step = 1 if is_hosted else 0
+    numbers = {"serial": hosted_since or 0, "revision": step, "here_revision": step, "created": now, "changed": now}
+    named = {"name": name, "confusable": ultranormalize(name)}
+    connection.execute(insert_unless_there(connection, index_project), {**named, **blank, **numbers})
+    if is_hosted:
+        bump(connection, "index")
+    known = locked_project(connection, name)
     assert known is not None  # noqa: S101 - projects are never deleted
     return known
 
 
-def project_names(connection: Connection) -> list[str]:
-    """Every project that has a page, in order."""
-    query = select(index_project.c.name).where(index_project.c.listed).order_by(index_project.c.name)
-    return list(connection.execute(query).scalars())
+def project_serials(connection: Connection) -> list[tuple[ProjectName, int, bool]]:
+    """Every project that has a page, the serial of its last change, whether it is hosted; in order of names."""
+    columns = (index_project.c.name, index_project.c.serial, index_project.c.hosted)
+    query = select(*columns).where(index_project.c.listed).order_by(index_project.c.name)
+    return [(ProjectName(row.name), row.serial, row.hosted) for row in connection.execute(query)]
+
+
+def confusable_with(connection: Connection, name: ProjectName) -> list[KnownProject]:
+    """Other projects whose names people take for this one; one range of an index."""
+    rows = connection.execute(_ALIKE, {"alike": ultranormalize(name), "called": name})
+    return [_project(row) for row in rows]
 
 
 def find_file(connection: Connection, project: ProjectName, filename: str) -> KeptFile | None:
-    """One point read by the two names; also a file that its upstream no longer lists."""
-    query = _FILES.where(index_project.c.name == project, index_file.c.filename == filename)
-    row = connection.execute(query).first()
+    """One point read by the two names; also a file that its origin no longer lists."""
+    row = connection.execute(_FILE, {"of": project, "called": filename}).first()
     return None if row is None else _file(row)
 
 
-def file_by_id(connection: Connection, file_id: int) -> KeptFile | None:
-    """One point read."""
-    row = connection.execute(_FILES.where(index_file.c.id == file_id)).first()
-    return None if row is None else _file(row)
+def files_of(connection: Connection, project_id: int) -> list[KeptFile]:
+    """All that a project ever had, in the order in which its origin lists them (rows are made in it, and ids grow)."""
+    rows = connection.execute(_FILES_OF, {"of": project_id}).all()
+    owner = _owner(rows[0]) if rows else None  # made once: a large project has thousands of files
+    return [_file(row, owner) for row in rows]
 
 
-def listed_files(connection: Connection, project_id: int) -> list[KeptFile]:
-    """What a page lists, in the upstream's order (rows are made in it, and ids grow)."""
-    query = _FILES.where(index_file.c.project_id == project_id, index_file.c.listed).order_by(index_file.c.id)
-    return [_file(row) for row in connection.execute(query)]
+def files_called(connection: Connection, filename: str) -> list[KeptFile]:
+    """Files of that name, of whatever project; one range of an index."""
+    return [_file(row) for row in connection.execute(_FILES.where(index_file.c.filename == filename))]
 
 
-def save_page(
-    connection: Connection,
-    page: ProjectPage,
-    *,
-    upstream: str,
-    etag: str | None,
-    last_modified: str | None,
-    page_digest: Digest,
-    now: Micros,
-) -> Saved:
-    """Bring the rows to what an upstream's page says: a set difference, nothing is written that stays as it was."""
-    known = _locked_project(connection, page.name) or _new_project(connection, page.name, now)
-    rows = connection.execute(select(index_file).where(index_file.c.project_id == known.id))
-    changes = _save_files(connection, known.id, page.files, {row.filename: row for row in rows}, now)
-    values: dict[str, Any] = {
-        "status": page.status,
-        "status_reason": page.status_reason,
-        "versions": _listed(page.versions),
-        "tracks": _listed(page.tracks or None),
-        "alternate_locations": _listed(page.alternate_locations or None),
-        "upstream": upstream,
-        "etag": etag,
-        "last_modified": last_modified,
-        "page_digest": page_digest,
-        "listed": True,
-    }
-    same_place = known.listed and known.upstream == upstream
-    page_changes = changes.any or not same_place or _head(known) != _head(page)
-    if page_changes:
-        values |= {"revision": known.revision + 1, "here_revision": known.here_revision + 1, "changed": now}
-    connection.execute(update(index_project).where(index_project.c.id == known.id).values(values))
-    if page_changes:
-        bump(connection, "index")
-        detail = {"upstream": upstream, "status": page.status, **changes.counts()}
-        record(connection, "index", "page changed", page.name, now=now, detail=detail)
-    for filename in changes.conflicts:
-        record(connection, "index", "hash refused", f"{page.name}/{filename}", now=now, detail={"upstream": upstream})
-    saved = find_project(connection, page.name)
-    assert saved is not None  # noqa: S101 - it was written in this transaction
-    return Saved(saved, tuple(changes.conflicts))
+def first_seen(connection: Connection, project_id: int) -> dict[str, Micros]:
+    """When the hub saw a project's files first, by name; for those whose upload time nobody has told."""
+    query = select(index_file.c.filename, index_file.c.created).where(index_file.c.project_id == project_id)
+    return {row.filename: Micros(row.created) for row in connection.execute(query)}
 
 
-def unlist_project(connection: Connection, name: ProjectName, now: Micros) -> KnownProject | None:
-    """The upstream has no such project any more: its page goes; what is here keeps its address."""
-    known = _locked_project(connection, name)
-    if known is None or not known.listed:
-        return known
-    connection.execute(
-        update(index_project)
-        .where(index_project.c.id == known.id)
-        .values(listed=False, etag=None, last_modified=None, page_digest=None, revision=known.revision + 1, changed=now)
-    )
-    bump(connection, "index")
-    record(connection, "index", "project gone", name, now=now, detail={"upstream": known.upstream})
-    return find_project(connection, name)
+def has_copies(connection: Connection, project_id: int) -> bool:
+    """Are bytes of files here that their origin no longer lists? For a project whose page is gone."""
+    here = select(index_file.c.id).where(index_file.c.project_id == project_id, index_file.c.digest.is_not(None))
+    return connection.execute(here.limit(1)).first() is not None
 
 
 def record_bytes(connection: Connection, file: KeptFile, digest: Digest, size: int, now: Micros) -> None:
@@ -237,11 +254,15 @@ def record_bytes(connection: Connection, file: KeptFile, digest: Digest, size: i
     )
     if changed.rowcount == 0:
         raise HashChanged(file.filename)
-    page_changes = file.expected is None or file.listed_file.size is None or file.metadata_failed
-    _touch_project(connection, file.project_id, page_changes=page_changes)
-    if file.expected is None:
-        subject = f"{file.project}/{file.filename}"
-        record(connection, "index", "hash pinned", subject, now=now, detail={"sha256": digest})
+    learned = _learned(file, digest, size)
+    _touch_project(connection, file.project_id, page_changes=learned is not None or file.metadata_failed)
+    if learned is None and file.metadata_failed:
+        _tell_soon(connection, file.project_id, now)
+    if learned is not None:
+        # Also a size alone: PyPI's JSON lists the file from now on, and mirrors look only at what has a newer serial.
+        action, detail = learned
+        serial = record(connection, "index", action, f"{file.project}/{file.filename}", now=now, detail=detail)
+        next_serial(connection, file.project_id, serial, now)
 
 
 def record_metadata(connection: Connection, file: KeptFile, digest: Digest, size: int, now: Micros) -> None:
@@ -253,31 +274,77 @@ def record_metadata(connection: Connection, file: KeptFile, digest: Digest, size
     )
     advertised = file.listed_file.has_metadata and file.listed_file.metadata_sha256 is not None
     _touch_project(connection, file.project_id, page_changes=not advertised)
+    if not advertised:
+        _tell_soon(connection, file.project_id, now)
 
 
 def record_metadata_failed(connection: Connection, file: KeptFile, now: Micros) -> None:
     """The file's METADATA cannot be had: the page stops advertising it."""
     connection.execute(update(index_file).where(index_file.c.id == file.id).values(metadata_failed=True, changed=now))
     _touch_project(connection, file.project_id, page_changes=file.listed_file.has_metadata)
+    if file.listed_file.has_metadata:
+        _tell_soon(connection, file.project_id, now)
 
 
-def forget(connection: Connection, digests: Sequence[Digest]) -> None:
-    """These bytes are evicted: files become "known, not here"; METADATA likewise."""
-    touched: set[int] = set()
-    for column in (index_file.c.digest, index_file.c.metadata_digest):
-        rows = connection.execute(select(index_file.c.project_id).where(column.in_(digests)).distinct())
-        touched.update(rows.scalars())
+def _tell_soon(connection: Connection, project_id: int, now: Micros) -> None:
+    """Have a job give the project a serial, one for all METADATA that comes meanwhile: it comes file by file."""
+    soon = Micros(now + TELL_AFTER_SECONDS * SECOND)
+    enqueue(connection, TELL_JOB, {"project": project_id}, now=now, key=f"{TELL_JOB}:{project_id}", run_at=soon)
+
+
+def tell_metadata(connection: Connection, project_id: int, now: Micros) -> KnownProject:
+    """The page advertises other METADATA than at its serial; once too often does no harm."""
+    name = connection.execute(select(index_project.c.name).where(index_project.c.id == project_id)).scalar_one()
+    serial = record(connection, "index", "metadata changed", name, now=now)
+    return next_serial(connection, project_id, serial, now)
+
+
+def forget(connection: Connection, digests: Sequence[Digest], now: Micros) -> None:
+    """These bytes are evicted, or lost: files become "known, not here"; METADATA likewise.
+
+    Most pages go on saying the same. Those that do not (a tombstone was all that was left of its file; METADATA was
+    advertised that no upstream serves) get a serial, all of them that of one entry of the journal.
+    """
+    pages: dict[int, bool] = {}
+    for column, changes_page in ((index_file.c.digest, _shows_bytes), (index_file.c.metadata_digest, _shows_metadata)):
+        for row in connection.execute(_FILES.where(column.in_(digests))):
+            pages[row.project_id] = pages.get(row.project_id, False) or changes_page(row)
         connection.execute(update(index_file).where(column.in_(digests)).values({column.name: None}))
-    for project_id in sorted(touched):
-        _touch_project(connection, project_id, page_changes=True)
-    announce(connection, FORGOTTEN)
+    for project_id in sorted(pages):
+        _touch_project(connection, project_id, page_changes=pages[project_id])
+    changed = sorted(project_id for project_id, changes in pages.items() if changes)
+    if changed:
+        query = select(index_project.c.name).where(index_project.c.id.in_(changed)).order_by(index_project.c.id)
+        names = list(connection.execute(query).scalars())
+        serial = record(connection, "index", "evicted", " ".join(names), now=now)
+        for project_id in changed:
+            next_serial(connection, project_id, serial, now)
+    announce(connection, DOUBTED)
 
 
-def holder() -> Holder:
-    """Which blobs the index refers to. All of them can be fetched again."""
+def _shows_bytes(row: Row[Any]) -> bool:
+    """Does a page list this file only while its bytes are here?"""
+    return row.origin is None or not row.listed or row.status == "quarantined" or row.quarantined is not None
+
+
+def _shows_metadata(row: Row[Any]) -> bool:
+    """Does a page advertise METADATA of this file otherwise than its upstream does?"""
+    return not row.has_metadata or row.metadata_sha256 != row.metadata_digest
+
+
+def holder(clock: Clock) -> Holder:
+    """Which blobs the index refers to. What was uploaded here is nowhere else; the rest can be fetched again."""
+
+    def held(digest: ColumnElement[Digest], *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+        return exists().where(index_file.c.digest == digest, *conditions) | exists().where(
+            index_file.c.metadata_digest == digest, *conditions
+        )
+
+    def kept(digest: ColumnElement[Digest]) -> ColumnElement[bool]:
+        return held(digest, index_file.c.origin.is_(None))
 
     def cached(digest: ColumnElement[Digest]) -> ColumnElement[bool]:
-        return exists().where(index_file.c.digest == digest) | exists().where(index_file.c.metadata_digest == digest)
+        return held(digest, index_file.c.origin.is_not(None))
 
     def audit(connection: Connection) -> Iterator[tuple[Digest, str]]:
         query = select(index_project.c.name, index_file.c.filename, index_file.c.digest, index_file.c.metadata_digest)
@@ -287,122 +354,57 @@ def holder() -> Holder:
             if row.metadata_digest is not None:
                 yield row.metadata_digest, f"{row.name}/{row.filename}.metadata"
 
-    return Holder(name="index", kept=lambda _: false(), cached=cached, forget=forget, audit=audit)
+    def forgotten(connection: Connection, digests: Sequence[Digest]) -> None:
+        forget(connection, digests, clock.now())
+
+    return Holder(name="index", kept=kept, cached=cached, forget=forgotten, audit=audit)
 
 
-_FILES = select(
-    index_file, index_project.c.name.label("project"), index_project.c.upstream, index_project.c.status
-).join_from(index_file, index_project)
+_OWNER = ("name", "hosted", "merged", "upstream", "status", "status_reason", "quarantined")
+_FILES = select(index_file, *(index_project.c[name] for name in _OWNER)).join_from(index_file, index_project)
 
-_IDS_AT_ONCE = 500
 
-_COMPARED = (
-    "url",
-    "sha256",
-    "hashes",
-    "size",
-    "upload_time",
-    "requires_python",
-    "yanked",
-    "has_metadata",
-    "metadata_sha256",
-    "provenance",
-    "gpg_sig",
+# Made once: to build a statement anew costs more than to run it.
+_FILE = _FILES.where(index_project.c.name == bindparam("of"), index_file.c.filename == bindparam("called"))
+_FILES_OF = _FILES.where(index_file.c.project_id == bindparam("of")).order_by(index_file.c.id)
+_PROJECT = select(index_project).where(index_project.c.name == bindparam("called"))
+_LOCKED_PROJECT = _PROJECT.with_for_update()
+_ALIKE = select(index_project).where(
+    index_project.c.confusable == bindparam("alike"), index_project.c.name != bindparam("called")
+)
+_NEXT_SERIAL = (
+    update(index_project)
+    .where(index_project.c.id == bindparam("of"))
+    .values(
+        serial=bindparam("now_at"),
+        revision=index_project.c.revision + 1,
+        here_revision=index_project.c.here_revision + 1,
+        changed=bindparam("moment"),
+    )
 )
 
 
-@dataclass(slots=True)
-class _Changes:
-    """What a page's set difference came to; `conflicts` are names whose other hash was refused."""
-
-    added: int = 0
-    changed: int = 0
-    withdrawn: int = 0
-    conflicts: list[str] = field(default_factory=list)
-
-    @property
-    def any(self) -> bool:
-        """Does the page list anything else than before?"""
-        return bool(self.added or self.changed or self.withdrawn)
-
-    def counts(self) -> dict[str, int]:
-        """For the journal."""
-        return {"added": self.added, "changed": self.changed, "withdrawn": self.withdrawn}
+_NEXT_SERIAL_TOLD = _NEXT_SERIAL.returning(*index_project.c)
+_PROJECT_BY_ID = select(index_project).where(index_project.c.id == bindparam("of"))
 
 
-def _save_files(
-    connection: Connection, project_id: int, files: Iterable[ListedFile], old: dict[str, Row[Any]], now: Micros
-) -> _Changes:
-    new: list[dict[str, Any]] = []
-    changes = _Changes()
-    seen: set[str] = set()
-    for file in files:
-        if file.filename in seen:
-            continue
-        seen.add(file.filename)
-        row = old.get(file.filename)
-        if row is None:
-            fresh = {"project_id": project_id, "filename": file.filename, **_values(file), **_FRESH}
-            new.append(fresh | {"created": now, "changed": now})
-            continue
-        if _settled(row) is not None and file.sha256 not in {None, _settled(row)}:
-            changes.conflicts.append(file.filename)
-        values = _values(file) | _kept_values(file, row)
-        if not row.listed or any(values[name] != getattr(row, name) for name in _COMPARED):
-            changes.changed += 1
-            values |= {"listed": True, "changed": now, "metadata_failed": False}
-            connection.execute(update(index_file).where(index_file.c.id == row.id).values(values))
-    if new:
-        changes.added = len(new)
-        connection.execute(insert(index_file), new)
-    gone = [row.id for name, row in old.items() if row.listed and name not in seen]
-    changes.withdrawn = len(gone)
-    for start in range(0, len(gone), _IDS_AT_ONCE):
-        batch = gone[start : start + _IDS_AT_ONCE]
-        connection.execute(update(index_file).where(index_file.c.id.in_(batch)).values(listed=False, changed=now))
-    return changes
+def next_serial(connection: Connection, project_id: int, serial: int, now: Micros) -> KnownProject:
+    """The journal's entry `serial` changed what a project's page says. Returns what the project is now."""
+    bump(connection, "index")
+    values = {"of": project_id, "now_at": serial, "moment": now}
+    if connection.dialect.update_returning:
+        return _project(connection.execute(_NEXT_SERIAL_TOLD, values).one())
+    connection.execute(_NEXT_SERIAL, values)
+    return _project(connection.execute(_PROJECT_BY_ID, values).one())
 
 
-def _settled(row: Row[Any]) -> Digest | None:
-    """The hash that a file has for ever: that of its bytes, here or pinned at first sight and evicted since."""
-    if row.digest is not None:
-        return Digest(row.digest)
-    return Digest(row.sha256) if row.pinned and row.sha256 is not None else None
-
-
-def _kept_values(file: ListedFile, row: Row[Any]) -> dict[str, Any]:
-    """What stays of a row whatever its upstream says now: what the bytes told, and a hash that was pinned."""
-    settled = _settled(row)
-    if settled is None:
-        return {"sha256": row.sha256} if file.sha256 is None and row.sha256 is not None else {}
-    confirmed = {"pinned": False} if file.sha256 == settled else {}
-    return {"sha256": settled, "size": row.size, **confirmed}
-
-
-_FRESH = {
-    "digest": None,
-    "metadata_digest": None,
-    "metadata_size": None,
-    "pinned": False,
-    "listed": True,
-    "metadata_failed": False,
-}
-
-
-def _values(file: ListedFile) -> dict[str, Any]:
-    return {
-        "url": file.url,
-        "sha256": file.sha256,
-        "hashes": orjson.dumps(file.hashes, option=orjson.OPT_SORT_KEYS).decode() if file.hashes else None,
-        "size": file.size,
-        "upload_time": file.upload_time,
-        "requires_python": file.requires_python,
-        "yanked": file.yanked,
-        "has_metadata": file.has_metadata,
-        "metadata_sha256": file.metadata_sha256,
-        "provenance": file.provenance,
-        "gpg_sig": file.gpg_sig,
-    }
+def _learned(file: KeptFile, digest: Digest, size: int) -> tuple[str, dict[str, Any]] | None:
+    """What the bytes tell of a file that its page did not: the journal's action, and its detail."""
+    if file.expected is None:
+        return "hash pinned", {"sha256": digest}
+    if file.listed_file.size is None:
+        return "size learned", {"size": size}
+    return None
 
 
 def _touch_project(connection: Connection, project_id: int, *, page_changes: bool) -> None:
@@ -415,35 +417,36 @@ def _touch_project(connection: Connection, project_id: int, *, page_changes: boo
     bump(connection, "index")
 
 
-def _listed(texts: tuple[str, ...] | None) -> str | None:
-    return None if texts is None else orjson.dumps(texts).decode()
-
-
-def _head(of: ProjectPage | KnownProject) -> tuple[object, ...]:
-    """What a page says beside its files."""
-    return (of.status, of.status_reason, of.versions, of.tracks, of.alternate_locations)
-
-
 def _project(row: Row[Any]) -> KnownProject:
     return KnownProject(
         id=row.id,
-        name=ProjectName(row.name),
-        status=row.status,
-        status_reason=row.status_reason,
+        owner=_owner(row),
         versions=None if row.versions is None else tuple(orjson.loads(row.versions)),
         tracks=tuple(orjson.loads(row.tracks or "[]")),
         alternate_locations=tuple(orjson.loads(row.alternate_locations or "[]")),
-        upstream=row.upstream,
         etag=row.etag,
         last_modified=row.last_modified,
         page_digest=row.page_digest,
         listed=row.listed,
+        serial=row.serial,
         revision=row.revision,
         here_revision=row.here_revision,
     )
 
 
-def _file(row: Row[Any]) -> KeptFile:
+def _owner(row: Row[Any]) -> Owner:
+    return Owner(
+        name=ProjectName(row.name),
+        hosted=row.hosted,
+        merged=row.merged,
+        upstream=row.upstream,
+        status=row.status,
+        status_reason=row.status_reason,
+        quarantined=tuple(orjson.loads(row.quarantined or "[]")),
+    )
+
+
+def _file(row: Row[Any], owner: Owner | None = None) -> KeptFile:
     listed = ListedFile(
         filename=row.filename,
         url=row.url,
@@ -457,11 +460,13 @@ def _file(row: Row[Any]) -> KeptFile:
         metadata_sha256=row.metadata_sha256,
         provenance=row.provenance,
         gpg_sig=row.gpg_sig,
+        origin=row.origin,
     )
     return KeptFile(
         id=row.id,
-        project=ProjectName(row.project),
+        owner=owner or _owner(row),
         project_id=row.project_id,
+        origin=row.origin,
         listed_file=listed,
         digest=row.digest,
         metadata_digest=row.metadata_digest,
@@ -469,6 +474,7 @@ def _file(row: Row[Any]) -> KeptFile:
         pinned=row.pinned,
         listed=row.listed,
         metadata_failed=row.metadata_failed,
-        upstream=row.upstream,
-        quarantined=row.status == "quarantined",
+        born=row.born,
+        deleted=row.deleted,
+        uploaded_by=row.uploaded_by,
     )

@@ -10,11 +10,10 @@ from http import HTTPStatus
 
 from creamery.blobs import Part
 from creamery.clock import Clock
-from creamery.egress import Answer, BadAnswer, TooSlow
+from creamery.egress import Answer, BadAnswer, MinimumRate
 from creamery.index.project import KeptFile
 from creamery.limits import Limits
 
-RATE_WINDOW_SECONDS = 60.0
 OTHER_ALGORITHMS = ("sha512", "sha384", "sha224", "sha1", "md5")  # the strongest first
 
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-\d{1,19}/(\d{1,19}|\*)", re.ASCII)
@@ -139,7 +138,7 @@ class Transfer:
         skip = self._skip
         if skip:
             await part.flush()
-        window_start, window_bytes = self._clock.monotonic(), 0
+        rate = MinimumRate(self._clock, self._limits.upstream_minimum_rate)
         async for piece in answer.chunks():
             chunk = piece
             if skip:
@@ -151,12 +150,7 @@ class Transfer:
                     raise BadAnswer(answer.url, "sent other bytes than at the first time")
             if chunk:
                 yield chunk
-            window_bytes += len(piece)
-            elapsed = self._clock.monotonic() - window_start
-            if elapsed > RATE_WINDOW_SECONDS:
-                if window_bytes < self._limits.upstream_minimum_rate * elapsed:
-                    raise TooSlow(answer.url, f"only {window_bytes} bytes came", elapsed)
-                window_start, window_bytes = self._clock.monotonic(), 0
+            rate.took(answer.url, len(piece))
 
 
 def _strong_validator(headers: Mapping[str, str]) -> tuple[str, str] | None:

@@ -1,25 +1,29 @@
 """Asking upstream indexes for a project's page: in order, conditionally, never when they are known to be down.
 
-Several upstreams are asked in their order, and the first that has a name owns it: only a clear "no such project"
-(404) leads to the next, an upstream that cannot be asked does not. Otherwise an outage would let a stranger's project
-of the same name slip in.
+Several upstreams are asked in their order, and the first that has a name owns it, for ever: only a clear "no such
+project" (404) leads to the next, an upstream that cannot be asked does not. Otherwise an outage would let a stranger's
+project of the same name slip in. Who owns a name is changed by command alone.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from http import HTTPStatus
 from itertools import count
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
+
+from yarl import URL
 
 from creamery.clock import Clock
-from creamery.contract import Digest, ProjectName, digest_of
-from creamery.egress import Answer, BadAnswer, Egress, EgressError, Origin, TooSlow, Unreachable
+from creamery.contract import Digest, InvalidName, ProjectName, digest_of, normalize, parse_filename
+from creamery.egress import Answer, BadAnswer, Egress, EgressError, Origin, TooSlow, Unreachable, public_reason
 from creamery.index.breaker import Breaker
 from creamery.index.parsing import JSON_TYPE, NotAPage, parse_page
-from creamery.index.project import ProjectPage
+from creamery.index.project import KeptFile, Owner, ProjectPage
 from creamery.sections import Upstream
 from creamery.settings import Settings
 from creamery.telemetry import Telemetry, log
@@ -30,6 +34,10 @@ ACCEPT = f"{JSON_TYPE}, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0
 LOOK_SECONDS = 2.0
 PATIENT_EVERY = 5
 """How long a look at a dead upstream lasts, and which one lasts as long as any request: some are alive and slow."""
+
+
+Privacy = Callable[[ProjectName], Awaitable[str | None]]
+"""Why no upstream may hear a name at this moment; None: it may."""
 
 
 class UpstreamDown(Exception):
@@ -70,9 +78,13 @@ class Validators:
 class Upstreams:
     """The configured upstreams, with a breaker for each host. Used on the event loop only."""
 
-    def __init__(self, settings: Settings, egress: Egress, pools: Pools, clock: Clock, telemetry: Telemetry) -> None:
+    def __init__(
+        self, settings: Settings, egress: Egress, pools: Pools, clock: Clock, telemetry: Telemetry, *, privacy: Privacy
+    ) -> None:
+        """`privacy` is asked before each request: a name may have become private while its answer was waited for."""
         self._limits = settings.limits
         self._pools = pools
+        self._privacy = privacy
         self._unanswered: dict[ProjectName, Origin] = {}
         self._egress = egress
         self._clock = clock
@@ -114,15 +126,79 @@ class Upstreams:
         ]
         return min(ages, default=self._default_max_age)
 
-    def first_down(self, until: str | None) -> Breaker | None:
-        """The first upstream known to be down, among those that are asked up to (and with) `until`."""
-        for each in self.configured:
-            breaker = self.breaker(each.origin.url)
-            if breaker.is_open:
-                return breaker
-            if each.origin.url == until:
-                return None
+    def first_down(self, name: ProjectName, owner: Owner | None) -> Breaker | None:
+        """The first of the upstreams that would be asked for a name which is known to be down, where one is."""
+        breakers = (self.breaker(each.origin.url) for each in self._asked(name, owner))
+        return next((breaker for breaker in breakers if breaker.is_open), None)
+
+    def why_unanswerable(self, name: ProjectName, owner: Owner) -> str | None:
+        """Why nobody may be asked for a name that an upstream owns; None: somebody may."""
+        if owner.upstream is None or self._asked(name, owner):
+            return None
+        if self.origin_for(owner.upstream) is None:
+            return "is configured no more, and owns the name (`creamery index assign` gives it to another)"
+        return "owns the name and may not answer for it (its `names`)"
+
+    def asked_for(self, name: ProjectName, owner: Owner | None) -> tuple[str, ...]:
+        """The addresses of those who would be asked for a name, in order. From any thread."""
+        return tuple(each.origin.url for each in self._asked(name, owner))
+
+    def _asked(self, name: ProjectName, owner: Owner | None) -> list[_Configured]:
+        """Who would be asked for a name, in order: its owner; where nobody owns it, or it is merged, all who may be."""
+        may = [each for each in self.configured if any(fnmatchcase(name, pattern) for pattern in each.names)]
+        if owner is None or owner.upstream is None or owner.merged:
+            return may
+        return [each for each in may if each.origin.url == owner.upstream]
+
+    def why_unasked(self, file: KeptFile) -> str | None:
+        """Why a file's origin is not asked for it; None: it is. Whoever may not hear a name may not hear its files."""
+        owner = file.owner
+        if file.origin is None or not owner.is_asked_upstream:
+            return "is asked for no file of a name that is claimed here"
+        found = next((each for each in self.configured if each.origin.url == file.origin), None)
+        if found is None:
+            return "is configured no more"
+        if not any(fnmatchcase(owner.name, pattern) for pattern in found.names):
+            return "may not answer for the name (its `names`)"
         return None
+
+    def refuse_unasked(self, file: KeptFile) -> None:
+        """Before a file, or its METADATA, is fetched.
+
+        Raises:
+            UpstreamDown: the file's origin is not asked for it.
+        """
+        reason = self.why_unasked(file)
+        if reason is not None:
+            raise UpstreamDown(file.origin or "the hub", reason)
+
+    async def refuse_private(self, name: ProjectName) -> None:
+        """Before each request that tells a name, for it may have been claimed or reserved this moment.
+
+        Raises:
+            UpstreamDown: no upstream may hear it.
+        """
+        reason = await self._privacy(name)
+        if reason is not None:
+            raise UpstreamDown(name, f"is not asked: {reason}")
+
+    async def _without_private_names(self, url: str) -> str:
+        """The address, or its host's root where it tells a name that has become private."""
+        name = self._name_in(url)
+        if name is None or await self._privacy(name) is None:
+            return url
+        return str(URL(url).origin()) + "/"
+
+    def _name_in(self, url: str) -> ProjectName | None:
+        """The project that an address of a page or a file tells of; None: of none."""
+        page = next(
+            (url.removeprefix(each.origin.url) for each in self.configured if url.startswith(each.origin.url)), ""
+        )
+        last = url.rpartition("/")[2].removesuffix(".metadata")
+        try:
+            return normalize(page.rstrip("/")) if page.endswith("/") else parse_filename(unquote(last)).project
+        except InvalidName:
+            return None
 
     def patience(self) -> float:
         """Seconds to wait for all of them where something older can be served."""
@@ -132,22 +208,57 @@ class Upstreams:
         """The configured origin of that address; None where it is configured no more: then only public hosts count."""
         return next((each.origin for each in self.configured if each.origin.url == upstream), None)
 
-    async def fetch(self, name: ProjectName, validators: Validators | None) -> Fetched | None:
-        """Ask each upstream in order for a project's page; None: none of them has it.
+    async def fetch(self, name: ProjectName, owner: Owner | None, validators: Validators | None) -> Fetched | None:
+        """Ask for a project's page: whoever owns the name, else each upstream in order; None: none of them has it.
 
         Raises:
             UpstreamDown: one that comes first cannot be asked.
         """
-        for each in self.configured:
+        if owner is not None and (reason := self.why_unanswerable(name, owner)) is not None:
+            raise UpstreamDown(str(owner.upstream), reason)
+        if owner is not None and owner.merged:
+            return await self._fetch_merged(name, owner, validators)
+        for each in self._asked(name, owner):
             known = validators if validators is not None and validators.upstream == each.origin.url else None
-            self._unanswered[name] = each.origin
-            try:
-                fetched = await self._fetch_from(each.origin, name, known)
-            finally:
-                self._unanswered.pop(name, None)
+            fetched = await self._ask(each.origin, name, known)
             if fetched is not None:
                 return fetched
         return None
+
+    async def _ask(self, origin: Origin, name: ProjectName, known: Validators | None) -> Fetched | None:
+        self._unanswered[name] = origin
+        try:
+            return await self._fetch_from(origin, name, known)
+        finally:
+            self._unanswered.pop(name, None)
+
+    async def _fetch_merged(self, name: ProjectName, owner: Owner, validators: Validators | None) -> Fetched | None:
+        """The pages of all who have it, as one; of a file that two have, the first one's counts."""
+        found = [
+            each for upstream in self._asked(name, owner) if (each := await self._ask(upstream.origin, name, None))
+        ]
+        pages = [each.page for each in found if each.page is not None]
+        if not pages:
+            return None
+        digest = digest_of("".join(str(each.page_digest) for each in found).encode())
+        first = found[0].upstream
+        if validators is not None and validators.page_digest == digest:
+            return Fetched(first, None, digest, None, None)
+        files = {
+            file.filename: replace(file, origin=each.upstream)
+            for each in reversed(found)
+            if each.page is not None
+            for file in each.page.files
+        }
+        versions = tuple(dict.fromkeys(version for page in pages for version in page.versions or ()))
+        marked = tuple(each.upstream for each in found if each.page is not None and each.page.status == "quarantined")
+        merged = replace(
+            next((page for page in pages if page.status != "quarantined"), pages[0]),
+            files=tuple(files.values()),
+            versions=versions or None,
+            quarantined=marked,
+        )
+        return Fetched(first, merged, digest, None, None)
 
     async def close(self) -> None:
         """End the looks that are under way, and the reading of pages."""
@@ -159,6 +270,7 @@ class Upstreams:
     async def _fetch_from(self, origin: Origin, name: ProjectName, known: Validators | None) -> Fetched | None:
         breaker = self.breaker(origin.url)
         self.refuse_if_down(breaker, origin.url)
+        await self.refuse_private(name)
         url = f"{origin.url}{name}/"
         headers = {"Accept": ACCEPT, "Accept-Encoding": "gzip, zstd"}
         if known is not None and known.etag:
@@ -303,10 +415,11 @@ class Upstreams:
         started = self._clock.monotonic()
         headers = {"Accept": ACCEPT, "Range": "bytes=0-0"}
         try:
-            async with self._egress.request("GET", url, origin=origin, headers=headers) as answer:
+            asked = await self._without_private_names(url)
+            async with self._egress.request("GET", asked, origin=origin, headers=headers) as answer:
                 if is_no_answer(answer.status):
                     return False
-                self.heard(breaker, url, self._clock.monotonic() - started)
+                self.heard(breaker, asked, self._clock.monotonic() - started)
                 return True
         except EgressError as error:
             log.debug("upstream.still_down", host=breaker.host, url=url, reason=str(error))
@@ -317,10 +430,11 @@ class Upstreams:
 class _Configured:
     origin: Origin
     max_age: float | None
+    names: tuple[str, ...]
 
     @classmethod
     def of(cls, upstream: Upstream) -> _Configured:
-        return cls(Origin.parse(upstream.url, upstream.files), upstream.max_age)
+        return cls(Origin.parse(upstream.url, upstream.files), upstream.max_age, upstream.names)
 
 
 def _validator(answer: Answer, header: str, longest: int) -> str | None:
@@ -336,12 +450,3 @@ def is_no_answer(status: int) -> bool:
 def is_about_the_host(error: EgressError) -> bool:
     """Does this say that the host is away, whatever it was asked for?"""
     return isinstance(error, Unreachable) and error.stage in {"dns", "connect", "tls"}
-
-
-def public_reason(error: EgressError) -> str:
-    """What may be said to whoever asks: no addresses, for an upstream may be an inside matter."""
-    if isinstance(error, Unreachable):
-        return "could not be reached" if error.stage != "broken off" else "broke off"
-    if isinstance(error, TooSlow):
-        return "did not answer in time"
-    return "gave no answer that can be used"

@@ -13,8 +13,9 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import BinaryIO, cast
 
-from creamery.contract import InvalidName, ProjectName, normalize, parse_filename
+from creamery.contract import parse_filename
 from creamery.egress import BadAnswer, Egress, Origin
+from creamery.index.archives import is_metadata_of
 from creamery.limits import KIB, Limits
 from creamery.threads import Pool
 
@@ -50,7 +51,7 @@ def metadata_in_wheel(stream: BinaryIO, filename: str, max_bytes: int) -> bytes:
             members = archive.infolist()
             if len(members) > MAX_MEMBERS:
                 raise NoMetadata(f"it has more than {MAX_MEMBERS} members")
-            found = [member for member in members if _is_metadata_of(member.filename, wanted.project)]
+            found = [member for member in members if is_metadata_of(member.filename, wanted.project)]
             if len(found) != 1:
                 raise NoMetadata(f"it has {len(found)} METADATA of {wanted.project}, where one is right")
             if found[0].file_size > max_bytes:
@@ -64,16 +65,6 @@ def metadata_in_wheel(stream: BinaryIO, filename: str, max_bytes: int) -> bytes:
     if len(body) > max_bytes:
         raise NoMetadata(f"its METADATA has more than {max_bytes} bytes")
     return body
-
-
-def _is_metadata_of(member: str, project: ProjectName) -> bool:
-    folder, _, name = member.partition("/")
-    if name != "METADATA" or not folder.endswith(".dist-info"):
-        return False
-    try:
-        return normalize(folder.removesuffix(".dist-info").partition("-")[0]) == project
-    except InvalidName:
-        return False
 
 
 class _Window(io.RawIOBase):

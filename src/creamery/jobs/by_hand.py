@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from creamery.clock import Micros
 from creamery.database import announce
 from creamery.jobs.tables import JobRow, find_job, is_running, job
-from creamery.journal import By, record
+from creamery.journal import By, record_by
 
 Endings = Literal["failed", "canceled"]
 """What can be retried. `done` is not among it: whoever wants its work again enqueues it."""
@@ -167,4 +167,4 @@ def _take_back(connection: Connection, numbers: Collection[int], now: Micros) ->
 
 
 def _write_down(connection: Connection, action: str, subject: str, by: By, detail: dict[str, Any]) -> None:
-    record(connection, DOOR, action, subject, now=by.now, actor=by.actor, origin=by.origin, detail=detail)
+    record_by(connection, DOOR, action, subject, by, detail)

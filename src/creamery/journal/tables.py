@@ -87,19 +87,20 @@ def record(  # noqa: PLR0913 - what the journal says, by name
 ) -> int:
     """Write what happened, in the transaction in which it happens, and return its serial."""
     serial = take_number(connection, journal_serial.c.serial)
-    connection.execute(
-        insert(journal).values(
-            serial=serial,
-            at=now,
-            door=door,
-            action=action,
-            subject=subject,
-            actor=actor,
-            origin=origin,
-            detail=orjson.dumps(dict(detail or {})).decode(),
-        )
-    )
+    said = {"action": action, "subject": subject, "detail": orjson.dumps(dict(detail or {})).decode()}
+    by = {"at": now, "actor": actor, "origin": origin}
+    connection.execute(_INSERT, {"serial": serial, "door": door, **said, **by})
     return serial
+
+
+_INSERT = insert(journal)
+
+
+def record_by(
+    connection: Connection, door: str, action: str, subject: str, by: By, detail: Mapping[str, Any] | None = None
+) -> int:
+    """`record`, of what somebody does."""
+    return record(connection, door, action, subject, now=by.now, actor=by.actor, origin=by.origin, detail=detail)
 
 
 def latest(connection: Connection, limit: int) -> list[Entry]:

@@ -1,8 +1,14 @@
-"""Whether the hub lives, whether it can work, what it has done: for those who run it. A door like the others."""
+"""Whether the hub lives, whether it can work, what it has done: for those who run it. A door like the others.
+
+`Asker`, `Desk` and `Sent` are for the other doors' parts of `/api/v1`. They need FastAPI (11 MiB), and so are imported
+when somebody asks for them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from creamery.accounts import ADMIN, ScopeWord
 from creamery.door import Door, Hub
@@ -14,7 +20,20 @@ from creamery.operations.refusals import refusals
 from creamery.operations.routes import Routes
 from creamery.operations.schedules import handlers, schedules
 
-__all__ = ["SCOPES", "door", "scope_words"]
+if TYPE_CHECKING:
+    from creamery.operations.api.asking import Asker, Desk
+    from creamery.operations.api.shapes import Sent
+
+__all__ = ["SCOPES", "Asker", "Desk", "Sent", "door", "scope_words"]
+
+
+def __getattr__(name: str) -> Any:
+    """What of the face needs FastAPI (PEP 562)."""
+    if name in {"Asker", "Desk"}:
+        return getattr(import_module("creamery.operations.api.asking"), name)
+    if name == "Sent":
+        return import_module("creamery.operations.api.shapes").Sent
+    raise AttributeError(f"module {__name__} has no attribute {name}")
 
 
 def door(hub: Hub, neighbours: Sequence[Door] = ()) -> Door:

@@ -24,7 +24,7 @@ from typing import Protocol
 from sqlalchemy import Connection
 
 from creamery import __version__
-from creamery.blobs import Copied, Copier, Holder, Item, Kind, Pause, inventory
+from creamery.blobs import Copied, Copier, Holder, Item, Kind, Pause, blobs_of, inventory
 from creamery.clock import SECOND, Clock
 from creamery.database import Committer, Database
 from creamery.database.portable import dump
@@ -113,7 +113,7 @@ class Backup:
             DatabaseUnavailable, DiskFull, WritesBusy: the database does not answer.
             RecordsDamaged: the backup is made, and a former one cannot be read: so nothing of them went.
         """
-        copier = Copier(self._data, vault.folder, progress.advance)
+        copier = Copier(blobs_of(self._data, self._database), vault.folder, progress.advance)
         copier.open()
         with Pause(self._committer, self._limits, self._clock) as pause:  # 1
             began = self._clock.now()

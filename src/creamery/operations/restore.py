@@ -23,7 +23,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from creamery.accounts import forget_sessions
-from creamery.blobs import Copier, Holder, restoring
+from creamery.blobs import Copier, Holder, files_in, restoring
 from creamery.clock import Clock
 from creamery.database import Database
 from creamery.database.generation import TOPICS, bump
@@ -159,7 +159,7 @@ class Restore:
 
     def _copy(self, vault: Vault, name: str, manifest: Manifest, progress: Progress) -> tuple[list[Lack], int]:
         """Step 2. Also what was left out of the backup is looked for: another one in the vault may have it."""
-        copier = Copier(vault.folder, self._data, progress.advance)
+        copier = Copier(files_in(vault.folder), self._data, progress.advance)
         copier.open()
         progress.begin(manifest.bytes)
         lacks: list[Lack] = []

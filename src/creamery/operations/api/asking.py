@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from creamery.accounts import NAME_LENGTH, NAME_PATTERN, By, Principal, confirm
 from creamery.clock import SECOND, Micros
 from creamery.door import Hub
-from creamery.http import client_address, principal_of
+from creamery.http import by_of, principal_of
 
 T = TypeVar("T")
 
@@ -76,7 +76,7 @@ class Desk:
         Raises:
             RightEnded: whoever asks is not who they were when the request was let in.
         """
-        principal, by = principal_of(request), self._by(request, actor)
+        principal, by = principal_of(request), by_of(request.scope, self.hub.clock.now(), actor)
 
         def confirmed(connection: Connection) -> T:
             confirm(connection, principal, self.hub.clock.now())
@@ -93,11 +93,6 @@ class Desk:
         """
         passwords = self.hub.accounts.passwords
         return await passwords.in_turn(self.hub.pools, passwords.hash, password)
-
-    def _by(self, request: Request, actor: str | None) -> By:
-        principal = principal_of(request)
-        name = principal.name if principal.token_id is None else f"{principal.name} (token {principal.token_id})"
-        return By(self.hub.clock.now(), actor or name, client_address(request.scope))
 
 
 def moment(micros: Micros) -> datetime:

@@ -33,7 +33,10 @@ def upgrade() -> None:
     _create_blobs()
     _create_accounts()
     _create_tokens()
-    _create_index()
+    _create_index_projects()
+    _create_index_files()
+    _create_index_history()
+    _create_index_prefetch()
 
 
 def _create_core() -> None:
@@ -42,6 +45,7 @@ def _create_core() -> None:
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("rights", sa.BigInteger(), nullable=False, server_default="0"),
         sa.Column("index", sa.BigInteger(), nullable=False, server_default="0"),
+        sa.Column("blobs", sa.BigInteger(), nullable=False, server_default="0"),
         sa.PrimaryKeyConstraint("id", name="pk_generation"),
         if_not_exists=True,
         **OPTIONS,
@@ -133,6 +137,7 @@ def _create_blobs() -> None:
         if_not_exists=True,
         **OPTIONS,
     )
+    op.create_index("ix_blob_segment", "blob", ["segment_id", "segment_offset"], if_not_exists=True)
     op.create_index("ix_blob_state_due", "blob", ["state", "due"], if_not_exists=True)
     op.create_index("ix_blob_state_used", "blob", ["state", "used"], if_not_exists=True)
 
@@ -235,14 +240,18 @@ def _create_tokens() -> None:
     op.create_index("ix_account_token_user_id", "account_token", ["user_id"], if_not_exists=True)
 
 
-def _create_index() -> None:
+def _create_index_projects() -> None:
     op.create_table(
         "index_project",
         sa.Column("id", ROW_NUMBER, autoincrement=True, nullable=False),
         sa.Column("name", sa.String(255), nullable=False),
+        sa.Column("confusable", sa.String(255), nullable=False),
+        sa.Column("hosted", sa.Boolean(), nullable=False),
+        sa.Column("merged", sa.Boolean(), nullable=False),
         sa.Column("status", sa.String(16), nullable=False),
         sa.Column("status_reason", LONG_TEXT, nullable=True),
         sa.Column("versions", LONG_TEXT, nullable=True),
+        sa.Column("quarantined", LONG_TEXT, nullable=True),
         sa.Column("tracks", LONG_TEXT, nullable=True),
         sa.Column("alternate_locations", LONG_TEXT, nullable=True),
         sa.Column("upstream", sa.String(1024), nullable=True),
@@ -250,6 +259,7 @@ def _create_index() -> None:
         sa.Column("last_modified", sa.String(64), nullable=True),
         sa.Column("page_digest", DIGEST, nullable=True),
         sa.Column("listed", sa.Boolean(), nullable=False),
+        sa.Column("serial", sa.BigInteger(), nullable=False),
         sa.Column("revision", sa.BigInteger(), nullable=False),
         sa.Column("here_revision", sa.BigInteger(), nullable=False),
         sa.Column("created", sa.BigInteger(), nullable=False),
@@ -259,12 +269,16 @@ def _create_index() -> None:
         if_not_exists=True,
         **OPTIONS,
     )
+    op.create_index("ix_index_project_confusable", "index_project", ["confusable"], if_not_exists=True)
 
+
+def _create_index_files() -> None:
     op.create_table(
         "index_file",
         sa.Column("id", ROW_NUMBER, autoincrement=True, nullable=False),
         sa.Column("project_id", sa.BigInteger(), nullable=False),
         sa.Column("filename", sa.String(255), nullable=False),
+        sa.Column("origin", sa.String(1024), nullable=True),
         sa.Column("url", LONG_TEXT, nullable=False),
         sa.Column("sha256", DIGEST, nullable=True),
         sa.Column("hashes", LONG_TEXT, nullable=True),
@@ -282,6 +296,9 @@ def _create_index() -> None:
         sa.Column("pinned", sa.Boolean(), nullable=False),
         sa.Column("listed", sa.Boolean(), nullable=False),
         sa.Column("metadata_failed", sa.Boolean(), nullable=False),
+        sa.Column("born", sa.BigInteger(), nullable=False),
+        sa.Column("deleted", sa.BigInteger(), nullable=True),
+        sa.Column("uploaded_by", sa.String(255), nullable=True),
         sa.Column("created", sa.BigInteger(), nullable=False),
         sa.Column("changed", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_index_file"),
@@ -290,5 +307,99 @@ def _create_index() -> None:
         if_not_exists=True,
         **OPTIONS,
     )
+    op.create_index("ix_index_file_filename", "index_file", ["filename"], if_not_exists=True)
     op.create_index("ix_index_file_digest", "index_file", ["digest"], if_not_exists=True)
     op.create_index("ix_index_file_metadata_digest", "index_file", ["metadata_digest"], if_not_exists=True)
+
+
+def _create_index_history() -> None:
+    op.create_table(
+        "index_file_past",
+        sa.Column("id", ROW_NUMBER, autoincrement=True, nullable=False),
+        sa.Column("file_id", sa.BigInteger(), nullable=False),
+        sa.Column("born", sa.BigInteger(), nullable=False),
+        sa.Column("died", sa.BigInteger(), nullable=False),
+        sa.Column("origin", sa.String(1024), nullable=True),
+        sa.Column("url", LONG_TEXT, nullable=False),
+        sa.Column("sha256", DIGEST, nullable=True),
+        sa.Column("hashes", LONG_TEXT, nullable=True),
+        sa.Column("size", sa.BigInteger(), nullable=True),
+        sa.Column("upload_time", sa.String(40), nullable=True),
+        sa.Column("requires_python", LONG_TEXT, nullable=True),
+        sa.Column("yanked", LONG_TEXT, nullable=True),
+        sa.Column("has_metadata", sa.Boolean(), nullable=False),
+        sa.Column("metadata_sha256", DIGEST, nullable=True),
+        sa.Column("provenance", LONG_TEXT, nullable=True),
+        sa.Column("gpg_sig", sa.Boolean(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name="pk_index_file_past"),
+        sa.ForeignKeyConstraint(["file_id"], ["index_file.id"], name="fk_index_file_past_file_id"),
+        if_not_exists=True,
+        **OPTIONS,
+    )
+    op.create_index("ix_index_file_past_file_id", "index_file_past", ["file_id"], if_not_exists=True)
+
+    op.create_table(
+        "index_role",
+        sa.Column("project_id", sa.BigInteger(), nullable=False),
+        sa.Column("holder", sa.String(255), nullable=False),
+        sa.Column("role", sa.String(16), nullable=False),
+        sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("project_id", "holder", name="pk_index_role"),
+        sa.ForeignKeyConstraint(["project_id"], ["index_project.id"], name="fk_index_role_project_id"),
+        if_not_exists=True,
+        **OPTIONS,
+    )
+
+    op.create_table(
+        "index_reserved",
+        sa.Column("pattern", sa.String(255), nullable=False),
+        sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("pattern", name="pk_index_reserved"),
+        if_not_exists=True,
+        **OPTIONS,
+    )
+
+
+def _create_index_prefetch() -> None:
+    op.create_table(
+        "index_pin",
+        sa.Column("file_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("pinned_by", sa.String(255), nullable=False),
+        sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["file_id"], ["index_file.id"], name="fk_index_pin_file_id"),
+        sa.PrimaryKeyConstraint("file_id", name="pk_index_pin"),
+        if_not_exists=True,
+        **OPTIONS,
+    )
+
+    op.create_table(
+        "index_prefetch",
+        sa.Column("id", ROW_NUMBER, autoincrement=True, nullable=False),
+        sa.Column("job_id", sa.BigInteger(), nullable=True),
+        sa.Column("pins", sa.Boolean(), nullable=False),
+        sa.Column("asked_by", sa.String(255), nullable=False),
+        sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.Column("finished", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name="pk_index_prefetch"),
+        if_not_exists=True,
+        **OPTIONS,
+        sqlite_autoincrement=True,
+    )
+
+    op.create_table(
+        "index_wanted",
+        sa.Column("id", ROW_NUMBER, autoincrement=True, nullable=False),
+        sa.Column("prefetch_id", sa.BigInteger(), nullable=False),
+        sa.Column("project", sa.String(255), nullable=False),
+        sa.Column("filename", sa.String(255), nullable=False),
+        sa.Column("sha256", DIGEST, nullable=True),
+        sa.Column("state", sa.String(8), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("reason", LONG_TEXT, nullable=True),
+        sa.ForeignKeyConstraint(["prefetch_id"], ["index_prefetch.id"], name="fk_index_wanted_prefetch_id"),
+        sa.PrimaryKeyConstraint("id", name="pk_index_wanted"),
+        sa.UniqueConstraint("prefetch_id", "project", "filename", name="uq_index_wanted_prefetch_id_project_filename"),
+        if_not_exists=True,
+        **OPTIONS,
+    )
+    op.create_index("ix_index_wanted_prefetch_id_state", "index_wanted", ["prefetch_id", "state"], if_not_exists=True)

@@ -1,0 +1,35 @@
+"""A hub's database with as many projects and files as a large team has after years."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from pathlib import Path
+
+PROJECTS = 5_000
+FILES_EACH = 60
+
+
+_PROJECT = """
+INSERT INTO index_project (id, name, confusable, hosted, merged, status, upstream, listed, serial, revision,
+here_revision, created, changed) VALUES (?, ?, ?, 0, 0, 'active', ?, 1, 1, 1, 1, 1, 1)
+"""
+_FILE = """
+INSERT INTO index_file (project_id, filename, origin, url, sha256, size, upload_time, has_metadata, pinned, listed,
+metadata_failed, born, created, changed) VALUES (?, ?, ?, ?, ?, 1000, '2026-01-01T00:00:00Z', 1, 0, 1, 0, 1, 1, 1)
+"""
+_ORIGIN = "http://127.0.0.1:9/simple/"
+
+
+def fill(database: Path) -> None:
+    """Add `PROJECTS` projects with `FILES_EACH` files each, known and not here; the hub may be running."""
+    with contextlib.closing(sqlite3.connect(database, timeout=30)) as connection, connection:
+        first: int = connection.execute("SELECT coalesce(max(id), 0) + 1 FROM index_project").fetchone()[0]
+        numbers = range(PROJECTS)
+        connection.executemany(_PROJECT, ((first + n, f"filling-{n}", f"f1111ng{n}", _ORIGIN) for n in numbers))
+        connection.executemany(_FILE, (_file(first + n, n, file) for n in numbers for file in range(FILES_EACH)))
+
+
+def _file(project: int, number: int, file: int) -> tuple[int, str, str, str, bytes]:
+    name = f"filling_{number}-1.{file}-py3-none-any.whl"
+    return project, name, _ORIGIN, f"{_ORIGIN}{name}", (number << 32 | file).to_bytes(32, "big")

@@ -1,0 +1,92 @@
+"""A hub's address, as people write it: `https://hub.example`, perhaps with a path or a password in it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Literal
+from urllib.parse import unquote, urlsplit
+
+from creamery.client.errors import UnusableInput
+
+EXAMPLE = "An address is like https://hub.example or http://127.0.0.1:8000."
+
+_PORTS = {"http": 80, "https": 443}
+_HOST = re.compile(r"[^\s/?#@\[\]\\%<>\"'`{}|^:]+|[0-9a-f:.]+", re.IGNORECASE)
+_WORDS = re.compile(r"[!-~]*", re.ASCII)  # neither spaces nor control characters: it becomes a request's line
+
+
+@dataclass(frozen=True, slots=True)
+class HubAddress:
+    """Where a hub is. What the address held of a user is not part of it.
+
+    Attributes:
+        scheme, host, port: its origin; an IPv6 address has no brackets here.
+        path: what stands before `/api/v1`; empty, or with a slash at its beginning alone.
+    """
+
+    scheme: Literal["http", "https"]
+    host: str
+    port: int
+    path: str = ""
+
+    @property
+    def origin(self) -> tuple[str, str, int]:
+        """What must stay the same, wherever an answer sends to."""
+        return self.scheme, self.host, self.port
+
+    @property
+    def authority(self) -> str:
+        """`host:port`, without the port that goes without saying."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Is it this machine? Nobody else sees what is sent."""
+        if self.host == "localhost" or self.host.endswith(".localhost"):
+            return True
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.authority}{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who the address says asks: `name:password@`. Never shown."""
+
+    name: str
+    password: str | None
+
+    def __repr__(self) -> str:
+        return "User(***)"
+
+
+def parse_address(text: str) -> tuple[HubAddress, User | None]:
+    """Read an address, and who it says asks.
+
+    Raises:
+        UnusableInput: it is none; what it holds of a password is not in the text.
+    """
+    shown = repr(re.sub(r"(?<=//).*@", "***@", text))
+    try:
+        parts = urlsplit(text)
+        scheme, host, port = parts.scheme, parts.hostname, parts.port
+    except ValueError:  # its text may quote the password
+        raise UnusableInput(f"{shown} is no hub's address: its host or port cannot be read.", EXAMPLE) from None
+    if scheme not in {"http", "https"}:
+        raise UnusableInput(f"{shown} is no hub's address: it begins with neither http:// nor https://.", EXAMPLE)
+    if not host or not _HOST.fullmatch(host) or port == 0:
+        raise UnusableInput(f"{shown} is no hub's address: its host or port cannot be read.", EXAMPLE)
+    if parts.query or parts.fragment or not _WORDS.fullmatch(parts.path):
+        raise UnusableInput(f"{shown} is no hub's address: it ends in a query, or has blanks in it.", EXAMPLE)
+    known: Literal["http", "https"] = "https" if scheme == "https" else "http"
+    address = HubAddress(known, host, port or _PORTS[known], parts.path.rstrip("/"))
+    if parts.username is None:
+        return address, None
+    return address, User(unquote(parts.username), None if parts.password is None else unquote(parts.password))

@@ -1,0 +1,142 @@
+"""Who asks: a token or a password, from wherever its owner keeps it.
+
+The first of these that there is counts: the file that a flag names, the environment, the hub's address, a netrc file.
+What is found is only ever sent to the hub that it was found for, and shown nowhere: not in a text, not in a `repr`.
+Reading the environment is left to the command, which hands in what it found.
+"""
+
+from __future__ import annotations
+
+import base64
+import netrc
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from creamery.client.address import HubAddress, User
+from creamery.client.errors import UnusableInput
+
+LONGEST = 4_096
+"""Characters of a token. Whatever is longer is another file than was meant."""
+
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+", re.ASCII)  # RFC 6750 section 2.1
+_HIDDEN = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # what ends a header, and what no UTF-8 has
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a request proves with who asks.
+
+    Attributes:
+        header: the value of `Authorization`.
+        place: where it was found, for people.
+    """
+
+    header: str = field(repr=False)
+    place: str
+
+    @classmethod
+    def of_token(cls, text: str, place: str) -> Credentials:
+        """A token, as it was shown when it was made.
+
+        Raises:
+            UnusableInput: it is none.
+        """
+        token = text.strip()
+        if not token:
+            raise UnusableInput(f"{place} holds no token.", "Put the token there, or unset it.")
+        if len(token) > LONGEST or not _TOKEN.fullmatch(token):
+            raise UnusableInput(f"What {place} holds is no token.", "A token is one word of letters, digits and '_'.")
+        return cls(f"Bearer {token}", place)
+
+    @classmethod
+    def of_password(cls, name: str, password: str, place: str) -> Credentials:
+        """A name and a password (RFC 7617), or a token in the password's place.
+
+        Raises:
+            UnusableInput: they cannot be sent.
+        """
+        if ":" in name or _HIDDEN.search(name + password):
+            raise UnusableInput(f"The name or password in {place} cannot be sent.", "Use a token instead.")
+        pair = base64.b64encode(f"{name}:{password}".encode()).decode()
+        return cls(f"Basic {pair}", place)
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """The same as a name and a password, for programs that take nothing else."""
+        kind, _, value = self.header.partition(" ")
+        if kind == "Bearer":
+            return "__token__", value
+        name, _, password = base64.b64decode(value).decode().partition(":")
+        return name, password
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where credentials may be.
+
+    Attributes:
+        token_file: the file that a flag names; its first line is a token.
+        token: of the environment.
+        netrc_file: the file that the environment names; None: `.netrc` in one's home.
+    """
+
+    token_file: Path | None = None
+    token: str | None = field(default=None, repr=False)
+    netrc_file: Path | None = None
+
+
+def find_credentials(address: HubAddress, user: User | None, sources: Sources) -> Credentials | None:
+    """What there is for this hub; None: nothing.
+
+    Args:
+        address: the hub's.
+        user: who its address says asks.
+        sources: where else to look.
+
+    Raises:
+        UnusableInput: what was named is not there, or is no credential.
+    """
+    if sources.token_file is not None:
+        return Credentials.of_token(_first_line(sources.token_file), str(sources.token_file))
+    if sources.token is not None:
+        return Credentials.of_token(sources.token, "CREAMERY_TOKEN")
+    if user is not None and user.password is not None:
+        return Credentials.of_password(user.name, user.password, "the hub's address")
+    return _of_netrc(address.host, None if user is None else user.name, sources.netrc_file)
+
+
+def _first_line(path: Path) -> str:
+    try:
+        with path.open(encoding="ascii", errors="replace") as file:
+            return file.readline(LONGEST + 2)
+    except OSError as error:
+        raise UnusableInput(f"The token file {path} cannot be read: {error.strerror}.") from error
+
+
+def _of_netrc(host: str, name: str | None, named: Path | None) -> Credentials | None:
+    path = named or _at_home()
+    if path is None:
+        return None
+    try:
+        found = netrc.netrc(str(path)).authenticators(host)
+    except FileNotFoundError as error:
+        if named is None:
+            return None
+        raise UnusableInput(f"NETRC names {named}, and there is no such file.") from error
+    except OSError as error:
+        raise UnusableInput(f"{path} cannot be read: {error.strerror}.") from error
+    except (netrc.NetrcParseError, UnicodeDecodeError) as error:  # their texts may quote a password
+        line = getattr(error, "lineno", None)
+        place = f"{path}, line {line}" if line else str(path)
+        raise UnusableInput(f"{place}: this is not how a netrc file is written.") from None
+    if found is None or not found[2] or (name is not None and found[0] != name):
+        return None
+    return Credentials.of_password(found[0] or "", found[2], str(path))
+
+
+def _at_home() -> Path | None:
+    try:
+        return Path("~/.netrc").expanduser()
+    except RuntimeError:  # nobody knows where home is
+        return None

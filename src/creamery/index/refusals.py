@@ -1,0 +1,45 @@
+"""What the errors of owning and releasing look like on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from creamery.http import Problem
+from creamery.index.access import NotYours, OutOfReach, UnknownHere
+from creamery.index.names import NoPattern
+from creamery.index.ownership import NameConfusable, NameOwnedUpstream, OwnershipRefused
+from creamery.index.prefetch import NoSuchPrefetch, NotWanted
+from creamery.index.releases import NothingCalledSo, ReleaseRefused
+from creamery.index.targets import NoTarget
+
+
+def refusals() -> dict[type[Exception], Callable[[Any], Problem]]:
+    """By kind. The texts are made for whoever asked, and hold no secret."""
+    return {
+        **dict.fromkeys((NameConfusable, NameOwnedUpstream), saying(400, "Name refused")),  # as uploads are refused
+        OwnershipRefused: saying(409, "Conflict"),
+        NothingCalledSo: saying(404, "Not found"),
+        **dict.fromkeys((NoPattern, NoTarget, ReleaseRefused), saying(422, "Refused")),
+        NoSuchPrefetch: saying(404, "Not found", "Prefetches that have ended are forgotten after a week."),
+        NotWanted: saying(422, "Not understood"),
+        UnknownHere: saying(404, "Not found"),
+        OutOfReach: saying(403, "Forbidden"),
+        NotYours: saying(403, "Forbidden", "An owner of the project, or an administrator, can give the right."),
+    }
+
+
+def saying(
+    status: int, title: str, remedy: str = "", *, headers: Mapping[str, str] | None = None
+) -> Callable[[Any], Problem]:
+    """What makes a problem of an error whose text may be shown."""
+
+    def problem(error: Exception) -> Problem:
+        kept_by_nobody = {"Cache-Control": "no-store", **(headers or {})}
+        return Problem(status, title, _sentence(str(error)), remedy=remedy, headers=kept_by_nobody)
+
+    return problem
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith(".") else f"{text}."
