@@ -7,8 +7,9 @@ from typing import cast
 import pytest
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Scope
 
-from creamery.http import PUBLIC, Needs, Route, Router
+from creamery.http import PUBLIC, Needs, Route, Router, exchange_of
 from tests.doubles.wired import Wired
 
 
@@ -66,6 +67,19 @@ def test_a_name_that_nothing_can_have_is_refused(toy: Wired, raw: str) -> None:
 
     assert answer.status == 400
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(("name", "body"), [("known", "at once"), ("other", "after a wait")])
+def test_what_is_ready_is_answered_without_the_endpoint(name: str, body: str) -> None:
+    async def wait(_: Request) -> Response:
+        return Response("after a wait")
+
+    def ready(scope: Scope) -> bool:
+        is_known: bool = scope["path_params"] == {"name": "known"}
+        return is_known and exchange_of(scope).answer_at_once(200, b"", b"at once")
+
+    with Wired([Route(("GET",), "/things/{name}", wait, PUBLIC, ready=ready)]) as wired:
+        assert wired.get(f"/things/{name}").body.decode() == body
 
 
 @pytest.mark.parametrize("path", ["/", "/nothing", "/name", "/name/", "/name/a/b", "//name/a", "/name//a", "/NAME/a"])

@@ -25,11 +25,7 @@ class Settling:
         One look (9 us on SQLite) holds for all requests that were read before it: those whose tasks are already
         waiting for their turn on the loop. Whoever asks later finds `_has_looked` taken back.
         """
-        if self._has_looked:
-            return
-        if not self._generations.moved():
-            self._has_looked = True
-            asyncio.get_running_loop().call_soon(self._look_again)
+        if self.is_settled():
             return
         if self._database.is_sqlite:
             async with self._looking:
@@ -37,6 +33,13 @@ class Settling:
                     await self._pools.database.run(self._generations.look)
         else:
             await self._pools.database.run(self._generations.look)
+
+    def is_settled(self) -> bool:
+        """Has nobody committed anything that this process has not seen? Where that is soon told: else `settle`."""
+        if not self._has_looked and not self._generations.moved():
+            self._has_looked = True
+            asyncio.get_running_loop().call_soon(self._look_again)
+        return self._has_looked
 
     def _look_again(self) -> None:
         self._has_looked = False

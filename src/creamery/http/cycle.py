@@ -26,7 +26,7 @@ from creamery.http.exchange import (
     header_lines,
 )
 from creamery.http.problems import Problem
-from creamery.http.zerocopy import MESSAGE, FilePiece, SharedBytes, write_at_once
+from creamery.http.zerocopy import MESSAGE, SHARED_FROM, FilePiece, SharedBytes, write_at_once
 
 if TYPE_CHECKING:
     from creamery.http.protocol import BoundedProtocol
@@ -120,7 +120,7 @@ class Cycle:
         head = self._head(status, lines + framing)
         if self.scope["method"] == "HEAD" or not body:
             self._transport.write(head)
-        elif isinstance(body, SharedBytes):
+        elif length >= SHARED_FROM and isinstance(body, SharedBytes):
             self._write_shared(head, body)
         else:
             # Bytes are shared by all whom they are sent to; a bytearray was read for this answer alone.

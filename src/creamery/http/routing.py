@@ -21,6 +21,7 @@ from creamery.http.gate import Gate
 from creamery.http.problems import Problem, Renderer
 
 Endpoint = Callable[[Request], Awaitable[Response]]
+Ready = Callable[[Scope], bool]
 
 MANY = -1
 """Instead of a number of segments: any number."""
@@ -71,6 +72,7 @@ class Route:
         says: what it answers, for the reference, where the endpoint's docstring does not.
         in_words: refusals say their reason in the status line and as plain text: what uploading clients show.
         renderer: how errors look in the route's protocol; None: as problem documents.
+        ready: answers where nothing has to be waited for, and says whether it did; else `endpoint` is asked.
 
     Raises:
         ValueError: the path is none, or `needs` is not declared.
@@ -83,6 +85,7 @@ class Route:
     says: str = ""
     in_words: bool = False
     renderer: Renderer | None = None
+    ready: Ready | None = None
     segments: tuple[_Segment, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -209,8 +212,9 @@ class Router:
         scope["path_params"] = place.params
         if not found.is_open and self._gate is not None:
             await self._gate.admit(scope, found.door, route.needs.action, route.needs.thing)
-        response = await route.endpoint(Request(scope, receive, send))
-        await response(scope, receive, send)
+        if route.ready is None or not route.ready(scope):
+            response = await route.endpoint(Request(scope, receive, send))
+            await response(scope, receive, send)
 
     def _is_open(self, route: Route) -> bool:
         action = route.needs.action

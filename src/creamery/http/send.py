@@ -38,6 +38,7 @@ PIECE_STEP = 2 * MIB
 FOLLOW_STEP = 64 * KIB
 
 _BODILESS = frozenset({204, 304})
+_CONDITIONS = frozenset({b"if-match", b"if-none-match", b"range", b"if-range"})
 
 Chunk = bytes | bytearray | FilePiece
 
@@ -282,6 +283,11 @@ class HeldResponse(RangedResponse):
         super().__init__(etag, media_type, headers)
         self.held = body
         self._whole = header_lines(self.one_piece(None, len(body))[1])
+
+    def answer_whole(self, scope: Scope) -> bool:
+        """Send all of it in one step; False where the request has conditions, or the client too much to read."""
+        exchange = exchange_of(scope)
+        return _CONDITIONS.isdisjoint(exchange.headers) and exchange.answer_at_once(200, self._whole, self.held)
 
     async def answer(self, scope: Scope, send: Send) -> None:
         """Send what is asked of the bytes."""

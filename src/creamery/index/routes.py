@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Scope
 
 from creamery.blobs import BlobCorrupt, BlobMissing, Blobs, HashMismatch, LengthMismatch, TooLong
 from creamery.contract import Digest, ProjectName
@@ -132,8 +133,8 @@ class Routes:
         ]
         return (
             Route(("GET",), "/", self.front, PUBLIC),
-            Route(("GET",), "/i/{project}/{file}", self.file, read),
-            Route(("GET",), "/i/{project}/{file}.metadata", self.metadata, read),
+            Route(("GET",), "/i/{project}/{file}", self.file, read, ready=self.shelved_file),
+            Route(("GET",), "/i/{project}/{file}.metadata", self.metadata, read, ready=self.shelved_metadata),
             *views,
         )
 
@@ -188,6 +189,23 @@ class Routes:
         """The one redirect, to the normalised name with its slash."""
         return moved(request.scope, f"{project_name(request.path_params['project'])}/")
 
+    def shelved_file(self, scope: Scope) -> bool:
+        """Answer as `file` would, if the file is in memory and nothing has to be waited for."""
+        params = scope["path_params"]
+        return self._answer_shelved(scope, params["project"], params["file"])
+
+    def shelved_metadata(self, scope: Scope) -> bool:
+        """Likewise."""
+        params = scope["path_params"]
+        return self._answer_shelved(scope, params["project"], params["file"] + METADATA)
+
+    def _answer_shelved(self, scope: Scope, project: str, name: str) -> bool:
+        held = self._catalog.shelf.get((project, name)) if self._settling.is_settled() else None
+        if held is None or not held.response.answer_whole(scope):
+            return False
+        self._served(scope, held.digest, held.response)
+        return True
+
     async def file(self, request: Request) -> Response:
         """A file's bytes."""
         await self._settling.settle()
@@ -197,7 +215,7 @@ class Routes:
         """A file's bytes, under whatever address it was asked for; nothing is settled yet of who may have it."""
         held = self._catalog.shelf.get((project, filename))
         if held is not None:
-            return self._served(request, held.digest, held.response)
+            return self._served(request.scope, held.digest, held.response)
         stored = self._catalog.stored(project, filename)
         if stored is not None:
             response = await self._send_stored(request, project, filename, stored, FILE_TYPE)
@@ -230,7 +248,7 @@ class Routes:
         key = filename + METADATA
         held = self._catalog.shelf.get((project, key))
         if held is not None:
-            return self._served(request, held.digest, held.response)
+            return self._served(request.scope, held.digest, held.response)
         stored = self._catalog.stored(project, key)
         if stored is None:
             name = project_name(project)
@@ -279,12 +297,12 @@ class Routes:
         except (BlobMissing, BlobCorrupt):
             self._catalog.forget_file(project, name)
             return None
-        return self._served(request, digest, response)
+        return self._served(request.scope, digest, response)
 
-    def _served(self, request: Request, digest: Digest, response: Response) -> Response:
+    def _served(self, scope: Scope, digest: Digest, response: Response) -> Response:
         """Count what is served from here."""
         self._blobs.used(digest)
-        note(request.scope, cache="hit")
+        note(scope, cache="hit")
         self._downloads.count("hit")
         return response
 
