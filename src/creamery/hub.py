@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from creamery import carts, index, operations
+from creamery import carts, index, operations, wheels
 from creamery.accounts import Accounts, ScopeWord, Secret
 from creamery.blobs import Blobs, Holder
 from creamery.clock import SystemClock
@@ -24,7 +24,7 @@ from creamery.threads import Pools
 def doors_of(hub: Hub) -> tuple[Door, ...]:
     """All doors, in the order in which they start."""
     packages = index.door(hub)
-    doors = (packages, carts.door(hub, packages.files))
+    doors = (packages, wheels.door(hub), carts.door(hub, packages.files))
     return (*doors, operations.door(hub, doors))
 
 
@@ -33,7 +33,8 @@ def carts_alone(hub: Hub) -> tuple[Door, ...]:
 
     The hub's own jobs run all the same; of a shut door's things nothing is done, and nothing is swept away.
     """
-    doors = (carts.door(hub), Door("index", routes=(), holders=(index.holder(hub.clock),)))
+    shut = (("index", index.holder(hub.clock)), ("wheels", wheels.holder()))
+    doors = (carts.door(hub), *(Door(name, routes=(), holders=(holder,)) for name, holder in shut))
     return (*doors, replace(operations.door(hub, doors), routes=()))
 
 
@@ -189,9 +190,9 @@ def _handler(handler: Handler, large: Large | None, children: Children) -> Handl
 
 def offline_holders() -> tuple[Holder, ...]:
     """Who refers to blobs, for commands that open the data without a hub."""
-    return (index.holder(SystemClock()), carts.holder())
+    return (index.holder(SystemClock()), wheels.holder(), carts.holder())
 
 
 def offline_scopes() -> dict[str, ScopeWord]:
     """What tokens may be limited to, for commands that open the data without a hub."""
-    return operations.scope_words((index.SCOPES, carts.SCOPES))
+    return operations.scope_words((index.SCOPES, wheels.SCOPES, carts.SCOPES))

@@ -228,6 +228,17 @@ class Index(Section):
     )
 
 
+class Wheels(Section):
+    """Wheels that one machine has built, so that no other has to."""
+
+    read: Annotated[str, AfterValidator(_names_readers)] = Field(
+        "anyone", description="Who may have them: `anyone`, `users` (whoever is known), `admins`, or `group:NAME`."
+    )
+    push: Annotated[str, AfterValidator(_names_uploaders)] = Field(
+        "users", description="Who may add to them: `users` (whoever is known), `admins`, or `group:NAME`."
+    )
+
+
 class Archive(Section):
     """A place that carts' files come from."""
 

@@ -49,6 +49,7 @@ from creamery.sections import (
     Log,
     Texts,
     Upstream,
+    Wheels,
     address_of,
     is_long,
     is_web_address,
@@ -127,6 +128,7 @@ class Settings(BaseSettings):
     cache: Cache = Field(default_factory=Cache)
     accounts: Accounts = Field(default_factory=Accounts)
     index: Index = Field(default_factory=Index)
+    wheels: Wheels = Field(default_factory=Wheels)
     carts: Carts = Field(default_factory=Carts)
     egress: Egress = Field(default_factory=Egress)
     log: Log = Field(default_factory=Log)

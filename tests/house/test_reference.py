@@ -38,6 +38,8 @@ SPELT = {
     "index.offline_pages": "all",
     "index.read": "users",
     "index.upload": "admins",
+    "wheels.push": "admins",
+    "wheels.read": "users",
     "index.deleted_upstream": "withhold",
     "index.quarantined_upstream": "serve",
     "carts.archives": "https://archive.example/, /srv/data",

@@ -21,13 +21,13 @@ from creamery.http.forgery import refuse_other_sites
 from creamery.http.gate import WRONG, Gate, by_of, presented_by, principal_of, unauthorized
 from creamery.http.negotiation import negotiate, negotiate_encoding
 from creamery.http.parts import PartsResponse
-from creamery.http.problems import Problem, printable, render_problem
+from creamery.http.problems import Problem, printable, render_problem, saying
 from creamery.http.protocol import Wire
 from creamery.http.ranges import ByteRange, RangeNotSatisfiable, parse_range
-from creamery.http.receive import Begin, Form, ReceivedFile, receive_form
+from creamery.http.receive import Begin, Form, ReceivedFile, receive_file, receive_form
 from creamery.http.request_log import AccessLog, access_log, begin_log
 from creamery.http.routing import PUBLIC, Endpoint, Needs, Route, Router
-from creamery.http.send import BlobResponse, BytesResponse, FollowResponse, HeldResponse, RawHeaders, Source
+from creamery.http.send import BlobResponse, BytesResponse, FollowResponse, HeldResponse, RawHeaders, Source, moved
 from creamery.http.zerocopy import SharedBytes
 
 __all__ = [
@@ -77,6 +77,7 @@ __all__ = [
     "if_range_holds",
     "is_local_path",
     "is_not_modified",
+    "moved",
     "negotiate",
     "negotiate_encoding",
     "note",
@@ -87,9 +88,11 @@ __all__ = [
     "printable",
     "quoted",
     "read_cookie",
+    "receive_file",
     "receive_form",
     "refuse_other_sites",
     "render_problem",
+    "saying",
     "set_cookie",
     "unauthorized",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from html import escape
 from http import HTTPStatus
+from typing import Any
 
 import orjson
 from starlette.responses import Response
@@ -56,6 +57,22 @@ class Problem(Exception):
         self.headers = dict(headers or {})
         self.in_status_line = in_status_line
         super().__init__(f"{status} {self.title}: {detail}")
+
+
+def saying(
+    status: int, title: str, remedy: str = "", *, headers: Mapping[str, str] | None = None
+) -> Callable[[Any], Problem]:
+    """What makes a problem of an error whose text may be shown."""
+
+    def problem(error: Exception) -> Problem:
+        kept_by_nobody = {"Cache-Control": "no-store", **(headers or {})}
+        return Problem(status, title, _sentence(str(error)), remedy=remedy, headers=kept_by_nobody)
+
+    return problem
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith(".") else f"{text}."
 
 
 def render_problem(problem: Problem, accept: str | None, request_id: str = "", *, in_words: bool = False) -> Response:

@@ -98,6 +98,29 @@ async def receive_form(
         raise
 
 
+async def receive_file(request: Request, filename: str, *, begin: Begin, limits: Limits) -> Part:
+    """Read a request's body, which is a file and nothing else, to its end; the part is finished.
+
+    Args:
+        filename: what it is for.
+        begin: as for a form.
+
+    Raises:
+        Problem, ClientDisconnect, NoSpace, NotDurable, ReadOnly: as a form.
+    """
+    part = begin(filename, _announced(request, limits))
+    try:
+        async for piece in request.stream():
+            await part.write(piece)
+        await part.finish(None)
+    except TooLong as error:  # the part has aborted itself
+        raise _file_too_large(error.limit) from error
+    except BaseException as error:
+        _abort(part, error)
+        raise
+    return part
+
+
 class _Receiver:
     """What has come of one form.
 
@@ -143,7 +166,7 @@ class _Receiver:
     def abort(self, error: BaseException) -> None:
         """Nothing more will come of it."""
         if self._part is not None:
-            self._part.abort(error if isinstance(error, Exception) else ConnectionError("the upload was cut off"))
+            _abort(self._part, error)
 
     def _begin_part(self, event: PartBegins) -> None:
         self._name, self._value = event.name, bytearray()
@@ -193,6 +216,10 @@ class _Receiver:
         except UnicodeDecodeError as error:
             raise broken(f"the field {self._name!r} is no UTF-8") from error
         self._fields.setdefault(self._name, []).append(value)
+
+
+def _abort(part: Part, error: BaseException) -> None:
+    part.abort(error if isinstance(error, Exception) else ConnectionError("the upload was cut off"))
 
 
 def _announced(request: Request, limits: Limits) -> int | None:

@@ -11,11 +11,11 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
@@ -92,6 +92,15 @@ class BytesResponse(Response):
         framing = () if self.status_code in _BODILESS else ((b"content-length", b"%d" % len(self.body)),)
         await _start(send, self.status_code, [*self._ready, *framing])
         await send({"type": "http.response.body", "body": self.body})
+
+
+def moved(scope: Mapping[str, Any], target: str) -> BytesResponse:
+    """301 to an address relative to this one, so that it holds behind any proxy."""
+    query = scope["query_string"].decode("latin-1")
+    location = f"{target}?{query}" if query else target
+    return BytesResponse(
+        b"", [(b"location", location.encode("latin-1")), (b"cache-control", b"max-age=3600")], status=301
+    )
 
 
 class RangedResponse(Response):

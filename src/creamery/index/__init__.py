@@ -9,6 +9,8 @@ from creamery.accounts import Rule
 from creamery.door import Health, Hub
 from creamery.index import api
 from creamery.index.access import MANAGE, READ, SCOPES, UPLOAD, Access
+from creamery.index.archives import Artefact, BadArchive
+from creamery.index.archives import check as check_archive
 from creamery.index.bringing import Bringing, NotHad, NotNow
 from creamery.index.catalog import Catalog
 from creamery.index.download import Downloads
@@ -31,7 +33,19 @@ from creamery.index.upload_routes import refusals as upload_refusals
 from creamery.index.uploads import Uploads
 from creamery.index.upstream import Upstreams
 
-__all__ = ["SCOPES", "Files", "IndexDoor", "NotHad", "NotNow", "PackageFile", "door", "holder"]
+__all__ = [
+    "SCOPES",
+    "Artefact",
+    "BadArchive",
+    "Files",
+    "IndexDoor",
+    "NotHad",
+    "NotNow",
+    "PackageFile",
+    "check_archive",
+    "door",
+    "holder",
+]
 
 
 def door(hub: Hub) -> IndexDoor:

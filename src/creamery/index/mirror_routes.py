@@ -21,7 +21,7 @@ from starlette.responses import Response
 from creamery.blobs import BlobError
 from creamery.contract import Digest, ProjectName
 from creamery.door import Hub
-from creamery.http import Needs, Route, base_url, header_of, negotiate_encoding, note
+from creamery.http import Needs, Route, base_url, header_of, moved, negotiate_encoding, note
 from creamery.index.access import READ
 from creamery.index.catalog import Catalog
 from creamery.index.freshness import Freshness, View
@@ -35,7 +35,7 @@ from creamery.index.pypi_json import (
     releases_of,
     render_project,
 )
-from creamery.index.replies import ENCODINGS, filename_in, moved, not_found, page_answer, page_headers, project_name
+from creamery.index.replies import ENCODINGS, filename_in, not_found, page_answer, page_headers, project_name
 from creamery.index.routes import Routes
 from creamery.index.simple import Encoding, Page, advertised_metadata, page_of
 from creamery.index.tables import files_called, files_of, first_seen

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-from creamery.http import Problem
+from creamery.http import Problem, saying
 from creamery.index.access import NotYours, OutOfReach, UnknownHere
 from creamery.index.names import NoPattern
 from creamery.index.ownership import NameConfusable, NameOwnedUpstream, OwnershipRefused
@@ -27,19 +27,3 @@ def refusals() -> dict[type[Exception], Callable[[Any], Problem]]:
         OutOfReach: saying(403, "Forbidden"),
         NotYours: saying(403, "Forbidden", "An owner of the project, or an administrator, can give the right."),
     }
-
-
-def saying(
-    status: int, title: str, remedy: str = "", *, headers: Mapping[str, str] | None = None
-) -> Callable[[Any], Problem]:
-    """What makes a problem of an error whose text may be shown."""
-
-    def problem(error: Exception) -> Problem:
-        kept_by_nobody = {"Cache-Control": "no-store", **(headers or {})}
-        return Problem(status, title, _sentence(str(error)), remedy=remedy, headers=kept_by_nobody)
-
-    return problem
-
-
-def _sentence(text: str) -> str:
-    return text if text.endswith(".") else f"{text}."

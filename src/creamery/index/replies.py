@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from creamery.contract import InvalidName, ProjectName, check_filename, normalize
-from creamery.http import BytesResponse, Problem, RawHeaders
+from creamery.http import Problem, RawHeaders
 from creamery.index.answers import Answer
 from creamery.index.freshness import View
 from creamery.index.simple import Encoding, Page
@@ -57,15 +54,6 @@ def page_headers(view: View, *, is_open: bool) -> list[tuple[bytes, bytes]]:
     """How long a page may be taken as current, and by whom."""
     headers = _freshness_headers(view)
     return headers if is_open else list(closed(tuple(headers)))
-
-
-def moved(scope: Mapping[str, Any], target: str) -> BytesResponse:
-    """301 to an address relative to this one, so that it holds behind any proxy."""
-    query = scope["query_string"].decode("latin-1")
-    location = f"{target}?{query}" if query else target
-    return BytesResponse(
-        b"", [(b"location", location.encode("latin-1")), (b"cache-control", b"max-age=3600")], status=301
-    )
 
 
 def _freshness_headers(view: View) -> list[tuple[bytes, bytes]]:

@@ -14,10 +14,9 @@ from starlette.responses import Response
 
 from creamery.blobs import Blobs, Part
 from creamery.clock import Clock
-from creamery.http import BytesResponse, Form, Needs, Problem, Route, by_of, principal_of, receive_form
+from creamery.http import BytesResponse, Form, Needs, Problem, Route, by_of, principal_of, receive_form, saying
 from creamery.index.access import UPLOAD
 from creamery.index.archives import BadArchive
-from creamery.index.refusals import saying
 from creamery.index.uploads import FileExists, NameUndecided, Sent, UploadRefused, Uploads
 from creamery.limits import Limits
 

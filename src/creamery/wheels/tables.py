@@ -1,0 +1,156 @@
+"""The rows of built wheels, and every question that is asked of them.
+
+One row a file name. What it refers to is `cached`: whoever needs a wheel that went can build it again. A row whose
+wheel was evicted keeps its name and loses its digest; to whoever asks it is not there, and whoever pushes may fill it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    Row,
+    String,
+    Table,
+    bindparam,
+    exists,
+    false,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.exc import IntegrityError
+
+from creamery.blobs import Holder
+from creamery.clock import Micros
+from creamery.contract import Digest, ProjectName
+from creamery.database import TABLE_OPTIONS, BigId, DigestColumn, metadata
+
+built_wheel = Table(
+    "built_wheel",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("filename", String(255), nullable=False, unique=True),
+    Column("project", String(255), nullable=False, index=True),
+    Column("version", String(255), nullable=False),
+    Column("digest", DigestColumn, nullable=True, index=True),
+    Column("size", BigInteger, nullable=False),
+    Column("pushed", BigInteger, nullable=False),
+    Column("pushed_by", String(255), nullable=False),
+    sqlite_autoincrement=True,
+    **TABLE_OPTIONS,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltWheel:
+    """A wheel that is here.
+
+    Attributes:
+        filename: as it was pushed.
+        project: whose it is, by its name.
+        version: as PEP 440 writes what its name says.
+        digest, size: of its bytes.
+        pushed: when it came.
+        pushed_by: who brought it.
+    """
+
+    filename: str
+    project: ProjectName
+    version: str
+    digest: Digest
+    size: int
+    pushed: Micros
+    pushed_by: str
+
+
+class BeingPushed(Exception):
+    """Another process of this hub has just written a row for the same name."""
+
+
+def projects(connection: Connection) -> list[ProjectName]:
+    """The names of all projects of which a wheel is here, in order."""
+    return [ProjectName(name) for name in connection.execute(_PROJECTS).scalars()]
+
+
+def wheels_of(connection: Connection, project: ProjectName) -> list[BuiltWheel]:
+    """A project's wheels that are here, in the order in which their names first came."""
+    return [_wheel(row) for row in connection.execute(_WHEELS_OF, {"of": project})]
+
+
+def find_wheel(connection: Connection, filename: str) -> BuiltWheel | None:
+    """The wheel of that name; None: it is not here, or no more."""
+    row = connection.execute(_WHEEL, {"called": filename}).first()
+    return None if row is None else _wheel(row)
+
+
+def set_wheel(connection: Connection, wheel: BuiltWheel) -> None:
+    """A name has these bytes from now on, in the transaction that makes them a blob.
+
+    Raises:
+        BeingPushed: the name was free a moment ago, and is not any more.
+    """
+    values = {
+        "project": wheel.project,
+        "version": wheel.version,
+        "digest": wheel.digest,
+        "size": wheel.size,
+        "pushed": wheel.pushed,
+        "pushed_by": wheel.pushed_by,
+    }
+    known = update(built_wheel).where(built_wheel.c.filename == wheel.filename)
+    if connection.execute(known.values(**values)).rowcount:
+        return
+    try:
+        connection.execute(_INSERT, {"filename": wheel.filename, **values})
+    except IntegrityError as error:
+        raise BeingPushed(wheel.filename) from error
+
+
+def locked_wheel(connection: Connection, filename: str) -> BuiltWheel | None:
+    """As `find_wheel`; its row, if there is one, stays as it is until the transaction ends."""
+    row = connection.execute(_LOCKED, {"called": filename}).first()
+    return None if row is None or row.digest is None else _wheel(row)
+
+
+def holder() -> Holder:
+    """Which blobs built wheels are: all of them can be built again."""
+
+    def kept(_: ColumnElement[Digest]) -> ColumnElement[bool]:
+        return false()
+
+    def cached(digest: ColumnElement[Digest]) -> ColumnElement[bool]:
+        return exists().where(built_wheel.c.digest == digest)
+
+    def forget(connection: Connection, digests: Sequence[Digest]) -> None:
+        connection.execute(update(built_wheel).where(built_wheel.c.digest.in_(digests)).values(digest=None))
+
+    def audit(connection: Connection) -> Iterator[tuple[Digest, str]]:
+        query = select(built_wheel.c.digest, built_wheel.c.filename).where(built_wheel.c.digest.is_not(None))
+        for digest, filename in connection.execute(query):
+            yield digest, f"built wheel {filename}"
+
+    return Holder(name="wheels", kept=kept, cached=cached, forget=forget, audit=audit)
+
+
+_HERE = built_wheel.c.digest.is_not(None)
+_ALL = select(built_wheel)
+
+# Made once: to build a statement anew costs more than to run it.
+_PROJECTS = select(built_wheel.c.project).where(_HERE).distinct().order_by(built_wheel.c.project)
+_WHEELS_OF = _ALL.where(built_wheel.c.project == bindparam("of"), _HERE).order_by(built_wheel.c.id)
+_WHEEL = _ALL.where(built_wheel.c.filename == bindparam("called"), _HERE)
+_LOCKED = _ALL.where(built_wheel.c.filename == bindparam("called")).with_for_update()
+_INSERT = insert(built_wheel)
+
+
+def _wheel(row: Row[Any]) -> BuiltWheel:
+    return BuiltWheel(
+        row.filename, ProjectName(row.project), row.version, row.digest, row.size, Micros(row.pushed), row.pushed_by
+    )
