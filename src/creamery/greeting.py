@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable
 from ipaddress import ip_address
+from pathlib import Path
 
 from creamery import __version__
 from creamery.sections import Archive, address_of
@@ -38,6 +39,18 @@ def of_carts(settings: Settings, port: int | None, first: str | None) -> list[st
         lines.append("  carts are for users alone; for whoever reaches it: CREAMERY_CARTS_ANONYMOUS=on")
         if first is not None:
             lines += _how_to_become_first(settings, None, first)
+    return lines
+
+
+def of_folder(path: Path, settings: Settings, port: int | None, _: str | None) -> list[str]:
+    """Of a server of a folder's wheels; `path`: the folder."""
+    address = _own_address(settings, port)
+    lines = [f"Creamery {__version__} serves built wheels on {address}"]
+    lines.append(f"  wheels:   {path}")
+    lines.append(f"  data:     {_place(settings)}")
+    lines.append(f"  install:  curd install -c {address} -u PACKAGE")
+    if settings.wheels.htpasswd is None:
+        lines.append("Warning: whoever reaches this address reads all wheels and adds to them; -u FILE wants passwords")
     return lines
 
 

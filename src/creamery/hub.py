@@ -6,6 +6,7 @@ import asyncio
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from creamery import carts, index, operations, wheels
 from creamery.accounts import Accounts, ScopeWord, Secret
@@ -33,8 +34,20 @@ def carts_alone(hub: Hub) -> tuple[Door, ...]:
 
     The hub's own jobs run all the same; of a shut door's things nothing is done, and nothing is swept away.
     """
-    shut = (("index", index.holder(hub.clock)), ("wheels", wheels.holder()))
-    doors = (carts.door(hub), *(Door(name, routes=(), holders=(holder,)) for name, holder in shut))
+    return _alone(hub, carts.door(hub), _shut("index", index.holder(hub.clock)), _shut("wheels", wheels.holder()))
+
+
+def folder_alone(hub: Hub, path: Path) -> tuple[Door, ...]:
+    """The doors of a server of one folder's wheels, likewise."""
+    shut = (_shut("index", index.holder(hub.clock)), _shut("carts", carts.holder()))
+    return _alone(hub, wheels.door_of_folder(hub, path), *shut)
+
+
+def _shut(name: str, holder: Holder) -> Door:
+    return Door(name, routes=(), holders=(holder,))
+
+
+def _alone(hub: Hub, *doors: Door) -> tuple[Door, ...]:
     return (*doors, replace(operations.door(hub, doors), routes=()))
 
 

@@ -237,6 +237,7 @@ class Wheels(Section):
     push: Annotated[str, AfterValidator(_names_uploaders)] = Field(
         "users", description="Who may add to them: `users` (whoever is known), `admins`, or `group:NAME`."
     )
+    htpasswd: Path | None = Field(None, description="A password file for this door, as `index.htpasswd`.")
 
 
 class Archive(Section):

@@ -21,6 +21,8 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import uvicorn
@@ -32,10 +34,10 @@ from creamery.blobs import StoreMismatch, restoring
 from creamery.clock import Clock, SystemClock
 from creamery.database import Database, DatabaseUnavailable
 from creamery.database.schema import is_current
+from creamery.door import Door, Hub
 from creamery.greeting import Compose, is_loopback, is_sqlite
 from creamery.http import Wire, begin_log
-from creamery.hub import BuiltHub, build, doors_of
-from creamery.hub import carts_alone as doors_of_carts
+from creamery.hub import BuiltHub, build, carts_alone, doors_of, folder_alone
 from creamery.limits import Limits
 from creamery.sections import Listen
 from creamery.settings import Settings
@@ -59,12 +61,36 @@ class DataInUse(CannotServe):
     """Another process serves these data."""
 
 
-def serve(settings: Settings, *, carts_alone: bool = False) -> int:
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What is served, and under which name.
+
+    Attributes:
+        name: as people call it.
+        doors: which doors it has; a function that a child process can be told.
+        compose: what it says when it listens.
+    """
+
+    name: str
+    doors: Callable[[Hub], tuple[Door, ...]]
+    compose: Compose
+
+
+HUB = Program("creamery serve", doors_of, greeting.of_hub)
+CARTS = Program("pacifica-cartd", carts_alone, greeting.of_carts)
+
+
+def wheels_of_folder(path: Path) -> Program:
+    """A folder full of wheels."""
+    return Program("curd-server", partial(folder_alone, path=path), partial(greeting.of_folder, path))
+
+
+def serve(settings: Settings, program: Program = HUB) -> int:
     """Run the hub until SIGTERM or SIGINT; return the process's exit code: 0, or 1 where it could not start.
 
     Args:
         settings: the hub's.
-        carts_alone: carts are served, at any name, and nothing else.
+        program: what of it is served.
     """
     _open_standard_streams()
     memory.spare()
@@ -75,12 +101,11 @@ def serve(settings: Settings, *, carts_alone: bool = False) -> int:
             sockets = listening.enter_context(_bound(settings.listen))
             restoring.refuse(settings.data)
             _upgrade_schema(settings)
-            hub = build(settings, doors_of_carts if carts_alone else doors_of)
+            hub = build(settings, program.doors)
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                compose = greeting.of_carts if carts_alone else greeting.of_hub
-                return runner.run(_Serving(settings, hub, sockets, SystemClock(), compose).run())
+                return runner.run(_Serving(settings, hub, sockets, SystemClock(), program.compose).run())
     except (CannotServe, DatabaseUnavailable, LogUnwritable, SecretUnreadable, StoreMismatch, ValueError) as error:
-        sys.stderr.write(f"{'pacifica-cartd' if carts_alone else 'creamery serve'}: {error}\n")
+        sys.stderr.write(f"{program.name}: {error}\n")
         return 1
 
 
@@ -111,7 +136,7 @@ def work(settings: Settings, is_done: Callable[[], bool]) -> None:
             hub = None
         else:
             restoring.refuse(settings.data)
-            hub = build(settings, doors_of_carts)
+            hub = build(settings, carts_alone)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run(hub))
 

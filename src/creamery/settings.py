@@ -7,6 +7,7 @@ environment, the environment over the file, the file over the defaults.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import re
@@ -198,7 +199,8 @@ class Settings(BaseSettings):
 
     def password_files(self) -> dict[str, Path]:
         """The password files, by the door that each is for."""
-        return {} if self.index.htpasswd is None else {"index": self.index.htpasswd}
+        files = {"index": self.index.htpasswd, "wheels": self.wheels.htpasswd}
+        return {door: file for door, file in files.items() if file is not None}
 
     def passcodes(self) -> dict[str, str]:
         """The passcodes, by the door that each is for."""
@@ -284,6 +286,40 @@ def load_cartd_settings(
         flags["carts"]["archives"] = [CARTD_ARCHIVE]
         settings = load_settings(**flags)
     return settings, found
+
+
+def load_curd_settings(
+    folder: Path, data: Path | None = None, password_file: Path | None = None, *, debug: bool = False, **listen: Any
+) -> Settings:
+    """Read the settings as `curd-server` is given them; what is not told by its flags counts as on a hub.
+
+    Args:
+        folder: the one that is served.
+        data: where rows lie; None: CREAMERY_DATA, else a directory of this folder's own in the user's data.
+        password_file: who may come in; None: anybody.
+        debug: the log tells everything.
+        listen: where it listens.
+
+    Raises:
+        SettingsError: as `load_settings`.
+    """
+    if data is None and not os.environ.get("CREAMERY_DATA"):
+        data = _data_beside(folder)
+    return load_settings(
+        data=data,
+        index={"upstreams": []},
+        wheels={"htpasswd": password_file},
+        log={"level": "debug"} if debug else {},
+        listen=listen,
+    )
+
+
+def _data_beside(folder: Path) -> Path:
+    """In the user's own data (XDG Base Directory Specification), never in the folder."""
+    home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    whole = folder.absolute()
+    digest = hashlib.sha256(os.fsencode(whole)).hexdigest()
+    return home / "creamery" / "curd-server" / f"{whole.name}-{digest[:8]}"
 
 
 def _with_scheme(url: str) -> str:

@@ -15,7 +15,7 @@ from typing import Self
 
 import httpx2
 
-_ADDRESS = re.compile(r"(?:listens|serves carts) on (http://\S+)")
+_ADDRESS = re.compile(r"(?:listens|serves carts|serves built wheels) on (http://\S+)")
 
 
 class Served:
@@ -93,18 +93,32 @@ class Served:
             self.output += line
 
 
-class ServedCarts(Served):
-    """`pacifica-cartd`, in the same way; `variables` are the environment's, as they are spelt there."""
+class ServedAlone(Served):
+    """One of the originals' programs, in the same way; `variables` are the environment's, as they are spelt there."""
+
+    module: str
 
     def __init__(self, folder: Path, *options: str | Path, **variables: str) -> None:
         super().__init__(folder / "var", "")
-        self._command = [sys.executable, "-m", "creamery.cli.cartd", *map(str, options)]
+        self._command = [sys.executable, "-m", self.module, *map(str, options)]
         self._environment = {
             **{name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ},
             "HOME": str(folder),
             "CREAMERY_LIMITS_RESERVE_BYTES": "0",
             **variables,
         }
+
+
+class ServedCarts(ServedAlone):
+    """`pacifica-cartd`."""
+
+    module = "creamery.cli.cartd"
+
+
+class ServedFolder(ServedAlone):
+    """`curd-server`."""
+
+    module = "creamery.cli.curd_server"
 
 
 def children_of(process: int) -> list[int]:

@@ -8,6 +8,7 @@ from creamery.blobs.blobs import Blobs
 from creamery.blobs.claims import Claim, Lent
 from creamery.blobs.copying import Copied, Copier, Item, blobs_of, files_in, inventory
 from creamery.blobs.findings import Depth, Finding, Kind
+from creamery.blobs.folder import Folder, FolderGone, Found
 from creamery.blobs.holders import Holder
 from creamery.blobs.incoming import Part
 from creamery.blobs.pause import Pause, PauseLost
@@ -45,6 +46,9 @@ __all__ = [
     "Evicted",
     "Extent",
     "Finding",
+    "Folder",
+    "FolderGone",
+    "Found",
     "HashMismatch",
     "Holder",
     "Item",

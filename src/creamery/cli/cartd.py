@@ -46,13 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; the exit code."""
     given = parser().parse_args(arguments)
     try:
-        from creamery.server import serve  # noqa: PLC0415 - help costs argparse alone
+        from creamery.server import CARTS, serve  # noqa: PLC0415 - help costs argparse alone
 
         settings, cartd = read_settings(given.config, given.cpconfig, host=given.address, port=given.port)
         wait_for_database(settings, cartd)
     except (ModuleNotFoundError, Unstartable) as error:
         return refuse("pacifica-cartd", error)
-    return serve(settings, carts_alone=True)
+    return serve(settings, CARTS)
 
 
 def refuse(program: str, error: Exception) -> int:

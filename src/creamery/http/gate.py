@@ -32,7 +32,7 @@ API_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="Creamery"', "Cache-Control":
 
 WRONG = "The user name, password or token is not right, or no longer."
 
-_API = b"/api/"
+_API = b"/api/v1/"
 
 
 class Gate:

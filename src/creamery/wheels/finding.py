@@ -11,7 +11,7 @@ from packaging.utils import parse_wheel_filename
 from packaging.version import Version
 
 from creamery.contract import InvalidName, ProjectName, normalize
-from creamery.wheels.tables import BuiltWheel
+from creamery.wheels.place import BuiltFile
 
 _FORMAT = re.compile(r"~?[a-z0-9.]+", re.ASCII)
 
@@ -42,32 +42,36 @@ class Query:
         except (ValueError, InvalidName) as error:
             raise WrongQuery(str(error)) from error
         self._versions = requirement.specifier
-        self._takes_wheels = form in {"", "whl"} or (form.startswith("~") and form != "~whl")
+        self._form = form.removeprefix("~")
+        self._is_denied = form.startswith("~")
 
-    def best(self, wheels: Iterable[BuiltWheel]) -> BuiltWheel | None:
+    def best(self, files: Iterable[BuiltFile]) -> BuiltFile | None:
         """The newest that fits, of its files the one that most machines can use; None: nothing fits.
 
         A version that is a pre-release is taken only where there is no other, or the question names one (PEP 440).
         """
-        if not self._takes_wheels:
-            return None
-        versions = releases(wheels)
+        versions = releases(file for file in files if self._is_of_the_form(file))
         fitting = list(self._versions.filter([version for version, _ in versions]))
         return dict(versions)[fitting[0]][0] if fitting else None
 
+    def _is_of_the_form(self, file: BuiltFile) -> bool:
+        return not self._form or file.filename.endswith(f".{self._form}") != self._is_denied
 
-def releases(wheels: Iterable[BuiltWheel]) -> list[tuple[Version, Sequence[BuiltWheel]]]:
+
+def releases(files: Iterable[BuiltFile]) -> list[tuple[Version, Sequence[BuiltFile]]]:
     """By version, the newest first; of each version's files those come first that most machines can use.
 
     Clients such as Curdling's take the first without a look at its tags.
     """
-    ordered = sorted(wheels, key=lambda wheel: (Version(wheel.version), _reversed_narrowness(wheel)), reverse=True)
-    return [(version, list(some)) for version, some in groupby(ordered, key=lambda wheel: Version(wheel.version))]
+    ordered = sorted(files, key=lambda file: (Version(file.version), _breadth(file)), reverse=True)
+    return [(version, list(some)) for version, some in groupby(ordered, key=lambda file: Version(file.version))]
 
 
-def _reversed_narrowness(wheel: BuiltWheel) -> tuple[int, int, int]:
-    """Large for a wheel that many machines can use: pure ones, then those of many platforms, then the rest."""
-    _, _, build, tags = parse_wheel_filename(wheel.filename)
+def _breadth(file: BuiltFile) -> tuple[int, int, int]:
+    """Large for what many machines can use: pure wheels, then those of many platforms, then others, then sdists."""
+    if not file.is_wheel:
+        return -1, 0, 0
+    _, _, build, tags = parse_wheel_filename(file.filename)
     platforms = {tag.platform for tag in tags}
     is_portable = any(name.startswith(("manylinux", "musllinux", "macosx", "win")) for name in platforms)
     breadth = 2 if platforms == {"any"} else int(is_portable)

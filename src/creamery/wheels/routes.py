@@ -1,17 +1,16 @@
-"""Built wheels on the wire, as Curdling's server and clients speak.
+"""Built wheels on the wire, as Curdling's server and clients speak; on a hub below `/w`.
 
 | path | answer |
 |---|---|
-| `/w/api/` | the names of the projects that have built wheels |
-| `/w/api/{package}` | a project's versions, with the addresses and digests of their wheels |
-| `/w/s/{query}` | the wheel that fits best |
-| `/w/p/{file}` | a wheel; PUT adds one |
+| `/api/` | the names of the projects that have built wheels |
+| `/api/{package}` | a project's versions, with the addresses and digests of their wheels |
+| `/s/{query}` | the wheel that fits best |
+| `/p/{file}` | a wheel; PUT adds one |
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -19,7 +18,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from creamery.blobs import Part
+from creamery.blobs import FolderGone, Part
 from creamery.contract import InvalidName, ProjectName, normalize
 from creamery.door import Hub
 from creamery.http import (
@@ -38,13 +37,13 @@ from creamery.http import (
     receive_form,
     saying,
 )
-from creamery.wheels import tables
+from creamery.index import BadArchive
+from creamery.telemetry import log
 from creamery.wheels.access import PUSH, READ
 from creamery.wheels.finding import Query, WrongQuery, releases
-from creamery.wheels.pushing import NameTaken, Pushed, Pushing, PushRefused, check_name
-from creamery.wheels.tables import BuiltWheel
+from creamery.wheels.place import BuiltFile, FileGone, NameTaken, Place, Pushed, PushRefused
+from creamery.wheels.pushing import Pushing, check_name
 
-PREFIX = "/w"
 FILE_TYPE = "application/octet-stream"
 
 _TEXT = ((b"content-type", b"text/plain; charset=utf-8"), (b"cache-control", b"no-store"))
@@ -54,31 +53,40 @@ _FILE = ((b"x-content-type-options", b"nosniff"), (b"content-security-policy", b
 
 
 class WheelRoutes:
-    """The endpoints, over the rules of built wheels."""
+    """The endpoints, over a place with built wheels."""
 
-    def __init__(self, hub: Hub, pushing: Pushing, *, is_open: bool) -> None:
-        """`is_open`: anyone may read; else no cache on the way may keep for others what one was given."""
-        # A name that was evicted may come back with other bytes: caches ask.
+    def __init__(self, hub: Hub, place: Place, prefix: str, *, is_open: bool) -> None:
+        """`prefix`: of all paths. `is_open`: anyone may read; else no cache on the way may keep what one was given."""
+        # A name that is gone may come back with other bytes: caches ask.
         self._cached = (b"cache-control", b"no-cache" if is_open else b"private, no-cache")
-        self._pushing = pushing
+        self._prefix = prefix
+        self._place = place
+        self._pushing = Pushing(hub, place)
         self._blobs = hub.blobs
         self._clock = hub.clock
-        self._database = hub.database
         self._limits = hub.settings.limits
-        self._pools = hub.pools
         self._served = hub.telemetry.counter("wheels_served", "Built wheels that were sent.")
 
     def table(self) -> tuple[Route, ...]:
         """What is answered, and who may ask."""
-        read, push = Needs(READ, "wheel"), Needs(PUSH, "wheel")
+        prefix, read, push = self._prefix, Needs(READ, "wheel"), Needs(PUSH, "wheel")
+        front = () if prefix else (Route(("GET",), "/", self.front, read),)
         return (
-            Route(("GET",), f"{PREFIX}/api", self.projects_without_slash, read),
-            Route(("GET",), f"{PREFIX}/api/", self.projects, read),
-            Route(("GET",), f"{PREFIX}/api/{{package}}", self.project, read),
-            Route(("GET",), f"{PREFIX}/s/{{query}}", self.search, read),
-            Route(("GET",), f"{PREFIX}/p/{{file}}", self.wheel, read),
-            Route(("PUT",), f"{PREFIX}/p/{{file}}", self.push, push, in_words=True),
+            *front,
+            Route(("GET",), f"{prefix}/api", self.projects_without_slash, read),
+            Route(("GET",), f"{prefix}/api/", self.projects, read),
+            Route(("GET",), f"{prefix}/api/{{package}}", self.project, read),
+            Route(("GET",), f"{prefix}/s/{{query}}", self.search, read),
+            Route(("GET",), f"{prefix}/p/{{file}}", self.wheel, read),
+            Route(("PUT",), f"{prefix}/p/{{file}}", self.push, push, in_words=True),
         )
+
+    async def front(self, _: Request) -> Response:
+        """The names of the projects, for people."""
+        names = "".join(f'<li><a href="api/{name}">{name}</a></li>' for name in await self._place.projects())
+        page = f"<!DOCTYPE html>\n<html lang=en><meta charset=utf-8><title>Built wheels</title><ul>{names}</ul>\n"
+        headers = ((b"content-type", b"text/html; charset=utf-8"), (b"content-security-policy", b"default-src 'none'"))
+        return BytesResponse(page.encode(), (*headers, self._cached))
 
     async def projects_without_slash(self, request: Request) -> Response:
         """The one redirect."""
@@ -86,23 +94,23 @@ class WheelRoutes:
 
     async def projects(self, _: Request) -> Response:
         """The names of the projects that have built wheels."""
-        return self._json(await self._read(tables.projects))
+        return self._json(await self._place.projects())
 
     async def project(self, request: Request) -> Response:
         """A project's versions, the newest first, with the addresses and SHA-256 of their wheels."""
         name = _name(request.path_params["package"])
-        wheels = [] if name is None else await self._read(partial(tables.wheels_of, project=name))
-        if not wheels:
+        files = [] if name is None else await self._place.files_of(name, hashed=True)
+        if not files:
             return self._json({"status": "error"}, status=404)
-        base = f"{base_url(request.scope)}{PREFIX}/p/"
+        base = f"{base_url(request.scope)}{self._prefix}/p/"
         return self._json(
             [
                 {
                     "name": some[0].project,
                     "version": str(version),
-                    "urls": [{"url": base + quote(wheel.filename), "sha256": wheel.digest} for wheel in some],
+                    "urls": [{"url": base + quote(file.filename), "sha256": file.digest} for file in some],
                 }
-                for version, some in releases(wheels)
+                for version, some in releases(files)
             ]
         )
 
@@ -112,28 +120,24 @@ class WheelRoutes:
             query = Query(request.path_params["query"])
         except WrongQuery as error:
             return BytesResponse(f"your query is wrong: {error}\n".encode(), _TEXT, status=400)
-        best = query.best(await self._read(partial(tables.wheels_of, project=query.project)))
+        best = query.best(await self._place.files_of(query.project, hashed=False))
         if best is None:
             return BytesResponse(b"package not found\n", _TEXT, status=404)
-        attached = (b"content-disposition", f'attachment; filename="{best.filename}"'.encode())
-        return await self._sent(best, attached)
+        return await self._sent(best, (b"content-disposition", f'attachment; filename="{best.filename}"'.encode()))
 
     async def wheel(self, request: Request) -> Response:
         """A wheel's bytes, as they were pushed."""
         filename = request.path_params["file"]
-        found = await self._read(partial(tables.find_wheel, filename=filename))
+        found = await self._place.find(filename)
         if found is None:
-            raise Problem(
-                404, "Not found", f"There is no built wheel {filename}.", remedy=f"{PREFIX}/api/ lists what is here."
-            )
+            raise _not_here(filename, f"{self._prefix}/api/ lists what is.")
         return await self._sent(found)
 
     async def push(self, request: Request) -> Response:
         """Adds a wheel: a form whose one file is called as it is, as Curdling sends it, or the bytes themselves."""
         filename = check_name(request.path_params["file"])
         part = await self._received(request, filename)
-        pushed = Pushed(filename, part, principal_of(request), by_of(request.scope, self._clock.now()))
-        await self._pushing.take(pushed)
+        await self._pushing.take(Pushed(filename, part, principal_of(request), by_of(request.scope, self._clock.now())))
         return BytesResponse(b"ok", _TEXT)
 
     async def _received(self, request: Request, filename: str) -> Part:
@@ -148,33 +152,40 @@ class WheelRoutes:
             raise PushRefused(f"the form has no part of the name {filename}, which the address says it brings")
         return form.file.part
 
-    async def _sent(self, wheel: BuiltWheel, *headers: tuple[bytes, bytes]) -> Response:
-        digest = wheel.digest
-        extent = await self._blobs.prepare(digest, wheel.size)
-        self._blobs.used(digest)
+    async def _sent(self, file: BuiltFile, *headers: tuple[bytes, bytes]) -> Response:
+        opened = await self._place.open(file)
         self._served.inc()
         return BlobResponse(
-            extent,
-            etag=quoted(digest),
+            opened.extent,
+            etag=quoted(opened.etag),
             media_type=FILE_TYPE,
             headers=(self._cached, *_FILE, *headers),
-            verified=self._blobs.check_of(digest),
-            lease=partial(self._blobs.lease, digest),
+            verified=opened.verified,
+            lease=opened.lease,
         )
 
     def _json(self, value: object, status: int = 200) -> Response:
         return BytesResponse(orjson.dumps(value), (_JSON, self._cached), status=status)
 
-    async def _read(self, question: Callable[[Any], Any]) -> Any:
-        return await self._pools.database.run(self._database.read, question)
-
 
 def refusals() -> dict[type[Exception], Callable[[Any], Problem]]:
-    """What the errors of pushing look like on the wire."""
+    """What the errors of built wheels look like on the wire."""
     return {
+        BadArchive: saying(400, "Bad archive"),
         PushRefused: saying(400, "Push refused"),
         NameTaken: saying(409, "Name taken"),
+        FileGone: lambda error: _not_here(str(error), "It was a moment ago."),
+        FolderGone: _folder_gone,
     }
+
+
+def _folder_gone(error: Exception) -> Problem:
+    log.error("wheels.folder_gone", reason=str(error))
+    return Problem(503, "Folder gone", "The folder with the wheels cannot be read.", remedy="Ask who runs this server.")
+
+
+def _not_here(filename: str, remedy: str) -> Problem:
+    return Problem(404, "Not found", f"There is no built wheel {filename}.", remedy=remedy)
 
 
 def _name(text: str) -> ProjectName | None:

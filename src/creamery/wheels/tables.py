@@ -7,7 +7,6 @@ wheel was evicted keeps its name and loses its digest; to whoever asks it is not
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
@@ -28,9 +27,10 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from creamery.blobs import Holder
-from creamery.clock import Micros
 from creamery.contract import Digest, ProjectName
 from creamery.database import TABLE_OPTIONS, BigId, DigestColumn, metadata
+from creamery.journal import By
+from creamery.wheels.place import BuiltFile
 
 built_wheel = Table(
     "built_wheel",
@@ -48,28 +48,6 @@ built_wheel = Table(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class BuiltWheel:
-    """A wheel that is here.
-
-    Attributes:
-        filename: as it was pushed.
-        project: whose it is, by its name.
-        version: as PEP 440 writes what its name says.
-        digest, size: of its bytes.
-        pushed: when it came.
-        pushed_by: who brought it.
-    """
-
-    filename: str
-    project: ProjectName
-    version: str
-    digest: Digest
-    size: int
-    pushed: Micros
-    pushed_by: str
-
-
 class BeingPushed(Exception):
     """Another process of this hub has just written a row for the same name."""
 
@@ -79,41 +57,35 @@ def projects(connection: Connection) -> list[ProjectName]:
     return [ProjectName(name) for name in connection.execute(_PROJECTS).scalars()]
 
 
-def wheels_of(connection: Connection, project: ProjectName) -> list[BuiltWheel]:
+def wheels_of(connection: Connection, project: ProjectName) -> list[BuiltFile]:
     """A project's wheels that are here, in the order in which their names first came."""
     return [_wheel(row) for row in connection.execute(_WHEELS_OF, {"of": project})]
 
 
-def find_wheel(connection: Connection, filename: str) -> BuiltWheel | None:
+def find_wheel(connection: Connection, filename: str) -> BuiltFile | None:
     """The wheel of that name; None: it is not here, or no more."""
     row = connection.execute(_WHEEL, {"called": filename}).first()
     return None if row is None else _wheel(row)
 
 
-def set_wheel(connection: Connection, wheel: BuiltWheel) -> None:
+def set_wheel(connection: Connection, file: BuiltFile, by: By) -> None:
     """A name has these bytes from now on, in the transaction that makes them a blob.
 
     Raises:
         BeingPushed: the name was free a moment ago, and is not any more.
     """
-    values = {
-        "project": wheel.project,
-        "version": wheel.version,
-        "digest": wheel.digest,
-        "size": wheel.size,
-        "pushed": wheel.pushed,
-        "pushed_by": wheel.pushed_by,
-    }
-    known = update(built_wheel).where(built_wheel.c.filename == wheel.filename)
+    values = {"project": file.project, "version": file.version, "digest": file.digest, "size": file.size}
+    values |= {"pushed": by.now, "pushed_by": by.actor}
+    known = update(built_wheel).where(built_wheel.c.filename == file.filename)
     if connection.execute(known.values(**values)).rowcount:
         return
     try:
-        connection.execute(_INSERT, {"filename": wheel.filename, **values})
+        connection.execute(_INSERT, {"filename": file.filename, **values})
     except IntegrityError as error:
-        raise BeingPushed(wheel.filename) from error
+        raise BeingPushed(file.filename) from error
 
 
-def locked_wheel(connection: Connection, filename: str) -> BuiltWheel | None:
+def locked_wheel(connection: Connection, filename: str) -> BuiltFile | None:
     """As `find_wheel`; its row, if there is one, stays as it is until the transaction ends."""
     row = connection.execute(_LOCKED, {"called": filename}).first()
     return None if row is None or row.digest is None else _wheel(row)
@@ -150,7 +122,5 @@ _LOCKED = _ALL.where(built_wheel.c.filename == bindparam("called")).with_for_upd
 _INSERT = insert(built_wheel)
 
 
-def _wheel(row: Row[Any]) -> BuiltWheel:
-    return BuiltWheel(
-        row.filename, ProjectName(row.project), row.version, row.digest, row.size, Micros(row.pushed), row.pushed_by
-    )
+def _wheel(row: Row[Any]) -> BuiltFile:
+    return BuiltFile(row.filename, ProjectName(row.project), row.version, row.size, row.digest)

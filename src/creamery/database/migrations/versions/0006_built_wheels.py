@@ -1,5 +1,5 @@
 # ruff: noqa: INP001 - Alembic loads it by its path
-"""Wheels that somebody has built.
+"""Wheels that somebody has built, and what is known of a folder full of them.
 
 Revision 0006, after 0005.
 """
@@ -21,12 +21,11 @@ OPTIONS: dict[str, Any] = {
     "mysql_charset": "utf8mb4",
     "mysql_collate": "utf8mb4_nopad_bin",
     "mysql_engine": "InnoDB",
-    "sqlite_autoincrement": True,
 }
 
 
 def upgrade() -> None:
-    """Create it."""
+    """Create them."""
     op.create_table(
         "built_wheel",
         sa.Column("id", ROW_NUMBER, autoincrement=True, nullable=False),
@@ -40,7 +39,19 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_built_wheel"),
         sa.UniqueConstraint("filename", name="uq_built_wheel_filename"),
         if_not_exists=True,
+        sqlite_autoincrement=True,
         **OPTIONS,
     )
     for column in ("digest", "project"):
         op.create_index(f"ix_built_wheel_{column}", "built_wheel", [column], if_not_exists=True)
+    op.create_table(
+        "folder_file",
+        sa.Column("folder", sa.String(64), nullable=False),
+        sa.Column("name", sa.String(255), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("changed", sa.BigInteger(), nullable=False),
+        sa.Column("digest", DIGEST, nullable=False),
+        sa.PrimaryKeyConstraint("folder", "name", name="pk_folder_file"),
+        if_not_exists=True,
+        **OPTIONS,
+    )
