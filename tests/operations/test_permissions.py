@@ -44,6 +44,7 @@ NAMES = {
     "format": "tar",
     "path*": "a/b",
     "file": "demo-1.0-py3-none-any.whl",
+    "filename": "nothing-1.0-py3-none-any.whl",
     "package": "demo",
     "query": "demo",
     "name": "nobody",

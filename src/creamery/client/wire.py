@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, IncompleteRead
 from threading import Event, Timer
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -34,6 +34,7 @@ Method = Literal["GET", "HEAD", "POST", "PUT", "DELETE"]
 PREFIX = "/api/v1"
 MOST_REDIRECTS = 5
 SHOWN = 200
+PIECE_BYTES = 256 * 1024
 
 _SAME_AGAIN = frozenset({307, 308})
 _LOOK_THERE = frozenset({301, 302, 303})
@@ -136,6 +137,32 @@ class Hub:
                 raise HubUnreachable(
                     f"{self.address} broke off: {_reason(error)}.", "Begin again: it goes on."
                 ) from error
+
+    def send(self, *path: str, content: BinaryIO, size: int, sent: Callable[[int], object]) -> None:
+        """PUT a file of whatever length, with a look at it for no longer than a piece; no time bounds it.
+
+        Args:
+            content: its bytes, from the first.
+            size: how many there are.
+            sent: hears of each number of bytes that has gone.
+        """
+        self._warn_of_plain_http()
+        headers = {"User-Agent": f"creamery/{__version__}", "Connection": "close", "Content-Length": str(size)}
+        headers["Accept"] = "application/problem+json"
+        if self.credentials is not None:
+            headers["Authorization"] = self.credentials.header
+        target = self.address.path + self._prefix + _joined(path)
+        way = _way_to(self.address)
+        with self._connected(way) as connection:
+            connection.sock.settimeout(self._patience.silent_seconds)
+            try:
+                connection.request("PUT", way.prefix + target, _pieces(content, sent), {**way.headers, **headers})
+                with connection.getresponse() as response:
+                    answer = self._received(response)
+            except (OSError, HTTPException) as error:
+                raise HubUnreachable(f"{self.address} broke off: {_reason(error)}.", _DONE_PERHAPS) from error
+        if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
+            self._understood(answer)
 
     def _ask(self, method: Method, target: str, body: Mapping[str, Any] | None) -> Any:
         target = self.address.path + self._prefix + target
@@ -257,6 +284,12 @@ class Hub:
             )
         said = f"{status}, {answer.kind or 'of no kind'}"
         raise NotAHub(f"{self.address} does not answer as a hub does ({said}).", _ADDRESS_IS_RIGHT)
+
+
+def _pieces(content: BinaryIO, sent: Callable[[int], object]) -> Iterator[bytes]:
+    while piece := content.read(PIECE_BYTES):
+        yield piece
+        sent(len(piece))
 
 
 @dataclass(frozen=True, slots=True)

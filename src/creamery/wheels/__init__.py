@@ -12,7 +12,8 @@ from creamery.accounts import Rule
 from creamery.blobs import Folder
 from creamery.door import Door, Hub
 from creamery.telemetry import log
-from creamery.wheels.access import PUSH, READ, SCOPES
+from creamery.wheels import api
+from creamery.wheels.access import MANAGE, PUSH, READ, SCOPES
 from creamery.wheels.folder import FolderWheels
 from creamery.wheels.kept import KeptWheels
 from creamery.wheels.place import Place
@@ -25,7 +26,11 @@ __all__ = ["SCOPES", "door", "door_of_folder", "holder"]
 def door(hub: Hub) -> Door:
     """The built wheels of this hub."""
     settings = hub.settings.wheels
-    return _door(hub, KeptWheels(hub), "/w", Rule.parse(settings.read), Rule.parse(settings.push))
+    readers = Rule.parse(settings.read)
+    found = _door(hub, KeptWheels(hub), "/w", readers, Rule.parse(settings.push))
+    hub.api.include(api.loader(hub))
+    told = api.routes(hub, is_open=readers.who == "anyone")
+    return replace(found, routes=(*found.routes, *told), rules={**found.rules, MANAGE: Rule("admins")})
 
 
 def door_of_folder(hub: Hub, path: Path) -> Door:

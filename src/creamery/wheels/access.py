@@ -10,8 +10,12 @@ READ = "wheels:read"
 PUSH = "wheels:push"
 """To add wheels that one has built."""
 
+MANAGE = "wheels:manage"
+"""To take anybody's wheels away."""
+
 SCOPES = {
     READ: ScopeWord("have built wheels, where not everybody may"),
     PUSH: ScopeWord("push wheels that its user has built"),
+    MANAGE: ScopeWord("take built wheels away, where its user is an administrator"),
 }
 """What tokens may be limited to here."""

@@ -18,6 +18,7 @@ from sqlalchemy import (
     String,
     Table,
     bindparam,
+    delete,
     exists,
     false,
     insert,
@@ -26,10 +27,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
+from creamery.accounts import Principal, confirm
 from creamery.blobs import Holder
+from creamery.clock import Micros
 from creamery.contract import Digest, ProjectName
 from creamery.database import TABLE_OPTIONS, BigId, DigestColumn, metadata
-from creamery.journal import By
+from creamery.journal import By, record_by
 from creamery.wheels.place import BuiltFile
 
 built_wheel = Table(
@@ -66,6 +69,28 @@ def find_wheel(connection: Connection, filename: str) -> BuiltFile | None:
     """The wheel of that name; None: it is not here, or no more."""
     row = connection.execute(_WHEEL, {"called": filename}).first()
     return None if row is None else _wheel(row)
+
+
+def listed(connection: Connection, project: str | None, after: str, limit: int) -> list[tuple[BuiltFile, Micros, str]]:
+    """The next wheels behind a file name, in the order of those: each, when it came, who brought it."""
+    query = _ALL.where(_HERE, built_wheel.c.filename > after).order_by(built_wheel.c.filename).limit(limit)
+    if project is not None:
+        query = query.where(built_wheel.c.project == project)
+    return [(_wheel(row), Micros(row.pushed), row.pushed_by) for row in connection.execute(query)]
+
+
+def remove(connection: Connection, filename: str, principal: Principal, by: By) -> bool:
+    """Take a wheel away; its bytes go with the next sweep. False: it is not here.
+
+    Raises:
+        RightEnded: whoever asks may no longer.
+    """
+    confirm(connection, principal, by.now)
+    gone = delete(built_wheel).where(built_wheel.c.filename == filename, _HERE)
+    if not connection.execute(gone).rowcount:
+        return False
+    record_by(connection, "wheels", "removed", filename, by)
+    return True
 
 
 def set_wheel(connection: Connection, file: BuiltFile, by: By) -> None:

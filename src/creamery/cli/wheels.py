@@ -1,0 +1,84 @@
+"""`creamery wheels list|push|remove`: the wheels that somebody has built, on a hub, over HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from creamery.cli.hub import agreed, asks_a_hub
+from creamery.cli.progress import Bar
+from creamery.cli.showing import plain, show
+
+if TYPE_CHECKING:
+    from creamery.client import Hub
+
+COLUMNS = ("filename", "size", "pushed", "by")
+
+
+@click.group(name="wheels")
+def command() -> None:
+    """Look at the wheels that machines have built and pushed, and push some."""
+
+
+@command.command(name="list")
+@click.argument("project", required=False)
+@asks_a_hub
+def list_wheels(project: str | None, hub: Hub, *, as_json: bool) -> None:
+    """List the built wheels; of PROJECT alone, where it is named."""
+    found = list(_every_wheel(hub, project))
+    if as_json:
+        click.echo(json.dumps(found))
+    else:
+        show([_row(each) for each in found], COLUMNS, as_json=False, empty="There are no built wheels.")
+
+
+@command.command(name="push")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@asks_a_hub
+def push(files: tuple[Path, ...], hub: Hub, *, as_json: bool) -> None:
+    """Push wheels that were built here. The first build of a name stays; the same bytes once more are welcome.
+
+    It ends at the first that is refused; those before it are there, and it can be called again with all.
+    """
+    root, pushed = hub.at_root(), []
+    with Bar("", quiet=as_json) as bar:
+        bar.begin(sum(file.stat().st_size for file in files))
+        for file in files:
+            with file.open("rb") as content:
+                root.send("w", "p", file.name, content=content, size=file.stat().st_size, sent=bar.advance)
+            pushed.append(file.name)
+            if not as_json:
+                click.echo(plain(f"Pushed {file.name}."))
+    if as_json:
+        click.echo(json.dumps({"pushed": pushed}))
+
+
+@command.command(name="remove")
+@click.argument("filename")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@asks_a_hub
+def remove(filename: str, hub: Hub, *, yes: bool, as_json: bool) -> None:
+    """Take the built wheel FILENAME away; somebody may then push other bytes under its name."""
+    agreed(f"Take {plain(filename)} away?", yes=yes, as_json=as_json)
+    hub.delete("wheels", filename)
+    click.echo(json.dumps({"removed": filename}) if as_json else plain(f"Removed {filename}."))
+
+
+def _every_wheel(hub: Hub, project: str | None) -> Iterator[dict[str, Any]]:
+    after: str | None = None
+    while True:
+        piece = hub.get("wheels", query={"project": project, "after": after})
+        yield from piece["items"]
+        after = piece["next"]
+        if after is None:
+            return
+
+
+def _row(wheel: dict[str, Any]) -> dict[str, Any]:
+    moment = f"{datetime.fromtimestamp(wheel['pushed'], UTC):%Y-%m-%d %H:%M}"
+    return {"filename": wheel["filename"], "size": wheel["size"], "pushed": moment, "by": wheel["pushed_by"]}

@@ -1,0 +1,106 @@
+"""`creamery wheels`, against a running hub."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from creamery.accounts import Scope
+from creamery.cli import main
+from creamery.wheels import pushing
+from tests.doubles.distributions import Distribution, sdist, wheel
+from tests.doubles.running import RunningHub
+from tests.doubles.uploading import token_of
+
+Run = Callable[..., Result]
+ONE, TWO = wheel("acme", "1.0"), wheel("gherkin", "2.0", size=600_000)
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[RunningHub]:
+    with RunningHub(tmp_path / "data", index={"upstreams": []}, limits={"results": 2}) as hub:
+        yield hub
+
+
+@pytest.fixture
+def run(hub: RunningHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CREAMERY_HUB", hub.base)
+
+    def call(*arguments: str, user: str | None = "alice", scope: str = "wheels:push") -> Result:
+        token = "" if user is None else token_of(hub, user, [Scope(scope)], is_admin=user == "root")[1]
+        return CliRunner().invoke(main, ["wheels", *arguments], env={"CREAMERY_TOKEN": token})
+
+    monkeypatch.setattr(pushing.log, "info", lambda *_, **__: None)  # the hub's log, which is here the command's output
+
+    return call
+
+
+def write(folder: Path, *made: Distribution) -> list[str]:
+    for each in made:
+        (folder / each.filename).write_bytes(each.content)
+    return [each.filename for each in made]
+
+
+def test_what_was_pushed_is_listed(run: Run, hub: RunningHub, tmp_path: Path) -> None:
+    files = write(tmp_path, ONE, TWO, wheel("acme", "1.1"))
+    pushed = run("push", *files)
+    listed, of_one = run("list", user=None), run("list", "ACME", "--json", user=None)
+
+    assert pushed.exit_code == 0, pushed.output
+    assert pushed.output.splitlines() == [f"Pushed {name}." for name in files]
+    assert [line.split()[0] for line in listed.output.splitlines()[1:]] == sorted(files)
+    assert [each["version"] for each in json.loads(of_one.output)] == ["1.0", "1.1"]
+    first = json.loads(of_one.output)[0]
+    assert (first["sha256"], first["size"]) == (ONE.sha256, len(ONE.content))
+    assert first["pushed_by"].startswith("alice")
+    assert hub.get(f"/w/p/{TWO.filename}").content == TWO.content
+
+
+def test_the_first_that_is_refused_ends_it_with_the_reason(run: Run, hub: RunningHub, tmp_path: Path) -> None:
+    files = write(tmp_path, ONE, sdist("acme", "1.0"), TWO)
+
+    refused = run("push", *files)
+
+    assert refused.exit_code == 1
+    assert f"Pushed {ONE.filename}." in refused.output
+    assert "their names end in .whl" in refused.output
+    assert hub.get("/w/api/").json() == ["acme"]
+
+
+def test_programs_get_json(run: Run, tmp_path: Path) -> None:
+    (name,) = write(tmp_path, ONE)
+
+    assert json.loads(run("push", name, "--json").output) == {"pushed": [name]}
+    assert json.loads(run("push", name, "--json", user=None).output)["code"] == 1
+
+
+def test_a_file_that_is_not_there_is_no_call(run: Run) -> None:
+    assert run("push", "nowhere.whl").exit_code == 2
+
+
+def test_an_administrator_takes_a_wheel_away(run: Run, hub: RunningHub, tmp_path: Path) -> None:
+    (name,) = write(tmp_path, ONE)
+    run("push", name)
+
+    assert run("remove", name, "--yes").exit_code == 1  # alice is none
+    removed = run("remove", name, "--yes", user="root", scope="admin")
+    again = run("remove", name, "--yes", "--json", user="root", scope="admin")
+
+    assert removed.output == f"Removed {name}.\n"
+    assert json.loads(again.output)["status"] == 404
+    assert hub.get("/w/api/").json() == []
+    assert run("list", user=None).output == "There are no built wheels.\n"
+    assert run("push", name).exit_code == 0
+
+
+def test_nobody_is_asked_twice(run: Run, hub: RunningHub, tmp_path: Path) -> None:
+    (name,) = write(tmp_path, ONE)
+    run("push", name)
+
+    assert run("remove", name, user="root", scope="admin").exit_code == 1  # nobody answers the question
+    assert hub.get("/w/api/").json() == ["acme"]
