@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from creamery import telemetry
 from creamery.accounts import Scope
 from creamery.cli import main
-from creamery.wheels import pushing
 from tests.doubles.distributions import Distribution, sdist, wheel
 from tests.doubles.running import RunningHub
 from tests.doubles.uploading import token_of
@@ -35,7 +35,9 @@ def run(hub: RunningHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run
         token = "" if user is None else token_of(hub, user, [Scope(scope)], is_admin=user == "root")[1]
         return CliRunner().invoke(main, ["wheels", *arguments], env={"CREAMERY_TOKEN": token})
 
-    monkeypatch.setattr(pushing.log, "info", lambda *_, **__: None)  # the hub's log, which is here the command's output
+    monkeypatch.setattr(
+        telemetry.log, "info", lambda *_, **__: None
+    )  # the hub's log, which is here the command's output
 
     return call
 

@@ -265,7 +265,9 @@ def test_what_can_be_got_can_be_asked_for_its_head(hub: RunningHub, admin: Ask) 
 
 
 OPEN_TO_ALL = {("post", f"/api/v1/{name}") for name in ("first", "registrations", "sessions")}
-OPEN_TO_READERS = {("get", f"/api/v1/index/projects/{{project}}{more}") for more in ("", "/explain", "/roles")}
+OPEN_TO_READERS = {("get", f"/api/v1/index/projects/{{project}}{more}") for more in ("", "/explain", "/roles")} | {
+    ("get", "/api/v1/wheels")
+}
 
 
 def without_credentials(hub: RunningHub) -> set[tuple[str, str]]:
@@ -276,7 +278,8 @@ def without_credentials(hub: RunningHub) -> set[tuple[str, str]]:
 
 def test_the_document_says_which_requests_need_no_credentials(hub: RunningHub, tmp_path: Path) -> None:
     """In this hub, as it is set up: another one lets users alone read."""
-    with RunningHub(tmp_path / "closed", index={"upstreams": [], "read": "users"}) as closed:
+    closed_doors = {"index": {"upstreams": [], "read": "users"}, "wheels": {"read": "users"}}
+    with RunningHub(tmp_path / "closed", **closed_doors) as closed:
         assert without_credentials(closed) == OPEN_TO_ALL
     assert without_credentials(hub) == OPEN_TO_ALL | OPEN_TO_READERS
 
