@@ -35,9 +35,8 @@ def run(hub: RunningHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run
         token = "" if user is None else token_of(hub, user, [Scope(scope)], is_admin=user == "root")[1]
         return CliRunner().invoke(main, ["wheels", *arguments], env={"CREAMERY_TOKEN": token})
 
-    monkeypatch.setattr(
-        telemetry.log, "info", lambda *_, **__: None
-    )  # the hub's log, which is here the command's output
+    # The hub's log is here the command's output.
+    monkeypatch.setattr(telemetry.log, "info", lambda *_, **__: None)
 
     return call
 
