@@ -106,8 +106,8 @@ def commands_page() -> str:
         'PATH. In an environment of your own, `pip install "PATH-OF-THE-CLONE[server]"` brings them all; without',
         "`[server]` it brings the client, for machines that do not run the hub.",
         "",
-        "`pacifica-cartd` and `pacifica-cartd-cmd` are [Pacifica Cartd's](../how-to/cartd.md), with its options;"
-        " `curd-server` is [Curdling's](../how-to/curdling.md).",
+        "`pacifica-cartd` and `pacifica-cartd-cmd` are [Pacifica Cartd's](../how-to/cartd.md), with its options.",
+        "`curd-server` is [Curdling's](../how-to/curdling.md).",
         "",
     ]
     for path, text in _helps(creamery, None, "creamery"):
