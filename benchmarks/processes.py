@@ -138,11 +138,7 @@ class Upstream:
 def running_hub(folder: Path, upstream: Upstream, *, max_age: float, **variables: str) -> Iterator[Server]:
     """The hub as `creamery serve` runs it: its log to a file, its metrics on."""
     port = free_port()
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(_OURS) and name.upper() not in _ELSEWHERE
-    }
+    environment = _environment()
     environment |= {"CREAMERY_INDEX_UPSTREAMS": upstream.url, "CREAMERY_INDEX_MAX_AGE": str(max_age)}
     environment |= variables
     command = [sys.executable, "-m", "creamery", "serve", "--port", str(port), "--data", str(folder / "data")]
@@ -150,6 +146,18 @@ def running_hub(folder: Path, upstream: Upstream, *, max_age: float, **variables
     with _running(command, folder, environment) as process:
         server = Server(process, f"http://127.0.0.1:{port}")
         _wait_until_ready(server, "/readyz", folder)
+        yield server
+
+
+@contextlib.contextmanager
+def running_folder(folder: Path, wheels: Path) -> Iterator[Server]:
+    """`curd-server` over a folder of wheels, from the moment in which it listens."""
+    port = free_port()
+    command = [sys.executable, "-m", "creamery.cli.curd_server", "-H", "127.0.0.1", "-p", str(port)]
+    folder.mkdir()
+    with _running([*command, "--data", str(folder / "data"), str(wheels)], folder, _environment()) as process:
+        server = Server(process, f"http://127.0.0.1:{port}")
+        _wait_until_it_listens(server, folder)
         yield server
 
 
@@ -217,6 +225,20 @@ def _running(
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without what sets up hubs and their clients."""
+    names = (name for name in os.environ if not name.startswith(_OURS) and name.upper() not in _ELSEWHERE)
+    return {name: os.environ[name] for name in names}
+
+
+def _wait_until_it_listens(server: Server, folder: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while b" on http://" not in (folder / "stdout").read_bytes():
+        if server.process.poll() is not None or time.monotonic() > deadline:
+            raise CannotMeasure(f"{server.process.args!r} does not listen")
+        time.sleep(0.01)
 
 
 def _wait_until_ready(server: Server, path: str, folder: Path) -> None:

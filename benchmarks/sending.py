@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import base64
+import os
 import socket
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
 from benchmarks.clients import HEAD_END, PIECE
-from benchmarks.processes import CannotMeasure
+from benchmarks.processes import CannotMeasure, Server
 
 BOUNDARY = "between-the-fields-of-a-form"
 
@@ -70,3 +73,45 @@ class Sender:
         known = base64.b64encode(":".join(login).encode()).decode()
         headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}", "Authorization": f"Basic {known}"}
         return cls.request("POST", path, headers, body)
+
+
+def seconds_of_many(hub: Server, requests: Sequence[bytes], senders: int) -> float:
+    """Seconds until all requests are answered, sent over so many connections.
+
+    Raises:
+        CannotMeasure: an answer is an error.
+    """
+    failures: list[Exception] = []
+
+    def send(share: Sequence[bytes]) -> None:
+        try:
+            with Sender(hub.base) as sender:
+                for request in share:
+                    sender.send(request)
+        except Exception as error:  # noqa: BLE001 - handed to the thread that measures
+            failures.append(error)
+
+    threads = [threading.Thread(target=send, args=(requests[number::senders],)) for number in range(senders)]
+    began = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise CannotMeasure(str(failures[0]))
+    return time.perf_counter() - began
+
+
+def raw_seconds(folder: Path, files: Mapping[str, bytes]) -> float:
+    """Seconds in which one thread writes files, each synced, and the folder after each."""
+    folder.mkdir()
+    began = time.perf_counter()
+    descriptor = os.open(folder, os.O_RDONLY)
+    for name, content in files.items():
+        with (folder / name).open("wb") as out:
+            out.write(content)
+            out.flush()
+            os.fsync(out.fileno())
+        os.fsync(descriptor)
+    os.close(descriptor)
+    return time.perf_counter() - began

@@ -21,6 +21,7 @@ from benchmarks.scenarios import (
     staging,
     start,
     uploads,
+    wheels,
 )
 
 
@@ -49,6 +50,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     changes,
     refusals,
     uploads,
+    wheels,
     carts,
     staging,
 )

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 import subprocess
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -16,7 +14,7 @@ from benchmarks.bench import Bench
 from benchmarks.clients import fetch
 from benchmarks.goals import Figure
 from benchmarks.processes import CannotMeasure, Server, find_program
-from benchmarks.sending import Sender
+from benchmarks.sending import Sender, raw_seconds, seconds_of_many
 from tests.doubles.distributions import Distribution, wheel
 from tests.doubles.uploading import form_of
 
@@ -78,8 +76,8 @@ def _small(bench: Bench, all_made: Sequence[Distribution]) -> Figure:
     requests = [_post(made) for made in all_made]
     with _hub(bench, "small-uploads") as hub:
         _sent(hub, _post(wheel("first", "1.0")))
-        raw = _raw_seconds(bench.folder / "raw", all_made)
-        ours = _seconds_of_many(hub, requests)
+        raw = raw_seconds(bench.folder / "raw", {made.filename: made.content for made in all_made})
+        ours = seconds_of_many(hub, requests, UPLOADERS)
     shown = (f"{SMALL / ours:,.0f}/s", f"{SMALL / raw:,.0f}/s")
     return Figure("upload-small", f"{SMALL:,} wheels, {UPLOADERS} uploaders", raw / ours, *shown)
 
@@ -105,43 +103,6 @@ def _sent(server: Server, request: bytes) -> float:
     """
     with Sender(server.base) as sender:
         return sender.send(request)
-
-
-def _seconds_of_many(hub: Server, requests: Sequence[bytes]) -> float:
-    failures: list[Exception] = []
-
-    def send(share: Sequence[bytes]) -> None:
-        try:
-            with Sender(hub.base) as sender:
-                for request in share:
-                    sender.send(request)
-        except Exception as error:  # noqa: BLE001 - handed to the thread that measures
-            failures.append(error)
-
-    threads = [threading.Thread(target=send, args=(requests[number::UPLOADERS],)) for number in range(UPLOADERS)]
-    began = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise CannotMeasure(str(failures[0]))
-    return time.perf_counter() - began
-
-
-def _raw_seconds(folder: Path, all_made: Sequence[Distribution]) -> float:
-    """One thread writes the same files, each synced, and its folder after it."""
-    folder.mkdir()
-    began = time.perf_counter()
-    descriptor = os.open(folder, os.O_RDONLY)
-    for made in all_made:
-        with (folder / made.filename).open("wb") as out:
-            out.write(made.content)
-            out.flush()
-            os.fsync(out.fileno())
-        os.fsync(descriptor)
-    os.close(descriptor)
-    return time.perf_counter() - began
 
 
 def _unzip_seconds(file: Path) -> float:
