@@ -65,7 +65,8 @@ def assert_sound(hub: RunningHub) -> None:
 
 def tidy(hub: RunningHub) -> None:
     """What is done every few minutes."""
-    hub.built.doors[1].handlers["carts.tidy"](Job(1, "carts.tidy", {}, 1))
+    (carts,) = (door for door in hub.built.doors if door.name == "carts")
+    carts.handlers["carts.tidy"](Job(1, "carts.tidy", {}, 1))
 
 
 def test_all_files_come_from_an_archive_interface(far_hub: RunningHub, tape: ArchiveInterface) -> None:
