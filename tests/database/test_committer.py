@@ -414,18 +414,22 @@ class TestOnServers:
         other = Database(database_url, Limits())
         with started(database) as (committer, telemetry):
             committer.write(adding(notes, "left", "right"))
-            with other.write.begin() as theirs:
-                theirs.execute(
-                    insert(notes), [{"name": str(number)} for number in range(50)]
-                )  # MariaDB spares the larger
-                counting(notes, "right")(theirs)
-                ours = committer.submit(counting(notes, "left", "right"))
-                eventually(lambda: somebody_waits(database))
-                counting(notes, "left")(theirs)
-            ours.result(20)
+            for ended in range(1, 6):
+                with contextlib.suppress(OperationalError), other.write.begin() as theirs:
+                    theirs.execute(
+                        insert(notes), [{"name": str(number)} for number in range(50)]
+                    )  # MariaDB spares the larger
+                    counting(notes, "right")(theirs)
+                    ours = committer.submit(counting(notes, "left", "right"))
+                    eventually(lambda: somebody_waits(database))
+                    counting(notes, "left")(theirs)
+                ours.result(20)
+                if value(telemetry, "commit_retries"):
+                    break  # else the other one gave way: PostgreSQL lets go who waits when it looks, after a second
         other.close()
 
-        assert numbers(database, notes) == {"left": 2, "right": 2} | {str(number): 0 for number in range(50)}
+        expected = {"left": ended + 1, "right": ended + 1} | {str(number): 0 for number in range(50)}
+        assert numbers(database, notes) == expected
         assert value(telemetry, "commit_retries") == 1
 
     def test_a_process_that_was_stopped_in_its_turn_does_not_keep_the_others_for_long(
