@@ -192,6 +192,21 @@ def test_a_disk_that_fails_leaves_nothing(place: Path, hub: Any, monkeypatch: py
     assert list(place.iterdir()) == []
 
 
+def test_what_a_killed_process_had_begun_to_add_goes(place: Path, hub: Any) -> None:
+    for name in (".0123456789abcdef.part", ".mine.part", "0123456789abcdef.part"):
+        drop(place, name, age=1_000)
+    drop(place, ".fedcba9876543210.part", age=10)
+    folder, _ = folder_at(place, hub)
+
+    folder.tidy()
+
+    assert sorted(path.name for path in place.iterdir()) == [
+        ".fedcba9876543210.part",
+        ".mine.part",
+        "0123456789abcdef.part",
+    ]
+
+
 def test_digests_are_read_once_and_anew_when_the_file_has_changed(place: Path, hub: Any) -> None:
     made = wheel("acme", "1.0")
     drop(place, "a.whl", made.content)

@@ -12,6 +12,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -37,8 +38,13 @@ WHOLE_AFTER = SECOND
 LOOK_AGAIN_SECONDS = 0.25
 """Between looks at a folder where something may be on its way."""
 
+ABANDONED_AFTER = 600 * SECOND
+"""Whoever writes a part writes all the time."""
+
 COPY_STEP = MIB
 AT_ONCE = 500  # names in one statement
+
+_PART = re.compile(r"\.[0-9a-f]{16}\.part")
 
 folder_file = Table(
     "folder_file",
@@ -84,6 +90,14 @@ class Folder:
         self._own: dict[str, tuple[int, int]] = {}
         self._seen: int | None = None
         self._look_again_at = 0.0
+
+    def tidy(self) -> None:
+        """Remove what processes that were killed had begun to add."""
+        for path in self.path.glob(".*.part"):
+            with contextlib.suppress(OSError):  # it went meanwhile, or is not ours to remove
+                age = self._clock.now() - path.stat().st_mtime_ns // 1_000
+                if _PART.fullmatch(path.name) and age > ABANDONED_AFTER:
+                    path.unlink()
 
     def look(self) -> frozenset[str]:
         """The names of all files that are whole; the same object as long as nothing has changed.

@@ -43,6 +43,7 @@ def door_of_folder(hub: Hub, path: Path) -> Door:
     rule = Rule("anyone" if hub.settings.wheels.htpasswd is None else "users")
 
     async def look() -> None:
+        await hub.pools.disk.run(folder.tidy)
         await hub.pools.disk.run(wheels.look)
         log.info("wheels.folder", folder=str(path), projects=len(await wheels.projects()))
 
