@@ -99,6 +99,18 @@ def test_an_administrator_takes_a_wheel_away(run: Run, hub: RunningHub, tmp_path
     assert run("push", name).exit_code == 0
 
 
+def test_an_administrator_says_which_wheels_stay(run: Run, tmp_path: Path) -> None:
+    (name,) = write(tmp_path, ONE)
+    run("push", name)
+
+    assert run("pin", name).exit_code == 1  # alice is none
+    assert run("pin", name, user="root", scope="admin").output == f"{name} stays.\n"
+    assert [each["pinned"] for each in json.loads(run("list", "--json", user=None).output)] == [True]
+    assert run("unpin", name, user="root", scope="admin").output == f"{name} gives way again.\n"
+    assert [each["pinned"] for each in json.loads(run("list", "--json", user=None).output)] == [False]
+    assert run("pin", "nothing-1.0-py3-none-any.whl", user="root", scope="admin").exit_code == 1
+
+
 def test_nobody_is_asked_twice(run: Run, hub: RunningHub, tmp_path: Path) -> None:
     (name,) = write(tmp_path, ONE)
     run("push", name)

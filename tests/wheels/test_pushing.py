@@ -163,9 +163,37 @@ def test_a_wheel_that_was_evicted_is_gone_until_somebody_builds_it_again(tmp_pat
         alice = token_of(hub, "alice", [Scope("wheels:push")])
         push(hub, wheel("acme-tool", "1.0", size=80_000), alice)
 
-        hub.wait_until(lambda: bool(hub.built.hub.blobs.evict()) or hub.get("/w/api/").json() == [])
+        give_way(hub, [])
 
         assert hub.get(f"/w/p/{rebuilt.filename}").status_code == 404
         assert hub.get("/w/api/acme-tool").status_code == 404
         assert push(hub, rebuilt, alice).status_code == 200
         assert hub.get(f"/w/p/{rebuilt.filename}").content == rebuilt.content
+
+
+def test_what_is_pinned_stays_when_everything_else_gives_way(tmp_path: Path) -> None:
+    stays, goes = (wheel(name, "1.0", size=80_000) for name in ("stays", "goes"))
+    with RunningHub(tmp_path, index={"upstreams": []}, cache={"max_bytes": 0}) as hub:
+        root = token_of(hub, "root", [Scope("admin")], is_admin=True)
+        push(hub, stays, token_of(hub, "alice", [Scope("wheels:push")]))
+        pin = f"{hub.base}/api/v1/wheels/{stays.filename}/pin"
+        assert hub.client.put(pin, auth=root).status_code == 204
+        push(hub, goes, token_of(hub, "alice", [Scope("wheels:push")]))
+
+        give_way(hub, ["stays"])
+
+        assert hub.get(f"/w/p/{stays.filename}").content == stays.content
+        assert hub.client.delete(pin, auth=root).status_code == 204
+        give_way(hub, [])
+        assert hub.client.put(pin, auth=root).status_code == 404
+
+
+def give_way(hub: RunningHub, left: list[str]) -> None:
+    """Let go of everything that can be had again, until only so much is left."""
+
+    def has_given_way() -> bool:
+        hub.built.hub.blobs.evict()
+        names: list[str] = hub.get("/w/api/").json()
+        return names == left
+
+    hub.wait_until(has_given_way)

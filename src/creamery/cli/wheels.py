@@ -1,4 +1,4 @@
-"""`creamery wheels list|push|remove`: the wheels that somebody has built, on a hub, over HTTP."""
+"""`creamery wheels list|push|pin|unpin|remove`: the wheels that somebody has built, on a hub, over HTTP."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from creamery.cli.hub import agreed, asks_a_hub
+from creamery.cli.hub import agreed, asks_a_hub, say
 from creamery.cli.progress import Bar
 from creamery.cli.showing import plain, show
 
 if TYPE_CHECKING:
     from creamery.client import Hub
 
-COLUMNS = ("filename", "size", "pushed", "by")
+COLUMNS = ("filename", "size", "pushed", "by", "pinned")
 
 
 @click.group(name="wheels")
@@ -58,6 +58,24 @@ def push(files: tuple[Path, ...], hub: Hub, *, as_json: bool) -> None:
         click.echo(json.dumps({"pushed": pushed}))
 
 
+@command.command(name="pin")
+@click.argument("filename")
+@asks_a_hub
+def pin(filename: str, hub: Hub, *, as_json: bool) -> None:
+    """Let the built wheel FILENAME stay, whatever the cache gives way to."""
+    hub.put("wheels", filename, "pin")
+    say(f"{filename} stays.", {"pinned": filename}, as_json=as_json)
+
+
+@command.command(name="unpin")
+@click.argument("filename")
+@asks_a_hub
+def unpin(filename: str, hub: Hub, *, as_json: bool) -> None:
+    """Let the built wheel FILENAME give way again, when it was not used for the longest."""
+    hub.delete("wheels", filename, "pin")
+    say(f"{filename} gives way again.", {"unpinned": filename}, as_json=as_json)
+
+
 @command.command(name="remove")
 @click.argument("filename")
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -66,7 +84,7 @@ def remove(filename: str, hub: Hub, *, yes: bool, as_json: bool) -> None:
     """Take the built wheel FILENAME away; somebody may then push other bytes under its name."""
     agreed(f"Take {plain(filename)} away?", yes=yes, as_json=as_json)
     hub.delete("wheels", filename)
-    click.echo(json.dumps({"removed": filename}) if as_json else plain(f"Removed {filename}."))
+    say(f"Removed {filename}.", {"removed": filename}, as_json=as_json)
 
 
 def _every_wheel(hub: Hub, project: str | None) -> Iterator[dict[str, Any]]:
@@ -81,4 +99,5 @@ def _every_wheel(hub: Hub, project: str | None) -> Iterator[dict[str, Any]]:
 
 def _row(wheel: dict[str, Any]) -> dict[str, Any]:
     moment = f"{datetime.fromtimestamp(wheel['pushed'], UTC):%Y-%m-%d %H:%M}"
-    return {"filename": wheel["filename"], "size": wheel["size"], "pushed": moment, "by": wheel["pushed_by"]}
+    told = {"filename": wheel["filename"], "size": wheel["size"], "pinned": wheel["pinned"] or None}
+    return {**told, "pushed": moment, "by": wheel["pushed_by"]}

@@ -1,16 +1,19 @@
 """The rows of built wheels, and every question that is asked of them.
 
-One row a file name. What it refers to is `cached`: whoever needs a wheel that went can build it again. A row whose
-wheel was evicted keeps its name and loses its digest; to whoever asks it is not there, and whoever pushes may fill it.
+One row a file name. What it refers to is `cached`, unless it is pinned: whoever needs a wheel that went can build it
+again. A row whose wheel was evicted keeps its name and loses its digest; to whoever asks it is not there, and whoever
+pushes may fill it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     ColumnElement,
     Connection,
@@ -23,6 +26,7 @@ from sqlalchemy import (
     false,
     insert,
     select,
+    true,
     update,
 )
 from sqlalchemy.exc import IntegrityError
@@ -46,6 +50,7 @@ built_wheel = Table(
     Column("size", BigInteger, nullable=False),
     Column("pushed", BigInteger, nullable=False),
     Column("pushed_by", String(255), nullable=False),
+    Column("pinned", Boolean, nullable=False),
     sqlite_autoincrement=True,
     **TABLE_OPTIONS,
 )
@@ -71,12 +76,24 @@ def find_wheel(connection: Connection, filename: str) -> BuiltFile | None:
     return None if row is None else _wheel(row)
 
 
-def listed(connection: Connection, project: str | None, after: str, limit: int) -> list[tuple[BuiltFile, Micros, str]]:
-    """The next wheels behind a file name, in the order of those: each, when it came, who brought it."""
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A wheel in a list: when it came, who brought it, whether it stays whatever the cache gives way to."""
+
+    file: BuiltFile
+    pushed: Micros
+    pushed_by: str
+    pinned: bool
+
+
+def listed(connection: Connection, project: str | None, after: str, limit: int) -> list[Listed]:
+    """The next wheels behind a file name, in the order of those."""
     query = _ALL.where(_HERE, built_wheel.c.filename > after).order_by(built_wheel.c.filename).limit(limit)
     if project is not None:
         query = query.where(built_wheel.c.project == project)
-    return [(_wheel(row), Micros(row.pushed), row.pushed_by) for row in connection.execute(query)]
+    return [
+        Listed(_wheel(row), Micros(row.pushed), row.pushed_by, bool(row.pinned)) for row in connection.execute(query)
+    ]
 
 
 def remove(connection: Connection, filename: str, principal: Principal, by: By) -> bool:
@@ -93,6 +110,20 @@ def remove(connection: Connection, filename: str, principal: Principal, by: By) 
     return True
 
 
+def set_pinned(connection: Connection, filename: str, principal: Principal, by: By, *, pinned: bool) -> bool:
+    """Let a wheel stay whatever the cache gives way to, or no more. False: it is not here.
+
+    Raises:
+        RightEnded: whoever asks may no longer.
+    """
+    confirm(connection, principal, by.now)
+    row = update(built_wheel).where(built_wheel.c.filename == filename, _HERE)
+    if not connection.execute(row.values(pinned=pinned)).rowcount:
+        return False
+    record_by(connection, "wheels", "pinned" if pinned else "unpinned", filename, by)
+    return True
+
+
 def set_wheel(connection: Connection, file: BuiltFile, by: By) -> None:
     """A name has these bytes from now on, in the transaction that makes them a blob.
 
@@ -105,7 +136,7 @@ def set_wheel(connection: Connection, file: BuiltFile, by: By) -> None:
     if connection.execute(known.values(**values)).rowcount:
         return
     try:
-        connection.execute(_INSERT, {"filename": file.filename, **values})
+        connection.execute(_INSERT, {"filename": file.filename, "pinned": False, **values})
     except IntegrityError as error:
         raise BeingPushed(file.filename) from error
 
@@ -117,13 +148,13 @@ def locked_wheel(connection: Connection, filename: str) -> BuiltFile | None:
 
 
 def holder() -> Holder:
-    """Which blobs built wheels are: all of them can be built again."""
+    """Which blobs built wheels are: all but those that are pinned can be built again."""
 
-    def kept(_: ColumnElement[Digest]) -> ColumnElement[bool]:
-        return false()
+    def kept(digest: ColumnElement[Digest]) -> ColumnElement[bool]:
+        return exists().where(built_wheel.c.digest == digest, built_wheel.c.pinned == true())
 
     def cached(digest: ColumnElement[Digest]) -> ColumnElement[bool]:
-        return exists().where(built_wheel.c.digest == digest)
+        return exists().where(built_wheel.c.digest == digest, built_wheel.c.pinned == false())
 
     def forget(connection: Connection, digests: Sequence[Digest]) -> None:
         connection.execute(update(built_wheel).where(built_wheel.c.digest.in_(digests)).values(digest=None))

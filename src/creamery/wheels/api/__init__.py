@@ -22,6 +22,9 @@ def routes(hub: Hub, *, is_open: bool) -> tuple[Route, ...]:
     return (
         hub.api.route(("GET",), "/wheels", read, "The built wheels that are here.", is_open=is_open),
         hub.api.route(("DELETE",), "/wheels/{filename}", manage, "Take a built wheel away."),
+        hub.api.route(
+            ("PUT", "DELETE"), "/wheels/{filename}/pin", manage, "Let a built wheel stay, or give way again."
+        ),
     )
 
 

@@ -1,11 +1,13 @@
 """The built wheels that are here, a piece at a time."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import AfterValidator, BaseModel, Field
 
+from creamery.clock import SECOND
 from creamery.contract import MAX_NAME_LENGTH, normalize
 from creamery.door import Hub
 from creamery.http import Problem, by_of, principal_of
@@ -28,6 +30,7 @@ class ShownWheel(BaseModel):
     sha256: str
     pushed: float = Field(description="When it came, in seconds since 1970.")
     pushed_by: str = Field(description="Who brought it.")
+    pinned: bool = Field(description="It stays, whatever the cache gives way to.")
 
 
 class ShownWheels(BaseModel):
@@ -52,24 +55,34 @@ def router(hub: Hub) -> APIRouter:
         rows = await hub.pools.database.run(hub.database.read, question)
         shown = [
             ShownWheel(
-                filename=file.filename,
-                project=file.project,
-                version=file.version,
-                size=file.size,
-                sha256=str(file.digest),
-                pushed=pushed / 1_000_000,
-                pushed_by=pushed_by,
+                filename=each.file.filename,
+                project=each.file.project,
+                version=each.file.version,
+                size=each.file.size,
+                sha256=str(each.file.digest),
+                pushed=each.pushed / SECOND,
+                pushed_by=each.pushed_by,
+                pinned=each.pinned,
             )
-            for file, pushed, pushed_by in rows[:limit]
+            for each in rows[:limit]
         ]
         return ShownWheels(items=shown, next=shown[-1].filename if len(rows) > limit else None)
 
     @found.delete("/{filename}", summary="Take a built wheel away", status_code=204)
     async def remove_wheel(filename: File, request: Request) -> None:
+        await change(request, filename, tables.remove)
+
+    @found.put("/{filename}/pin", summary="Let a built wheel stay, whatever the cache gives way to", status_code=204)
+    async def pin_wheel(filename: File, request: Request) -> None:
+        await change(request, filename, partial(tables.set_pinned, pinned=True))
+
+    @found.delete("/{filename}/pin", summary="Let a built wheel give way again", status_code=204)
+    async def unpin_wheel(filename: File, request: Request) -> None:
+        await change(request, filename, partial(tables.set_pinned, pinned=False))
+
+    async def change(request: Request, filename: str, work: Callable[..., bool]) -> None:
         by, principal = by_of(request.scope, hub.clock.now()), principal_of(request)
-        if not await hub.committer.commit(partial(tables.remove, filename=filename, principal=principal, by=by)):
-            raise Problem(
-                404, "Not found", f"There is no built wheel {filename}.", remedy="GET /api/v1/wheels lists all."
-            )
+        if not await hub.committer.commit(partial(work, filename=filename, principal=principal, by=by)):
+            raise Problem(404, "Not found", f"There is no built wheel {filename}.", remedy="List what is here.")
 
     return found

@@ -36,6 +36,7 @@ def upgrade() -> None:
         sa.Column("size", sa.BigInteger(), nullable=False),
         sa.Column("pushed", sa.BigInteger(), nullable=False),
         sa.Column("pushed_by", sa.String(255), nullable=False),
+        sa.Column("pinned", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_built_wheel"),
         sa.UniqueConstraint("filename", name="uq_built_wheel_filename"),
         if_not_exists=True,
