@@ -369,11 +369,9 @@ class Blobs:
         """What is promised to part files and not yet written."""
         return self._reservations.outstanding
 
-    def going_bytes(self) -> int:
-        """What is evicted or garbage, and goes after its grace; a walk through an index."""
-        return self._database.read(
-            lambda connection: tables.total_bytes(connection, tables.blob.c.state == tables.DELETING)
-        )
+    def leaving_bytes(self) -> int:
+        """What is evicted or garbage, and goes after its grace, and what can be evicted; a walk through an index."""
+        return self._sweeper.leaving_bytes(self.holders)
 
     def want_room(self, count: int, owner: str) -> None:
         """So many bytes do not fit: the cache gives way to them, as far as it can, in a while."""

@@ -208,6 +208,11 @@ class Sweeper:
             log.info("blobs.evicted", blobs=evicted.blobs, bytes=evicted.bytes)
         return evicted
 
+    def leaving_bytes(self, holders: Sequence[Holder]) -> int:
+        """What will be free without anybody's giving up anything that he keeps."""
+        going = self._read(tables.total_bytes, tables.blob.c.state == tables.DELETING)
+        return going + self._read(tables.total_bytes, self._evictable(holders))
+
     def delete_due(self, holders: Sequence[Holder]) -> int:
         """Steps 3 to 5 for whatever is due; first those that a crash left in `gone`. Returns how many went."""
         deleted = 0

@@ -55,8 +55,9 @@ def door(hub: Hub, packages: Files | None = None) -> Door:
     leases = Leases(hub.committer, hub.clock)
     strangers = Strangers(hub.settings)
     settlement = Settlement(hub)
-    planning = Planning(hub, archives, settlement, Room(hub, leases))
-    staging = Staging(hub, archives, settlement)
+    room = Room(hub, leases)
+    planning = Planning(hub, archives, settlement, room)
+    staging = Staging(hub, archives, settlement, room)
     carts = Carts(hub, archives, planning.plan_ahead)
 
     def tidy(_: Job) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from creamery.carts import sources, tables
 from creamery.carts.archives import Archive, ArchiveDown, ArchiveError, InHub, ItemStat
 from creamery.carts.quotas import quota_of
-from creamery.carts.room import NoSpaceForCart, Room
+from creamery.carts.room import LOOK_SECONDS, NoSpaceForCart, Room, SpaceIsPromised
 from creamery.carts.settlement import Settlement
 from creamery.carts.sources import Planned, Settled, Source
 from creamery.clock import Micros
@@ -73,10 +73,14 @@ class Planning:
         try:
             self._read(lambda connection: self._refuse_beyond_quota(connection, cart_id, total))
             self._room.make(cart_id, away)
-            self._committer.write(lambda connection: self._planned(connection, cart_id, total))
+            self._committer.write(lambda connection: self._planned(connection, cart_id, total, away))
         except NoSpaceForCart as error:
             reason = str(error)
             self._committer.write(lambda connection: sources.fail(connection, cart_id, reason, self._clock.now()))
+        except SpaceIsPromised as error:
+            message = str(error)
+            self._committer.write(lambda connection: tables.set_message(connection, cart_id, message))
+            raise Postpone(LOOK_SECONDS) from error
 
     def plan_ahead(self, cart_id: int) -> None:
         """Plan a small cart, before anybody sees it, of which all is here already and nobody has to be asked."""
@@ -124,12 +128,13 @@ class Planning:
                 f" that may be ({quota.said_by[1]})"
             )
 
-    def _planned(self, connection: Connection, cart_id: int, total: int) -> None:
+    def _planned(self, connection: Connection, cart_id: int, total: int, away: int) -> None:
         now = self._clock.now()
         found = tables.cart_by_id(connection, cart_id)
         if found is None or found.planned:
             return
         self._refuse_beyond_quota(connection, cart_id, total)  # once more: others were planned meanwhile
+        self._room.refuse_if_promised(connection, cart_id, away)
         sources.set_planned(connection, cart_id, total, now)
         tables.set_state(connection, cart_id, "staging", "", now)
         sources.finish(connection, cart_id, now)

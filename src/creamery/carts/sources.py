@@ -148,6 +148,13 @@ def sizes(connection: Connection, cart_id: int) -> tuple[int, int]:
     return int(connection.execute(total).scalar_one()), int(connection.execute(away).scalar_one())
 
 
+def promised(connection: Connection, cart_id: int) -> int:
+    """The bytes that were promised to other carts and have not come, but for those that this one waits for, too."""
+    own = select(cart_file.c.source_id).where(cart_file.c.cart_id == cart_id, cart_file.c.source_id.is_not(None))
+    asked = select(func.coalesce(func.sum(cart_source.c.size), 0)).where(_OPEN, _WANTED, cart_source.c.id.not_in(own))
+    return int(connection.execute(asked).scalar_one())
+
+
 def set_planned(connection: Connection, cart_id: int, total: int, now: Micros) -> None:
     """All of its files have a source, or have failed."""
     connection.execute(update(cart).where(cart.c.id == cart_id).values(planned=True, bytes=total, changed=now))

@@ -22,6 +22,7 @@ from creamery.blobs import Body, LengthMismatch, NoSpace, NotDurable, ReadOnly, 
 from creamery.carts import sources, tables
 from creamery.carts.archives import Archive, ArchiveDown, ArchiveError, InHub, ItemStat, OnDisk
 from creamery.carts.planning import DOWN_SECONDS, STAGE_JOB, TOGETHER, enqueue_plan, enqueue_stage
+from creamery.carts.room import Room
 from creamery.carts.settlement import Settlement
 from creamery.carts.sources import Source
 from creamery.carts.verdicts import CHANGED, Fetched, hashed, known
@@ -52,8 +53,9 @@ BROKEN_TIMES = 5
 class Staging:
     """The handler of `STAGE_JOB`, and what sees that every cart has its job. For threads."""
 
-    def __init__(self, hub: Hub, archives: Mapping[str, Archive], settlement: Settlement) -> None:
+    def __init__(self, hub: Hub, archives: Mapping[str, Archive], settlement: Settlement, room: Room) -> None:
         self._archives = archives
+        self._room = room
         self._egress = hub.egress
         self._blobs = hub.blobs
         self._database = hub.database
@@ -110,6 +112,8 @@ class Staging:
             self._say(archive, f"waiting for an archive: {archive.name}: {error}")
             raise Postpone(error.retry_seconds or DOWN_SECONDS) from error
         except (NoSpace, NotDurable, ReadOnly) as error:
+            if isinstance(error, NoSpace):
+                self._room.give_way(error.needed)
             self._say(archive, f"waiting: {error}")
             raise Postpone(DOWN_SECONDS) from error
         due = self._read(lambda connection: sources.next_due(connection, archive.name))
@@ -266,7 +270,10 @@ class Staging:
                 await self._bring(archive, source, algorithms, places)
         except ArchiveDown as error:
             await self._put_off(source, error.retry_seconds or DOWN_SECONDS, f"{archive.name}: {error}")
-        except (NoSpace, NotDurable, ReadOnly) as error:
+        except NoSpace as error:
+            await self._pools.disk.run(self._room.give_way, source.size)
+            await self._put_off(source, DOWN_SECONDS, str(error))
+        except (NotDurable, ReadOnly) as error:
             await self._put_off(source, DOWN_SECONDS, str(error))
         except ArchiveError as error:
             await self._refuse(source, str(error))

@@ -311,6 +311,12 @@ def unfinished(connection: Connection) -> list[Cart]:
     return [Cart(*row) for row in connection.execute(asked)]
 
 
+def staging_bytes(connection: Connection) -> int:
+    """The bytes of carts that have their space and are not whole yet; what is here of them included."""
+    asked = select(func.coalesce(func.sum(cart.c.bytes), 0)).where(cart.c.deleted.is_(None))
+    return int(connection.execute(asked.where(cart.c.state == "staging", cart.c.planned)).scalar_one())
+
+
 def least_recently_used(connection: Connection, before: Micros) -> list[Cart]:
     """Carts that nobody has asked for since, the one unused for longest first; never one that is being staged."""
     asked = select(*_CART).where(cart.c.deleted.is_(None), cart.c.used < before, cart.c.state.in_(("ready", "error")))
