@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, contextmanager, suppress
 from functools import partial
@@ -250,15 +250,48 @@ class Staging:
         return bodies, fetched
 
     async def _fetch_all(self, archive: Archive, near: Sequence[Source], wanted: Mapping[int, set[str]]) -> None:
+        """These, and what becomes due while they come: one that is slow keeps no other cart waiting."""
         places, turns = asyncio.Semaphore(archive.at_once), asyncio.Semaphore(2 * archive.at_once)
+        under_way: dict[int, asyncio.Task[None]] = {}
 
-        async def in_turn(source: Source) -> None:
-            async with turns:  # as many are made durable while the next ones come
-                await self._fetch(archive, source, wanted.get(source.id, set()), places)
+        async def in_turn(source: Source, algorithms: set[str]) -> None:
+            try:
+                async with turns:  # as many are made durable while the next ones come
+                    await self._fetch(archive, source, algorithms, places)
+            finally:
+                del under_way[source.id]
 
         async with asyncio.TaskGroup() as group:
-            for source in near:
-                group.create_task(in_turn(source))
+            while True:
+                for source in near:
+                    task = group.create_task(in_turn(source, wanted.get(source.id, set())))
+                    under_way[source.id] = task
+                if under_way:
+                    await asyncio.wait([*under_way.values()], timeout=FIRST_POLL_SECONDS)
+                if not under_way:
+                    return
+                near, wanted = [], {}
+                if len(under_way) < archive.at_once:
+                    near, wanted = await self._meanwhile(archive, under_way.keys())
+
+    async def _meanwhile(
+        self, archive: Archive, under_way: Collection[int]
+    ) -> tuple[Sequence[Source], Mapping[int, set[str]]]:
+        """What can be fetched beside what is under way; the small ones of a folder are fetched at once.
+
+        What hinders it hinders nothing that is under way: it is met again, and said, by the next turn.
+        """
+        with suppress(ArchiveDown, NoSpace, NotDurable, ReadOnly):
+            await self._ask_and_poll(archive)
+            near = [each for each in await self._pools.database.run(self._near, archive) if each.id not in under_way]
+            wanted = await self._pools.database.run(self._settlement.algorithms, near)
+            if isinstance(archive, OnDisk):
+                small = [source for source in near if source.size <= self._limits.small_bytes]
+                if small:
+                    await self._pools.disk.run(self._fetch_small, archive, small, wanted)
+                near = [source for source in near if source.size > self._limits.small_bytes]
+            return near, wanted
+        return [], {}
 
     async def _fetch(self, archive: Archive, source: Source, algorithms: set[str], places: asyncio.Semaphore) -> None:
         """Bring one file; what became of it is written down. Whatever can pass is tried again later."""
@@ -322,11 +355,13 @@ class Staging:
         self._settlement.count(fetched)
 
     async def _put_off(self, source: Source, seconds: float, reason: str) -> None:
-        log.info("carts.put_off", archive=source.archive, item=source.item, reason=reason, seconds=seconds)
+        seconds = max(seconds, min(DOWN_SECONDS * 1.5**source.attempts, LONGEST_POLL_SECONDS))
         later = Micros(self._clock.now() + int(seconds * SECOND))
+        log.info("carts.put_off", archive=source.archive, item=source.item, reason=reason, seconds=seconds)
+        put_off = source._replace(due=later, attempts=min(source.attempts + 1, 30))
 
         def write(connection: Connection) -> None:
-            sources.set_sources(connection, [source._replace(due=later)])
+            sources.set_sources(connection, [put_off])
             for cart_id in {each.cart_id for each in sources.waiting_for(connection, [source.id])}:
                 tables.set_message(connection, cart_id, f"waiting: {reason}")
 
