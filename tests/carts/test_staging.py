@@ -320,6 +320,19 @@ def test_whoever_waits_gets_each_file_as_soon_as_it_is_here(far_hub: RunningHub,
     assert body == far_hub.get(f"/{uid}?filename=x.tar").content
 
 
+def test_whoever_waits_gets_the_files_that_were_asked_for_alone(far_hub: RunningHub, tape: ArchiveInterface) -> None:
+    """`include` was left out of account: all files came."""
+    tape.tape = {"9": 4}
+    uid = post(far_hub, [entry(str(number)) for number in range(12)])
+    some = "include=9&include=3&root=some"
+
+    live = far_hub.get(f"/carts/{uid}/bundle.tar?wait=1&{some}")
+
+    assert wait_for(far_hub, uid).status_code == 204
+    assert "etag" not in live.headers
+    assert live.content == far_hub.get(f"/carts/{uid}/bundle.tar?{some}").content
+
+
 def test_who_waits_for_what_never_comes_hears_so(far_hub: RunningHub, tape: ArchiveInterface) -> None:
     del tape.files["1"]
     uid = post(far_hub, [entry("1"), entry("2")])

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from creamery.blobs import Blobs, Extent
-from creamery.bundles import Format, Layout, Manifest, Member, Members, lay_out, parts, reshaped
+from creamery.bundles import Format, Layout, Manifest, Member, Members, included, lay_out, parts, reshaped
 from creamery.carts import tables
 from creamery.carts.tables import Cart
 from creamery.clock import Clock
@@ -89,17 +89,21 @@ class Bundling:
                     del self._located[gone]
             return self._located[layout.etag]
 
-    def lay_out_live(self, cart: Cart, root: str) -> Layout:
-        """The tar of a cart that is planned and not here yet: its sizes are known, its digests are not.
+    def lay_out_live(self, cart: Cart, root: str, include: Sequence[str]) -> tuple[Layout, Sequence[int]]:
+        """The tar of a cart that is planned and not here yet, and which of its files are in it.
+
+        Their sizes are known, their digests are not.
 
         Raises:
             BadBundle: as `lay_out`.
         """
         files = self._database.read(lambda connection: list(tables.all_files(connection, cart.id)))
         members = Members(Member(file.path, file.size or 0, file.mtime or 0, UNKNOWN) for file in files)
-        return lay_out(Manifest(members, root, "tar"))
+        manifest = Manifest(members, root, "tar")
+        chosen = included(members, include) if include else range(len(files))
+        return lay_out(reshaped(manifest, include=include)), chosen
 
-    def live_parts(self, cart: Cart, layout: Layout) -> Iterator[bytes | Extent]:
+    def live_parts(self, cart: Cart, layout: Layout, chosen: Sequence[int]) -> Iterator[bytes | Extent]:
         """All of its bytes, each file as soon as it is here; the thread waits for it.
 
         Raises:
@@ -109,7 +113,7 @@ class Bundling:
             if isinstance(piece, bytes):
                 yield piece
             else:
-                while (extent := self._here(cart, piece.member)) is None:
+                while (extent := self._here(cart, chosen[piece.member])) is None:
                     yield b""
                     self._clock.sleep(LOOK_SECONDS)
                 yield Extent(extent.path, extent.offset + piece.offset, piece.length)

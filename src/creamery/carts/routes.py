@@ -286,12 +286,14 @@ class CartRoutes:
             headers = {**envelope.headers_of(cart), "Retry-After": RETRY_SECONDS, "Content-Type": "text/plain"}
             return envelope.bare(202, headers, _NOT_READY.encode())
         try:
-            layout = await self._pools.cpu.run(self._bundling.lay_out_live, cart, self._folder(request, cart))
+            layout, chosen = await self._pools.cpu.run(
+                self._bundling.lay_out_live, cart, self._folder(request, cart), request.query_params.getlist("include")
+            )
         except BadBundle as error:
             raise Problem(400, "Bad bundle", str(error)) from error
         return PartsResponse(
             layout.length,
-            lambda _start, _stop: self._bundling.live_parts(cart, layout),
+            lambda _start, _stop: self._bundling.live_parts(cart, layout, chosen),
             etag=None,
             media_type=_TYPES["tar"],
             headers=_attached(self._filename(request, cart)),
