@@ -13,7 +13,7 @@ import pytest
 from creamery.carts.archives import Archive
 from creamery.carts.sources import Source
 from creamery.carts.staging import Staging
-from tests.doubles.archives import ArchiveInterface
+from tests.doubles.archives import ArchiveInterface, FileServer
 from tests.doubles.carting import carting_hub, entry, post, wait_for
 from tests.doubles.loopback import Exchange
 from tests.doubles.running import RunningHub
@@ -134,3 +134,13 @@ def assert_named(failed: dict[str, str]) -> None:
     assert failed.keys() == {name for name in FILES if not name.endswith("sound")}
     for name, message in failed.items():
         assert ("hash does not match" in message) == name.endswith("rotten"), message
+
+
+def test_a_server_whose_dates_are_none_is_no_server_whose_files_change(tmp_path: Path) -> None:
+    """All of its files failed: they had changed, from a date that was none to the same."""
+    with FileServer({"a": b"milk"}) as server:
+        server.headers |= {"ETag": None, "Last-Modified": "once upon a time"}
+        with carting_hub(tmp_path / "data", {"name": "files", "kind": "web", "url": server.url}) as hub:
+            answer = wait_for(hub, post(hub, [entry("a", content=b"milk")]))
+
+    assert answer.status_code == 204, dict(answer.headers)

@@ -171,9 +171,9 @@ def _version(headers: Mapping[str, str], like: str | None) -> str:
     """
     etag = headers.get("ETag", "").removeprefix("W/")
     date = headers.get("Last-Modified", "")
-    if like:
-        return etag if like.startswith('"') else date
-    if etag.startswith('"') and len(etag) <= LONGEST_ETAG:
+    if like and like.startswith('"'):
+        return etag
+    if not like and etag.startswith('"') and len(etag) <= LONGEST_ETAG:
         return etag
     return "" if http_date(date) is None else date
 
