@@ -65,6 +65,14 @@ def test_where_strangers_have_no_carts_they_are_asked_who_they_are(closed: Runni
     assert answer.json()["status"] == "401 Unauthorized"
 
 
+def test_the_lines_that_download_a_cart_say_who_asks(closed: RunningHub) -> None:
+    """They were answered with 404: nobody had told them whose the cart is."""
+    ask = asker(closed)
+    told = ask("alice", "GET", f"/carts/{made(ask, closed, 'alice')}/status").json()
+
+    assert all('"Authorization: Bearer $CREAMERY_TOKEN"' in command for command in told["commands"].values())
+
+
 def test_a_cart_is_its_owners_alone(closed: RunningHub) -> None:
     ask = asker(closed)
     uid = made(ask, closed, "alice")

@@ -16,7 +16,7 @@ from starlette.responses import Response, StreamingResponse
 from creamery.blobs import BlobCorrupt, BlobMissing, Blobs, Extent
 from creamery.bundles import BadBundle, Format, Layout
 from creamery.carts import envelope, tables, upkeep
-from creamery.carts.access import MANAGE, USE, CartTaken, Strangers, UnknownCart
+from creamery.carts.access import MANAGE, STRANGERS, USE, CartTaken, Strangers, UnknownCart
 from creamery.carts.bundling import LOOK_SECONDS, Bundling, Shape
 from creamery.carts.carts import Carts, Progress
 from creamery.carts.leases import Leases
@@ -350,10 +350,11 @@ class CartRoutes:
             "index": f"{address}/index.json",
             "events": f"{address}/events",
         }
+        known = '"Authorization: Bearer $CREAMERY_TOKEN"' if progress.cart.owner is not STRANGERS else ""
         told["commands"] = {
-            "curl": f"curl -fL -C - -o {name} {address}/bundle.tar",
-            "wget": f"wget -c -O {name} {address}/bundle.tar",
-            "aria2c": f"aria2c -c -x 8 -o {name} {address}/bundle.tar",
+            "curl": f"curl -fL -C - {known and f'-H {known} '}-o {name} {address}/bundle.tar",
+            "wget": f"wget -c {known and f'--header={known} '}-O {name} {address}/bundle.tar",
+            "aria2c": f"aria2c -c -x 8 -s 8 {known and f'--header={known} '}-o {name} {address}/bundle.tar",
         }
         if progress.cart.failed_files:
             failed = await self._pools.database.run(
