@@ -143,7 +143,11 @@ def test_behind_trusted_proxies_strangers_have_none(tmp_path: Path, folder: Path
 
 def test_set_on_purpose_strangers_have_carts_anywhere(tmp_path: Path, folder: Path) -> None:
     with carting_hub(tmp_path / "data", folder, carts={"anonymous": "on"}, trusted_proxies=["10.0.0.0/8"]) as hub:
-        assert hub.client.get(f"{hub.base}/carts", headers={"X-Forwarded-For": "10.0.0.1"}).status_code == 200
+        uid, through = str(uuid.uuid4()), {"X-Forwarded-For": "10.0.0.1"}
+
+        assert hub.client.post(f"{hub.base}/{uid}", content=b'{"fileids": []}', headers=through).status_code == 201
+        assert hub.client.get(f"{hub.base}/carts/{uid}/status", headers=through).status_code == 200
+        assert hub.client.get(f"{hub.base}/carts", headers=through).status_code == 401  # the name is the key
 
 
 def test_so_many_carts_and_no_more(tmp_path: Path, folder: Path) -> None:

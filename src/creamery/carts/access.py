@@ -63,6 +63,10 @@ class Strangers:
         """Now?"""
         return self._mode == "on" or (self._mode == "auto" and self._is_alone and not self._proxy_seen)
 
+    def may_list(self) -> bool:
+        """May they see all of their carts? A name is the key to a cart where others than this machine's people ask."""
+        return self.are_welcome() and self._is_alone and not self._proxy_seen
+
     def look(self, headers: Mapping[bytes, bytes]) -> None:
         """A request came; one that went through a proxy says that the hub's own address is not all that is reached."""
         if not self._proxy_seen and any(name in headers for name in _FORWARDED):

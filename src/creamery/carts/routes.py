@@ -163,6 +163,8 @@ class CartRoutes:
     async def listing(self, request: Request) -> Response:
         """The carts of whoever asks, the newest first; `?before=` goes on."""
         refuse_strangers(request, self._strangers)
+        if not (principal_of(request).is_known or self._strangers.may_list()):
+            raise _unknown()
         before = _number(request, "before")
         found = await self._pools.database.run(self._carts.listed, principal_of(request), PAGE, before)
         return envelope.answer({"carts": [self._carts.progress(cart).told() for cart in found]})
@@ -408,12 +410,16 @@ def refuse_strangers(request: Request, strangers: Strangers) -> None:
         return
     refuse_other_sites(request.scope)
     if not strangers.are_welcome_at(headers.get(b"host", b"")):
-        raise Problem(
-            401,
-            "Unauthorized",
-            "This needs a user name and a password or token.",
-            headers={"WWW-Authenticate": 'Basic realm="Creamery", charset="UTF-8"'},
-        )
+        raise _unknown()
+
+
+def _unknown() -> Problem:
+    return Problem(
+        401,
+        "Unauthorized",
+        "This needs a user name and a password or token.",
+        headers={"WWW-Authenticate": 'Basic realm="Creamery", charset="UTF-8"'},
+    )
 
 
 def refusals() -> dict[type[Exception], Callable[[Any], Problem]]:
