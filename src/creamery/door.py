@@ -63,6 +63,7 @@ class Door:
         scopes: what tokens may be limited to here.
         handlers: by kind, what runs its jobs.
         large: by kind, which of them are so large that a child process does most of it.
+        slow_jobs: how many of its jobs at once may wait long for others' machines, such as archives.
         holders: which blobs its tables refer to.
         schedules: which jobs it wants at which distance.
         checks: what `/readyz` asks it.
@@ -76,6 +77,7 @@ class Door:
     scopes: Mapping[str, ScopeWord] = field(default_factory=dict)
     handlers: Mapping[str, Handler] = field(default_factory=dict)
     large: Mapping[str, Large] = field(default_factory=dict)
+    slow_jobs: int = 0
     holders: tuple[Holder, ...] = ()
     schedules: tuple[Schedule, ...] = ()
     checks: tuple[HealthCheck, ...] = ()

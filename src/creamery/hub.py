@@ -172,6 +172,7 @@ def _with_doors(hub: Hub, via: str, doors: tuple[Door, ...], children: Children)
         limits,
         clock,
         telemetry,
+        slow=sum(door.slow_jobs for door in doors),
     )
     proxies = Proxies(settings.trusted_proxies, settings.public_url)
     app = Application(

@@ -14,7 +14,8 @@ from tests.doubles.archives import FileServer
 from tests.doubles.carting import carting_hub, entry, head, post, wait_for
 from tests.doubles.loopback import Exchange
 
-FILES = {name: random.Random(name).randbytes(100_000) for name in ("stalled", "other")}
+NAMES = ("stalled", "other", "0", "1", "2")
+FILES = {name: random.Random(name).randbytes(100_000) for name in NAMES}
 
 
 @pytest.fixture
@@ -45,3 +46,27 @@ def test_a_file_that_stalls_keeps_no_other_cart_waiting(tmp_path: Path, server: 
     assert quick.status_code == 204
     assert meanwhile.status_code == 202
     assert end.status_code == 204
+
+
+def test_archives_that_stall_keep_no_other_archive_and_no_other_job_waiting(tmp_path: Path, server: FileServer) -> None:
+    """Each had one of the two threads that all jobs of the hub had: no cart was planned any more, no notice sent."""
+    asked, may_come = threading.Semaphore(0), threading.Event()
+
+    async def stall(exchange: Exchange) -> None:
+        asked.release()
+        await asyncio.to_thread(may_come.wait, 60)
+        await exchange.send()
+
+    for number in range(3):
+        server.misbehave(f"/data/{number}", stall, method="GET", once=True)
+    archives = [{"name": f"files{number}", "kind": "web", "url": server.url} for number in range(4)]
+    with carting_hub(tmp_path / "data", *archives) as hub:
+        for number in range(3):
+            post(hub, [entry(f"{number}") | {"archive": f"files{number}"}])
+        all_asked = [asked.acquire(timeout=15) for _ in range(3)]
+
+        quick = wait_for(hub, post(hub, [entry("other") | {"archive": "files3"}]), seconds=15)
+        may_come.set()
+
+    assert all(all_asked)
+    assert quick.status_code == 204

@@ -83,6 +83,7 @@ def door(hub: Hub, packages: Files | None = None) -> Door:
             PLAN_JOB: Large(planning.is_much_to_plan, planning.plan_much),
             STAGE_JOB: Large(staging.is_much_to_stage, staging.stage_much),
         },
+        slow_jobs=len(archives),
         holders=(holder(),),
         schedules=(Schedule(TIDY_JOB, every=TIDY_SECONDS, kind=TIDY_JOB),),
         refusals=refusals(),

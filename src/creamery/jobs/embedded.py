@@ -45,7 +45,7 @@ class _Outlook:
 class EmbeddedEngine:
     """A `JobEngine` of threads."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what an engine stands on, put together in one place
         self,
         database: Database,
         committer: Committer,
@@ -54,7 +54,10 @@ class EmbeddedEngine:
         limits: Limits,
         clock: Clock,
         telemetry: Telemetry,
+        *,
+        slow: int = 0,
     ) -> None:
+        """`slow`: so many jobs at once may wait long for others' machines; they keep no thread from the rest."""
         self._database = database
         self._committer = committer
         self._handlers = {TIDY.kind: self._tidy, **handlers}
@@ -74,7 +77,7 @@ class EmbeddedEngine:
         self._seconds = telemetry.histogram("job_seconds", "How long a job's handler took.", ["kind"])
         self._workers = [
             threading.Thread(target=self._work, name=f"job-{number}", daemon=True)
-            for number in range(limits.job_threads)
+            for number in range(limits.job_threads + slow)
         ]
         self._keeper = threading.Thread(target=self._keep, name="job-keeper", daemon=True)
 
