@@ -130,3 +130,35 @@ def test_a_server_is_looked_at_every_time(database_url: str) -> None:
     with process(database_url) as ours:
         assert ours.generations.moved()
         assert ours.generations.moved()
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+def test_a_change_is_seen_when_whoever_wants_to_hear_of_it_has_heard(database_url: str) -> None:
+    with process(database_url) as ours, process(database_url) as theirs:
+        meanwhile: list[bool] = []
+        ours.generations.on_change("index", lambda: meanwhile.append(ours.generations.moved()))
+        theirs.change()
+
+        ours.generations.look()
+
+        assert meanwhile == [True]
+        assert not ours.generations.moved()
+
+
+def test_a_change_that_could_not_be_told_is_told_at_the_next_look(database_url: str) -> None:
+    def fail_once() -> None:
+        if not failed:
+            failed.append(True)
+            raise OSError
+
+    failed: list[bool] = []
+    with process(database_url) as ours, process(database_url) as theirs:
+        ours.generations.on_change("index", fail_once)
+        theirs.change()
+
+        with pytest.raises(OSError):  # noqa: PT011 - the one raised above
+            ours.generations.look()
+        assert ours.generations.moved()
+        ours.generations.look()
+
+        assert ours.heard == ["index", "index"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 
 from creamery.accounts import By, Scope, add_user, create_token
 from creamery.clock import Micros
+from creamery.contract import Digest
 from creamery.index.releases import LONGEST_REASON
 from creamery.journal import Entry, latest
 from tests.doubles.hosted import host
@@ -487,3 +490,26 @@ def test_what_was_changed_in_one_process_holds_in_the_next(tmp_path: Path, upstr
         assert answer.is_success
         assert second.get("/simple/demo/").status_code == 404
         assert upstream.count("/simple/demo/") == 0
+
+
+def test_what_is_deleted_while_it_is_read_into_memory_is_gone(
+    hub: RunningHub, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs, reads, goes_on = hub.built.hub.blobs, threading.Event(), threading.Event()
+    read = blobs.read
+
+    def read_slowly(digest: Digest, size: int) -> bytes:
+        reads.set()
+        assert goes_on.wait(10)
+        return read(digest, size)
+
+    monkeypatch.setattr(blobs, "read", read_slowly)
+    assert hub.get(f"/i/acme-tool/{FIRST}").status_code == 200
+    with ThreadPoolExecutor(1) as clients:
+        second = clients.submit(hub.get, f"/i/acme-tool/{FIRST}")
+        assert reads.wait(10)
+        assert ask("alice", "POST", f"{P}/delete", {"what": FIRST, "reason": "a password in it"}).status_code == 200
+        goes_on.set()
+        assert second.result().status_code == 200  # it was asked for before
+
+    assert hub.get(f"/i/acme-tool/{FIRST}").status_code == 404

@@ -101,25 +101,31 @@ class Generations:
         return self._database.data_version(self._watch) != self._version
 
     def look(self) -> None:
-        """Read the row and tell the listeners of every topic that others have changed."""
+        """Read the row and tell the listeners of every topic that others have changed.
+
+        What was seen counts as seen when all listeners know: should reading or one of them fail, the next look tells
+        them anew, and nobody who asks `moved` meanwhile takes what they have for current.
+        """
         with self._lock:
+            version = None
             if self._database.is_sqlite:
                 if self._watch is None:
                     self._watch = self._database.open_watch()
-                self._version = self._database.data_version(self._watch)
+                version = self._database.data_version(self._watch)
             row = self._database.read(lambda connection: connection.execute(select(generation)).mappings().one())
-            foreign = [topic for topic in TOPICS if self._is_foreign(topic, int(row[topic]))]
-        for topic in foreign:
-            for listener in self._listeners[topic]:
-                listener()
+            numbers = {topic: int(row[topic]) for topic in TOPICS}
+            for topic in TOPICS:
+                if self._is_foreign(topic, numbers[topic]):
+                    for listener in self._listeners[topic]:
+                        listener()
+            for topic, number in numbers.items():
+                self._seen[topic] = number
+                self._own[topic] = {step for step in self._own[topic] if step > number}
+            self._version = version
 
     def _is_foreign(self, topic: str, number: int) -> bool:
         seen = self._seen.get(topic)
-        self._seen[topic] = number
-        own = self._own[topic]
-        foreign = seen is not None and any(step not in own for step in range(seen + 1, number + 1))
-        self._own[topic] = {step for step in own if step > number}
-        return foreign
+        return seen is not None and any(step not in self._own[topic] for step in range(seen + 1, number + 1))
 
     def close(self) -> None:
         """Give the watching connection back."""

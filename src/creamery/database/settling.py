@@ -35,8 +35,11 @@ class Settling:
             await self._pools.database.run(self._generations.look)
 
     def is_settled(self) -> bool:
-        """Has nobody committed anything that this process has not seen? Where that is soon told: else `settle`."""
-        if not self._has_looked and not self._generations.moved():
+        """Has nobody committed anything that this process has not seen? Where that is soon told: else `settle`.
+
+        Not while somebody looks: what is found then is put before the loop in the order in which it is to be heard.
+        """
+        if not self._has_looked and not self._looking.locked() and not self._generations.moved():
             self._has_looked = True
             asyncio.get_running_loop().call_soon(self._look_again)
         return self._has_looked

@@ -15,7 +15,7 @@ from creamery.contract import ProjectName
 from creamery.door import Hub
 from creamery.index.offers import Offers
 from creamery.index.project import KeptFile, KnownProject, StoredFile
-from creamery.index.shelf import Shelf
+from creamery.index.shelf import Held, Shelf
 from creamery.index.simple import Encoding, Format, Listing, Page, render, render_projects
 from creamery.index.tables import DOUBTED, files_of, find_file, find_project, has_copies, project_serials
 from creamery.sharing import Sharing
@@ -64,6 +64,11 @@ class Catalog:
     def start(self) -> None:
         """Remember the loop that everything here belongs to."""
         self._loop = asyncio.get_running_loop()
+
+    @property
+    def epoch(self) -> int:
+        """Changes when what is in memory is doubted: what was found before is not to be remembered after."""
+        return self._epoch
 
     def doubt(self) -> None:
         """Believe nothing that is in memory without asking the database once more."""
@@ -159,11 +164,18 @@ class Catalog:
             self._files.move_to_end(key)
         return stored
 
-    def remember_file(self, project: str, filename: str, stored: StoredFile) -> None:
-        """This file is here."""
+    def remember_file(self, project: str, filename: str, stored: StoredFile, epoch: int) -> None:
+        """This file is here, or was in that epoch: then it may have been deleted or withheld since."""
+        if epoch != self._epoch:
+            return
         self._files[project, filename] = stored
         while len(self._files) > self._limits.known_files:
             self._files.popitem(last=False)
+
+    def shelve(self, project: str, filename: str, held: Held, epoch: int) -> None:
+        """Keep a small file in memory, unless something has changed since that epoch."""
+        if epoch == self._epoch:
+            self.shelf.put((project, filename), held)
 
     def forget_file(self, project: str, filename: str) -> None:
         """This file is here no more, or not as it should be."""

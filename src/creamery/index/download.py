@@ -423,11 +423,11 @@ class Downloads:
                 await flight.take(chunk)
 
     async def _keep(self, flight: _Flight, digest: Digest) -> None:
-        file, part = flight.file, flight.part()
+        file, part, epoch = flight.file, flight.part(), self._catalog.epoch
         project = await self._store(flight)
-        self._catalog.remember(project)
+        self._catalog.remember(project, epoch)
         pinned = file.pinned or file.expected is None
-        self._catalog.remember_file(file.project, file.filename, StoredFile(digest, part.written, pinned))
+        self._catalog.remember_file(file.project, file.filename, StoredFile(digest, part.written, pinned), epoch)
         if pinned:
             log.warning("index.unverified", project=file.project, file=file.filename, digest=digest)
 

@@ -213,12 +213,13 @@ class Routes:
 
     async def send_file(self, request: Request, project: str, filename: str) -> Response:
         """A file's bytes, under whatever address it was asked for; nothing is settled yet of who may have it."""
+        epoch = self._catalog.epoch
         held = self._catalog.shelf.get((project, filename))
         if held is not None:
             return self._served(request.scope, held.digest, held.response)
         stored = self._catalog.stored(project, filename)
         if stored is not None:
-            response = await self._send_stored(request, project, filename, stored, FILE_TYPE)
+            response = await self._send_stored(request, project, filename, stored, FILE_TYPE, epoch)
             if response is not None:
                 return response
         name = project_name(project)
@@ -230,13 +231,13 @@ class Routes:
             stored = self._catalog.stored(name, filename) or file.stored
             if stored is not None:
                 if not offer.is_tombstone:  # of which the log tells each time
-                    self._catalog.remember_file(name, filename, stored)
+                    self._catalog.remember_file(name, filename, stored, epoch)
                 response = await self._send_stored(
-                    request, name, filename, stored, FILE_TYPE, is_shelved=not offer.is_tombstone
+                    request, name, filename, stored, FILE_TYPE, epoch, is_shelved=not offer.is_tombstone
                 )
                 if response is not None:
                     return response
-        return await self._fetch(request, file)
+        return await self._fetch(request, file, epoch)
 
     async def metadata(self, request: Request) -> Response:
         """A wheel's METADATA, stored or upstream's."""
@@ -245,7 +246,7 @@ class Routes:
 
     async def send_metadata(self, request: Request, project: str, filename: str) -> Response:
         """A wheel's METADATA, likewise."""
-        key = filename + METADATA
+        key, epoch = filename + METADATA, self._catalog.epoch
         held = self._catalog.shelf.get((project, key))
         if held is not None:
             return self._served(request.scope, held.digest, held.response)
@@ -261,8 +262,8 @@ class Routes:
                 stored = await self._metadata.fetch(file)
             else:
                 raise not_found(f"There is no METADATA of {filename} beside it.", "Read it out of the file itself.")
-            self._catalog.remember_file(name, key, stored)
-        response = await self._send_stored(request, project, key, stored, METADATA_TYPE)
+            self._catalog.remember_file(name, key, stored, epoch)
+        response = await self._send_stored(request, project, key, stored, METADATA_TYPE, epoch)
         if response is None:  # gone from the disk: it comes anew
             file = (await self._find(project_name(project), filename_in(filename))).file
             stored = await self._metadata.fetch(file)
@@ -272,9 +273,17 @@ class Routes:
         return response
 
     async def _send_stored(
-        self, request: Request, project: str, name: str, stored: StoredFile, media_type: str, *, is_shelved: bool = True
+        self,
+        request: Request,
+        project: str,
+        name: str,
+        stored: StoredFile,
+        media_type: str,
+        epoch: int,
+        *,
+        is_shelved: bool = True,
     ) -> Response | None:
-        """The response for bytes that are here; None where they turn out not to be."""
+        """The response for bytes that are here; None where they turn out not to be. `epoch`: when they were found."""
         digest, size = stored.digest, stored.size
         etag, shelf = quoted(digest), self._catalog.shelf
         response: BlobResponse | HeldResponse
@@ -284,7 +293,7 @@ class Routes:
             if is_shelved and verified is None and shelf.wants((project, name), size):
                 body = await exchange_of(request).hub.pools.disk.run(self._blobs.read, digest, size)
                 response = HeldResponse(SharedBytes(body), etag=etag, media_type=media_type, headers=self._file_headers)
-                shelf.put((project, name), Held(digest, response))
+                self._catalog.shelve(project, name, Held(digest, response), epoch)
             else:
                 response = BlobResponse(
                     extent,
@@ -328,7 +337,7 @@ class Routes:
             log.info("index.tombstone", project=name, file=filename, reason=offer.file.listed_file.yanked)
         return offer
 
-    async def _fetch(self, request: Request, file: KeptFile) -> Response:
+    async def _fetch(self, request: Request, file: KeptFile, epoch: int) -> Response:
         """The response for bytes that are at the upstream."""
         if not file.is_fetchable:
             raise not_found(f"The bytes of {file.filename} are lost here, and they were nowhere else.", "Upload anew.")
@@ -342,7 +351,7 @@ class Routes:
             return _head(size, etag, headers)
         came = await self._downloads.follow(file)
         if isinstance(came, StoredFile):
-            response = await self._send_stored(request, file.project, file.filename, came, FILE_TYPE)
+            response = await self._send_stored(request, file.project, file.filename, came, FILE_TYPE, epoch)
             if response is None:
                 raise BlobMissing(came.digest)
             return response
