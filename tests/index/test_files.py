@@ -54,6 +54,18 @@ def test_a_file_comes_through_the_hub_and_then_from_it(hub: RunningHub, upstream
     assert again.headers["content-type"] == "application/octet-stream"
 
 
+def test_an_escaped_dot_leads_to_the_same_metadata(hub: RunningHub, upstream: Upstream) -> None:
+    made = upstream.add("big", "1.0")
+    hub.page("big")
+    address = f"/i/big/{made.filename}"
+
+    answers = [hub.get(address + end) for end in ["%2emetadata", ".metadata"] * 3]
+
+    assert {(answer.content, answer.headers["content-type"]) for answer in answers} == {
+        (made.metadata, "text/plain; charset=utf-8")
+    }
+
+
 def test_a_file_asked_for_by_its_address_does_not_wait_for_its_page(hub: RunningHub, upstream: Upstream) -> None:
     filename = hub.files("demo")[0]
     upstream.forget()

@@ -213,6 +213,8 @@ class Routes:
 
     async def send_file(self, request: Request, project: str, filename: str) -> Response:
         """A file's bytes, under whatever address it was asked for; nothing is settled yet of who may have it."""
+        if filename.endswith(METADATA):  # with an escaped dot, which means the same (RFC 3986 section 2.3)
+            return await self.send_metadata(request, project, filename.removesuffix(METADATA))
         epoch = self._catalog.epoch
         held = self._catalog.shelf.get((project, filename))
         if held is not None:
