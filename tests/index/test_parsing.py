@@ -33,6 +33,17 @@ def one(page: ProjectPage) -> ListedFile:
     return file
 
 
+@pytest.mark.parametrize("name", ["other", "", "demo/", "démo"])
+def test_a_page_of_another_project_is_none_of_ours(name: str) -> None:
+    with pytest.raises(NotAPage, match="it is the page of"):
+        page_of(name=name)
+
+
+@pytest.mark.parametrize("name", ["demo", "Demo", None])
+def test_a_page_may_spell_its_name_as_it_likes_or_leave_it_out(name: str | None) -> None:
+    assert page_of(name=name).name == NAME
+
+
 def test_addresses_are_taken_from_where_the_page_is() -> None:
     page = page_of({"filename": "demo-1.0.tar.gz", "url": "../../files/demo-1.0.tar.gz", "hashes": {}})
 

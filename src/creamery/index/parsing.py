@@ -14,7 +14,7 @@ from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 import orjson
 
-from creamery.contract import Digest, InvalidName, NotADigest, ProjectName, check_filename, parse_digest
+from creamery.contract import Digest, InvalidName, NotADigest, ProjectName, check_filename, normalize, parse_digest
 from creamery.index.project import STATUSES, ListedFile, ProjectPage, Status
 
 JSON_TYPE = "application/vnd.pypi.simple.v1+json"
@@ -67,7 +67,8 @@ def parse_page(
         is_late: asked now and then while HTML is read; True ends it.
 
     Raises:
-        NotAPage: neither of the two formats, broken, of a major version beyond 1, or with more than `max_files`.
+        NotAPage: neither of the two formats, broken, another project's, of a major version beyond 1, or with more
+            than `max_files`.
     """
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type == JSON_TYPE:
@@ -84,6 +85,7 @@ def _parse_json(body: bytes, name: ProjectName, url: str, max_files: int) -> Pro
         raise NotAPage(f"it is no JSON: {error}") from error
     if not isinstance(page, dict) or not isinstance(page.get("files"), list):
         raise NotAPage("its JSON has no list of files")
+    _check_name(page.get("name"), name)
     meta = page.get("meta")
     _check_version(str(meta.get("api-version", "1.0")) if isinstance(meta, dict) else "1.0")
     entries = cast("list[object]", page["files"])
@@ -236,6 +238,18 @@ class _Anchors(HTMLParser):
             self._open = None
             if len(self.anchors) > self._max_files:
                 raise NotAPage(f"it lists more than {self._max_files} files")
+
+
+def _check_name(stated: object, name: ProjectName) -> None:
+    """A page that says whose it is, is believed for nobody else: every file of ours would count as deleted."""
+    if not isinstance(stated, str):
+        return
+    try:
+        is_ours = normalize(stated) == name
+    except InvalidName:
+        is_ours = False
+    if not is_ours:
+        raise NotAPage(f"it is the page of {stated[:100]!r}")
 
 
 def _check_version(version: str) -> None:
