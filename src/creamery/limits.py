@@ -159,7 +159,9 @@ class Limits(BaseModel):
     )
     cart_json_bytes: PositiveInt = Field(32 * MIB, description="Bytes of the JSON that asks for one (413).")
     cart_stage_seconds: Seconds = Field(
-        604_800.0, description="How long an archive may take to bring a file near before it counts as failed (7 days)."
+        604_800.0,
+        description="How long an archive may take to say what a file is, to bring it near, or to send it, before that"
+        " file counts as failed (7 days).",
     )
     cart_live: PositiveInt = Field(
         4, description="Carts downloaded while they are staged (`?wait=1`); further ones 202."

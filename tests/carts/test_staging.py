@@ -235,6 +235,32 @@ def test_who_takes_too_long_has_failed(tmp_path: Path, tape: ArchiveInterface) -
     assert "has not brought it near in 0.1 s" in answer.headers["x-pacifica-message"]
 
 
+def test_what_never_comes_has_failed_and_the_others_are_here(tmp_path: Path, tape: ArchiveInterface) -> None:
+    async def refuse(exchange: Exchange) -> None:
+        exchange.reply = Reply(503, {}, b"")
+        await exchange.send()
+
+    tape.misbehave("/1", refuse, method="GET")
+    archive = {"name": "tapes", "kind": "pacifica", "url": tape.url}
+    with carting_hub(tmp_path / "data", archive, limits={"cart_stage_seconds": 0.2}) as hub:
+        uid = post(hub, [entry("1"), entry("2")])
+        answer = wait_for(hub, uid)
+
+        assert answer.status_code == 500
+        assert "1: it has not come in 0.2 s" in answer.headers["x-pacifica-message"]
+        assert content(hub, uid, "2") == ITEMS["2"]
+
+
+def test_what_no_archive_says_anything_of_has_failed(tmp_path: Path, tape: ArchiveInterface) -> None:
+    tape.stop()
+    archive = {"name": "tapes", "kind": "pacifica", "url": tape.url}
+    with carting_hub(tmp_path / "data", archive, limits={"cart_stage_seconds": 0.2}) as hub:
+        answer = wait_for(hub, post(hub, [entry("1")]))
+
+    assert answer.status_code == 500
+    assert "its archive has not said what it is in 0.2 s" in answer.headers["x-pacifica-message"]
+
+
 def test_several_archives_are_told_apart(tmp_path: Path, folder: Path, tape: ArchiveInterface) -> None:
     archives = (
         {"name": "disk", "kind": "directory", "path": str(folder)},

@@ -19,7 +19,7 @@ from creamery.carts.quotas import quota_of
 from creamery.carts.room import LOOK_SECONDS, NoSpaceForCart, Room, SpaceIsPromised
 from creamery.carts.settlement import Settlement
 from creamery.carts.sources import Planned, Settled, Source
-from creamery.clock import Micros
+from creamery.clock import SECOND, Micros
 from creamery.door import Hub
 from creamery.jobs import Job, MoreWanted, Postpone, enqueue
 
@@ -39,7 +39,7 @@ DOWN_SECONDS = 10.0
 
 def enqueue_plan(connection: Connection, cart_id: int, now: Micros) -> None:
     """Have a cart planned, unless that waits already."""
-    enqueue(connection, PLAN_JOB, {"cart": cart_id}, now=now, key=f"{PLAN_JOB}:{cart_id}")
+    enqueue(connection, PLAN_JOB, {"cart": cart_id, "since": now}, now=now, key=f"{PLAN_JOB}:{cart_id}")
 
 
 def enqueue_stage(connection: Connection, archive: str, now: Micros) -> None:
@@ -68,7 +68,10 @@ class Planning:
         if self._read(lambda connection: tables.cart_by_id(connection, cart_id)) is None:
             return
         if self._read(partial(tables.unplanned, cart_id=cart_id, after=-1, limit=1)):
-            raise Postpone(DOWN_SECONDS)
+            since = int(job.payload.get("since", self._clock.now()))
+            if self._clock.now() - since <= self._limits.cart_stage_seconds * SECOND:
+                raise Postpone(DOWN_SECONDS)
+            self._give_up(cart_id)
         total, away = self._read(lambda connection: sources.sizes(connection, cart_id))
         try:
             self._read(lambda connection: self._refuse_beyond_quota(connection, cart_id, total))
@@ -81,6 +84,14 @@ class Planning:
             message = str(error)
             self._committer.write(lambda connection: tables.set_message(connection, cart_id, message))
             raise Postpone(LOOK_SECONDS) from error
+
+    def _give_up(self, cart_id: int) -> None:
+        """What no archive has said anything of in all that time has failed."""
+        reason = f"its archive has not said what it is in {self._limits.cart_stage_seconds:g} s"
+        while left := self._read(partial(tables.unplanned, cart_id=cart_id, after=-1, limit=TOGETHER)):
+            refused = [Settled(cart_id, file.position, 0, None, reason) for file in left]
+            now = self._clock.now()
+            self._committer.write(partial(sources.settle, settled=refused, now=now))
 
     def plan_ahead(self, cart_id: int) -> None:
         """Plan a small cart, before anybody sees it, of which all is here already and nobody has to be asked."""
@@ -192,7 +203,11 @@ class Planning:
     ) -> list[Source]:
         now = self._clock.now()
         found = sources.plan(connection, cart_id, planned, now)
-        again = [source._replace(state="waiting", due=now, attempts=0) for source in found if source.state == "error"]
+        again = [
+            source._replace(state="waiting", asked=None, due=now, attempts=0)
+            for source in found
+            if source.state == "error"
+        ]
         sources.set_sources(connection, again)
         sources.settle(connection, refused, now)
         own = {(each.archive, each.item): each.digest for each in planned if each.digest is not None}

@@ -168,9 +168,9 @@ class Staging:
         changed = []
         for source in new:
             answer = answers.get(source.item)
-            if isinstance(answer, ArchiveDown):
+            if isinstance(answer, ArchiveDown) and not self._is_overdue(source, now):
                 wait = Micros(now + int((answer.retry_seconds or DOWN_SECONDS) * SECOND))
-                changed.append(source._replace(due=wait))
+                changed.append(source._replace(due=wait, asked=source.asked or now))
             elif answer is not None:
                 await self._refuse(source, str(answer))
             else:
@@ -187,10 +187,10 @@ class Staging:
         for source in asked:
             stat = stats.get(source.item)
             if isinstance(stat, ItemStat) and stat.is_near:
-                changed.append(source._replace(state="waiting", near=True, due=now, attempts=0))
+                changed.append(source._replace(state="waiting", near=True, asked=None, due=now, attempts=0))
             elif isinstance(stat, ArchiveError) and not isinstance(stat, ArchiveDown):
                 await self._refuse(source, str(stat))
-            elif source.asked is not None and now - source.asked > self._limits.cart_stage_seconds * SECOND:
+            elif self._is_overdue(source, now):
                 seconds = self._limits.cart_stage_seconds
                 await self._refuse(source, f"the archive has not brought it near in {seconds:g} s")
             else:
@@ -349,16 +349,24 @@ class Staging:
             else:
                 return
 
+    def _is_overdue(self, source: Source, now: Micros) -> bool:
+        """Has it been tried for so long that nobody need hope any more?"""
+        return source.asked is not None and now - source.asked > self._limits.cart_stage_seconds * SECOND
+
     async def _refuse(self, source: Source, reason: str) -> None:
         fetched = [Fetched(source, None, {}, reason)]
         await self._committer.commit(lambda connection: self._settlement.settle(connection, fetched))
         self._settlement.count(fetched)
 
     async def _put_off(self, source: Source, seconds: float, reason: str) -> None:
+        now = self._clock.now()
+        if self._is_overdue(source, now):
+            await self._refuse(source, f"it has not come in {self._limits.cart_stage_seconds:g} s: {reason}")
+            return
         seconds = max(seconds, min(DOWN_SECONDS * 1.5**source.attempts, LONGEST_POLL_SECONDS))
-        later = Micros(self._clock.now() + int(seconds * SECOND))
+        later = Micros(now + int(seconds * SECOND))
         log.info("carts.put_off", archive=source.archive, item=source.item, reason=reason, seconds=seconds)
-        put_off = source._replace(due=later, attempts=min(source.attempts + 1, 30))
+        put_off = source._replace(due=later, asked=source.asked or now, attempts=min(source.attempts + 1, 30))
 
         def write(connection: Connection) -> None:
             sources.set_sources(connection, [put_off])
