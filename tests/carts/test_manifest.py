@@ -109,6 +109,7 @@ def test_what_lacks_something_is_named(missing: str) -> None:
         ({"id": "x" * 1_025}, "more than 1024 bytes"),
         ({"id": "a\0"}, "control character"),
         ({"hashtype": "md6"}, "nobody knows"),
+        ({"hashtype": "md6", "hashsum": ""}, "nobody knows"),
         ({"hashtype": "shake_128"}, "nobody knows"),
         ({"hashtype": 1}, "are texts"),
         ({"hashsum": MD5[:-1]}, "32 hexadecimal digits"),

@@ -283,3 +283,12 @@ def test_every_name_of_loopback_is(hub: RunningHub, host: str) -> None:
     uid = ready(hub, ENTRIES)
 
     assert hub.client.get(f"{hub.base}/carts/{uid}/status", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/favicon.ico", "/nothing", "/00000000-0000-4000-8000-00000000000"])
+def test_what_is_no_uuid_at_the_root_asks_nobody_for_a_password(hub: RunningHub, path: str) -> None:
+    for method in ("GET", "HEAD", "POST", "DELETE"):
+        answer = hub.client.request(method, hub.base + path, headers={"Sec-Fetch-Site": "none"})
+
+        assert answer.status_code == 404
+        assert "www-authenticate" not in answer.headers

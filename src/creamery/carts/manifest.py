@@ -150,9 +150,9 @@ def _expected(number: int, given: Mapping[str, Any]) -> tuple[str | None, str | 
     kind, digest = given["hashtype"], given["hashsum"]
     if not isinstance(kind, str) or not isinstance(digest, str):
         raise BadManifest(f"Entry {number}: hashtype and hashsum are texts")
-    if not digest:
-        return None, None
     algorithm = kind.lower().replace("-", "_") if kind.lower().startswith("sha3") else kind.lower().replace("-", "")
+    if not digest and (not kind or algorithm in _DIGITS):
+        return None, None
     if algorithm not in _DIGITS:
         raise BadManifest(
             f"Entry {number}: nobody knows the hashtype {kind[:80]!r}; one of {', '.join(sorted(_DIGITS))}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -73,13 +73,12 @@ class CartRoutes:
         """
         needs = Needs(USE, "cart", is_named_later=True)
         make = partial(Route, needs=needs, renderer=envelope.render)
-        self._any_name_at_root = any_name_at_root
-        root = "/{uuid}"
+        at_root = partial(make, path="/{uuid}", fits=None if any_name_at_root else _names_a_uuid)
         return (
-            make(("POST",), root, self.create),
-            make(("HEAD",), root, self.status),
-            make(("GET",), root, self.download),
-            make(("DELETE",), root, self.delete),
+            at_root(("POST",), endpoint=self.create),
+            at_root(("HEAD",), endpoint=self.status),
+            at_root(("GET",), endpoint=self.download),
+            at_root(("DELETE",), endpoint=self.delete),
             make(("GET",), "/carts", self.listing),
             make(("DELETE",), "/carts", self.purge, needs=Needs(MANAGE, "cart")),
             make(("POST",), "/carts/{cart}", self.create),
@@ -380,11 +379,7 @@ class CartRoutes:
 
     def _uid(self, request: Request) -> str:
         refuse_strangers(request, self._strangers)
-        name: str | None = request.path_params.get("cart")
-        if name is None:
-            name = str(request.path_params["uuid"])
-            if not self._any_name_at_root and not _is_uuid(name):
-                raise Problem(404, "Not Found", f"There is nothing at /{name}.")
+        name = str(request.path_params.get("cart") or request.path_params["uuid"])
         if len(name.encode()) > MAX_UID:
             raise Problem(400, "Bad name", f"A cart's name has at most {MAX_UID} bytes.")
         return name
@@ -464,7 +459,8 @@ def _attached(name: str) -> tuple[tuple[bytes, bytes], ...]:
     return ((b"content-disposition", said.encode("latin-1")), (b"cache-control", b"private, no-transform"))
 
 
-def _is_uuid(text: str) -> bool:
+def _names_a_uuid(params: Mapping[str, str]) -> bool:
+    text = params["uuid"]
     try:
         return str(uuid.UUID(text)) == text.lower()
     except ValueError:

@@ -22,6 +22,7 @@ from creamery.http.problems import Problem, Renderer
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 Ready = Callable[[Scope], bool]
+Fits = Callable[[Mapping[str, str]], bool]
 
 MANY = -1
 """Instead of a number of segments: any number."""
@@ -72,6 +73,7 @@ class Route:
         says: what it answers, for the reference, where the endpoint's docstring does not.
         in_words: refusals say their reason in the status line and as plain text: what uploading clients show.
         renderer: how errors look in the route's protocol; None: as problem documents.
+        fits: whether the placeholders, decoded, can name a thing of the route's; else it is not there. None: all can.
         ready: answers where nothing has to be waited for, and says whether it did; else `endpoint` is asked.
 
     Raises:
@@ -85,6 +87,7 @@ class Route:
     says: str = ""
     in_words: bool = False
     renderer: Renderer | None = None
+    fits: Fits | None = None
     ready: Ready | None = None
     segments: tuple[_Segment, ...] = field(init=False, repr=False)
 
@@ -289,6 +292,8 @@ def _values(route: Route, segments: list[bytes]) -> dict[str, bytes] | None:
             return None
         if segment.name is not None:
             values[segment.name] = value
+    if route.fits is not None and not route.fits({name: _decoded(value) for name, value in values.items()}):
+        return None
     return values
 
 
