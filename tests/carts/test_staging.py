@@ -16,6 +16,7 @@ from creamery.blobs import Audit, Depth
 from creamery.blobs.local import LocalStore
 from creamery.carts import planning, staging, tables
 from creamery.carts.room import Room
+from creamery.contract import Digest
 from creamery.database import Committer
 from creamery.hub import offline_holders
 from creamery.jobs import Job
@@ -259,6 +260,30 @@ def test_what_no_archive_says_anything_of_has_failed(tmp_path: Path, tape: Archi
 
     assert answer.status_code == 500
     assert "its archive has not said what it is in 0.2 s" in answer.headers["x-pacifica-message"]
+
+
+@pytest.mark.parametrize("is_wrong", [False, True], ids=["gone", "in quarantine"])
+def test_what_a_ready_cart_has_lost_is_staged_anew(
+    far_hub: RunningHub, tape: ArchiveInterface, *, is_wrong: bool
+) -> None:
+    uid = ready(far_hub, [entry("1"), entry("big")])
+    digest = Digest(hashlib.sha256(BIG["big"]).hexdigest())
+    blobs = far_hub.built.hub.blobs
+    if is_wrong:
+        blobs.quarantine_now(digest, "a test's")
+    else:
+        blobs.store.delete(digest)
+    assert far_hub.get(f"/carts/{uid}/files/big").status_code == 500
+    fetched = len(tape.requests("GET"))
+
+    assert far_hub.client.post(f"{far_hub.base}/carts/{uid}/fix").status_code == 202
+
+    assert wait_for(far_hub, uid).status_code == 204
+    assert content(far_hub, uid, "big") == BIG["big"]
+    assert far_hub.get(f"/carts/{uid}/bundle.tar").status_code == 200
+    assert len(tape.requests("GET")) == fetched + 1
+    assert head(far_hub, uid).headers["x-creamery-files"] == "2/2"
+    assert_sound(far_hub)
 
 
 def test_several_archives_are_told_apart(tmp_path: Path, folder: Path, tape: ArchiveInterface) -> None:

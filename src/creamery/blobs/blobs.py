@@ -249,6 +249,10 @@ class Blobs:
             found = await self._pools.database.run(self.reader.locate, digest)
         return _checked(found, digest, size)
 
+    def those_here(self, connection: Connection, digests: Sequence[Digest]) -> set[Digest]:
+        """Of many, those whose bytes are here as their rows say; a look at the disk for each, and nothing is taken."""
+        return self.reader.those_here(connection, digests)
+
     def locate_all(self, digests: Sequence[Digest]) -> list[Extent]:
         """`locate`, of many by one statement, whatever their sizes. For threads.
 

@@ -19,6 +19,7 @@ from creamery.carts.planning import enqueue_plan
 from creamery.carts.quotas import quota_of, refuse_beyond
 from creamery.carts.tables import Cart, CartFile
 from creamery.clock import SECOND, Micros
+from creamery.contract import Digest
 from creamery.door import Hub
 from creamery.journal import By, record_by
 
@@ -58,6 +59,7 @@ class Carts:
         self._clock = hub.clock
         self._limits = hub.settings.limits
         self._settings = hub.settings.carts
+        self._blobs = hub.blobs
 
     def create(self, uid: str, body: bytes, principal: Principal, by: By) -> None:
         """Make a cart of what a JSON document lists; its staging begins at once, and may have ended on return.
@@ -179,16 +181,18 @@ class Carts:
         return self._database.read(read)
 
     def try_again(self, uid: str, principal: Principal, by: By) -> Cart:
-        """Stage anew what has failed.
+        """Stage anew what has failed, and what was here and is lost.
 
         Raises:
             UnknownCart: there is none.
             BadManifest: it needs an archive that whoever asks may not read any more.
         """
+        lost = self._database.read(lambda connection: self._lost(connection, cart_for(connection, principal, uid)))
 
         def write(connection: Connection) -> Cart:
             confirm(connection, principal, by.now)
             cart = cart_for(connection, principal, uid)
+            tables.lose(connection, cart.id, lost.get(cart.id, ()))
             upkeep.stage_anew(connection, cart, by)
             for name in self._archives.keys() - archives_for(principal, self._archives).keys():
                 if name in tables.archives_of(connection, cart.id):
@@ -196,6 +200,14 @@ class Carts:
             return cart
 
         return self._committer.write(write)
+
+    def _lost(self, connection: Connection, cart: Cart) -> dict[int, list[int]]:
+        """By the cart's number, the positions of its files whose bytes should be here and are not."""
+        here = [(file.position, file.digest) for file in tables.all_files(connection, cart.id) if file.digest]
+        found: set[Digest] = set()
+        for at in range(0, len(here), tables.AT_ONCE):
+            found |= self._blobs.those_here(connection, [digest for _, digest in here[at : at + tables.AT_ONCE]])
+        return {cart.id: [position for position, digest in here if digest not in found]}
 
     def tidy(self) -> None:
         """Remove what is left of carts that are no more, and of those that were cut off while they were made."""

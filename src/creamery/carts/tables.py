@@ -387,6 +387,17 @@ def failures_of(connection: Connection, cart_id: int, limit: int) -> list[CartFi
     return [CartFile(*row) for row in connection.execute(asked.order_by(cart_file.c.position).limit(limit))]
 
 
+def lose(connection: Connection, cart_id: int, positions: Sequence[int]) -> None:
+    """Some of its files were here, and their bytes are gone: they have failed."""
+    for at in range(0, len(positions), AT_ONCE):
+        here = (cart_file.c.cart_id == cart_id, cart_file.c.position.in_(positions[at : at + AT_ONCE]))
+        counted = select(func.count(), func.coalesce(func.sum(cart_file.c.size), 0))
+        count, size = connection.execute(counted.where(*here, cart_file.c.state == "here")).one()
+        connection.execute(update(cart_file).where(*here).values(state="error", digest=None))
+        less = {"done_files": cart.c.done_files - int(count), "done_bytes": cart.c.done_bytes - int(size)}
+        connection.execute(update(cart).where(cart.c.id == cart_id).values(**less))
+
+
 def wait_anew(connection: Connection, cart_id: int, now: Micros) -> None:
     """All that failed is tried once more, and what it came from."""
     failed = (cart_file.c.cart_id == cart_id, cart_file.c.state == "error")
