@@ -98,11 +98,11 @@ class Catalog:
         project = await self._pools.database.run(self._database.read, lambda connection: find_project(connection, name))
         return None if project is None else self.remember(project, epoch)
 
-    def remember(self, project: KnownProject, epoch: int | None = None) -> Entry:
-        """Take in a project's row as it is now; pages that it makes untrue are dropped."""
+    def remember(self, project: KnownProject, epoch: int) -> Entry:
+        """Take in a project's row as it was read or written in that epoch; pages that it makes untrue are dropped."""
         entry = self._entries.get(project.name)
         if entry is None:
-            entry = self._entries[project.name] = Entry(project, self._epoch)
+            entry = self._entries[project.name] = Entry(project, epoch)
         elif project.revision < entry.project.revision:
             return entry  # read before a change that is known already
         elif project.revision != entry.project.revision:
@@ -112,17 +112,17 @@ class Catalog:
         if (entry.project.upstream, entry.project.owner.merged) != (project.upstream, project.owner.merged):
             entry.checked = None  # somebody else answers for it now
         entry.project = project
-        entry.epoch = self._epoch if epoch is None else epoch
+        entry.epoch = epoch
         self._entries.move_to_end(project.name)
         while len(self._entries) > self._limits.known_projects:
             _, oldest = self._entries.popitem(last=False)
             self._drop_pages(oldest, ("all", "here"))
         return entry
 
-    def remember_from_thread(self, project: KnownProject) -> None:
+    def remember_from_thread(self, project: KnownProject, epoch: int) -> None:
         """`remember`, from any thread."""
         if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self.remember, project)
+            self._loop.call_soon_threadsafe(self.remember, project, epoch)
 
     async def why_private(self, name: ProjectName) -> str | None:
         """Why no upstream may hear a name at this moment, by what all processes have committed; None: it may."""

@@ -257,20 +257,21 @@ class Freshness:
                 enqueue_metadata(connection, page.name, now)
             return saved
 
+        epoch = self._catalog.epoch
         saved = await self._committer.commit(write)
         for filename in saved.conflicts:
             log.error("index.hash_changed", project=page.name, file=filename, upstream=fetched.upstream)
-        return self._catalog.remember(saved.project)
+        return self._catalog.remember(saved.project, epoch)
 
     async def _unlist(self, name: ProjectName, entry: Entry) -> Entry:
-        now, keeps = self._clock.now(), self._catalog.offers.serves_deleted
+        now, keeps, epoch = self._clock.now(), self._catalog.offers.serves_deleted, self._catalog.epoch
         project = await self._committer.commit(
             lambda connection: unlist_project(connection, name, now, keeps_copies=keeps)
         )
         if project is None or project.revision == entry.project.revision:
             return entry
         log.warning("index.project_gone", project=name)
-        return self._catalog.remember(project)
+        return self._catalog.remember(project, epoch)
 
     def _remember_unknown(self, name: ProjectName) -> None:
         now = self._clock.monotonic()

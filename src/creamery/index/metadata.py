@@ -89,9 +89,9 @@ class MetadataFiles:
 
     def tell(self, job: Job) -> None:
         """The handler of `TELL_JOB`: a serial for the METADATA that a project's page advertises since a while."""
-        project_id, now = int(job.payload["project"]), self._clock.now()
+        project_id, now, epoch = int(job.payload["project"]), self._clock.now(), self._catalog.epoch
         project = self._committer.write(lambda connection: tell_metadata(connection, project_id, now))
-        self._catalog.remember_from_thread(project)
+        self._catalog.remember_from_thread(project, epoch)
 
     async def _fetch(self, file: KeptFile) -> StoredFile:
         if not file.is_fetchable:
@@ -199,7 +199,7 @@ class MetadataFiles:
             raise NoMetadata(str(error)) from error
 
     def _keep(self, file: KeptFile, body: bytes, origin: str) -> StoredFile:
-        now = self._clock.now()
+        now, epoch = self._clock.now(), self._catalog.epoch
 
         def reference(connection: Connection, digest: Digest) -> KnownProject | None:
             record_metadata(connection, file, digest, len(body), now)
@@ -207,12 +207,12 @@ class MetadataFiles:
 
         project = self._blobs.keep_bytes(body, reference)
         if project is not None:
-            self._catalog.remember_from_thread(project)
+            self._catalog.remember_from_thread(project, epoch)
         self._brought.labels(origin).inc()
         return StoredFile(digest_of(body), len(body))
 
     def _give_up(self, file: KeptFile) -> None:
-        now = self._clock.now()
+        now, epoch = self._clock.now(), self._catalog.epoch
 
         def write(connection: Connection) -> KnownProject | None:
             record_metadata_failed(connection, file, now)
@@ -220,7 +220,7 @@ class MetadataFiles:
 
         project = self._committer.write(write)
         if project is not None:
-            self._catalog.remember_from_thread(project)
+            self._catalog.remember_from_thread(project, epoch)
 
 
 def _newest_lacking(files: list[KeptFile]) -> list[KeptFile]:

@@ -145,9 +145,10 @@ class Uploads:
         _check_other_digests(sent, artefact)
         with self._timed("decide"):
             await self._decide(project, None if known is None else known.owner)
+        epoch = self._catalog.epoch
         with self._timed("keep"):
             listed = await self._keep(sent, artefact)
-        self._catalog.remember(listed)
+        self._catalog.remember(listed, epoch)
         self._taken.labels("new").inc()
         log.info("index.uploaded", project=project, file=sent.filename, by=sent.by.actor, sha256=sent.digest)
         return listed
