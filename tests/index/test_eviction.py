@@ -121,3 +121,16 @@ def test_metadata_that_only_the_hub_had_is_advertised_no_more_when_it_is_evicted
             page = hub.page("plain")
             assert page["files"][0]["core-metadata"] is False
             assert page["meta"]["_last-serial"] == serial_of(hub, "plain") > before
+
+
+def test_metadata_that_a_page_in_somebodys_hands_advertises_comes_again_after_it_was_evicted(tmp_path: Path) -> None:
+    with Upstream(metadata=False) as upstream:
+        made = upstream.add("demo", "1.0", size=200_000)
+        with RunningHub(tmp_path, index={"upstreams": [upstream.url]}, cache={"max_bytes": 0}) as hub:
+            hub.download("demo", made.filename)
+            hub.wait_until(lambda: hub.page("demo")["files"][0]["core-metadata"] is not False)
+            hub.built.hub.blobs.evict()
+            hub.wait_until(lambda: not hub.is_here(made.filename))
+            hub.wait_until(lambda: hub.page("demo")["files"][0]["core-metadata"] is False)
+
+            assert hub.get(f"/i/demo/{made.filename}.metadata").content == made.metadata

@@ -94,7 +94,7 @@ class MetadataFiles:
         self._catalog.remember_from_thread(project, epoch)
 
     async def _fetch(self, file: KeptFile) -> StoredFile:
-        if not file.is_fetchable:
+        if not file.is_fetchable or not file.listed_file.has_metadata:
             return await self._read_out_or_give_up(file)
         try:
             body, status = await self._from_upstream(file)

@@ -260,7 +260,8 @@ class Routes:
             file = (await self._find(name, filename_in(filename))).file
             if file.metadata_digest is not None and file.metadata_size is not None:
                 stored = StoredFile(file.metadata_digest, file.metadata_size)
-            elif advertised_metadata(file, "all"):
+            elif advertised_metadata(file, "all") or file.metadata_size is not None:
+                # The latter was here: a page that somebody was given before it was evicted says that it is.
                 stored = await self._metadata.fetch(file)
             else:
                 raise not_found(f"There is no METADATA of {filename} beside it.", "Read it out of the file itself.")
