@@ -46,7 +46,9 @@ T = TypeVar("T")
 
 
 def listed(value: object) -> object:
-    """The environment has lists as `a, b`; creamery.toml as lists."""
+    """The environment has lists as `a, b`, and none at all as `[]`; creamery.toml as lists."""
+    if isinstance(value, str) and value.strip() == "[]":
+        return []
     if isinstance(value, str):
         return [piece.strip() for piece in value.split(",") if piece.strip()]
     return value
@@ -184,7 +186,7 @@ class Index(Section):
     upstreams: Annotated[tuple[Upstream, ...] | None, NoDecode, BeforeValidator(_upstreams)] = Field(
         None,
         description="Indexes that are asked in order for what is not here; unset: the one that pip's configuration"
-        " names, else PyPI; an empty list: none.",
+        " names, else PyPI; an empty list (`[]`): none.",
     )
     max_age: NonNegativeFloat = Field(
         0,

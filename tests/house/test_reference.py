@@ -277,6 +277,17 @@ def test_an_upstream_whose_host_or_port_cannot_be_is_refused_with_its_name(
 
 
 @pytest.mark.usefixtures("bare_environment")
+def test_a_list_in_the_environment_may_be_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CREAMERY_INDEX_UPSTREAMS", "[]")
+    monkeypatch.setenv("CREAMERY_TRUSTED_PROXIES", " [] ")
+
+    settings = load_settings()
+
+    assert settings.resolved_upstreams() == ()
+    assert settings.trusted_proxies == ()
+
+
+@pytest.mark.usefixtures("bare_environment")
 @pytest.mark.parametrize("url", ["http://u:p@ss@/simple", "ftp://u:p@ss@hub/", "ftp://u:p //ss@hub/"])
 def test_no_password_is_shown_of_a_wrong_address(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("CREAMERY_INDEX_UPSTREAMS", f"http://ok/simple, {url}")
