@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -32,6 +33,7 @@ from creamery.blobs.segments import HEADER_BYTES, RECORD_BYTES, Body, Place, Seg
 from creamery.contract import Digest, digest_of
 from tests.doubles.cellar import Cellar
 from tests.doubles.shelf import SHELF, shelve
+from tests.doubles.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -133,14 +135,21 @@ def test_many_at_once_are_synced_together(cellar: Cellar, monkeypatch: pytest.Mo
     monkeypatch.setattr(segments, "sync_data", sync)
     bodies = [b"%d" % number for number in range(200)]
 
-    def put(connection: Connection) -> None:
-        """A first write holds the committer up until the others wait."""
-        pool.submit(lambda: None).result()
+    is_held, others_wait = threading.Event(), threading.Event()
 
+    def hold(_: Connection) -> bool:
+        """A first write holds the committer up until the others wait."""
+        is_held.set()
+        return others_wait.wait(10)
+
+    first = cellar.committer.submit(hold)
+    assert is_held.wait(10)
     with ThreadPoolExecutor(16) as pool:
-        held = cellar.committer.submit(put)
-        digests = list(pool.map(lambda body: cellar.put(body, body.decode()), bodies))
-        held.result()
+        putting = [pool.submit(cellar.put, body, body.decode()) for body in bodies]
+        eventually(lambda: len(cellar.committer._waiting) == 16)
+        others_wait.set()
+        digests = [each.result() for each in putting]
+    assert first.result()
 
     assert len(syncs) < 100
     assert [cellar.blobs.read(digest, 10) for digest in digests] == bodies
