@@ -283,7 +283,8 @@ class Staging:
         """
         with suppress(ArchiveDown, NoSpace, NotDurable, ReadOnly):
             await self._ask_and_poll(archive)
-            near = [each for each in await self._pools.database.run(self._near, archive) if each.id not in under_way]
+            busy = set(under_way)  # before the rows are read: they may say of one that has just ended that it waits
+            near = [each for each in await self._pools.database.run(self._near, archive) if each.id not in busy]
             wanted = await self._pools.database.run(self._settlement.algorithms, near)
             if isinstance(archive, OnDisk):
                 small = [source for source in near if source.size <= self._limits.small_bytes]
