@@ -49,9 +49,8 @@ class Room:
             return
         self._blobs.want_room(size, f"cart {cart_id}")
         self._blobs.evict()
-        leaving = (
-            self._blobs.leaving_bytes()
-        )  # before what is free: what goes between the two is counted twice, not lost
+        # Before what is free: what goes between the two is counted twice, not lost.
+        leaving = self._blobs.leaving_bytes()
         free = self._blobs.free_bytes()
         if size <= free:
             return

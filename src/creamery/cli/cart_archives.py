@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from creamery.cli.hub import asks_a_hub
+from creamery.cli.hub import asks_a_hub, every_item
 from creamery.cli.showing import show
 
 if TYPE_CHECKING:
@@ -34,21 +33,12 @@ def archives(hub: Hub, *, as_json: bool) -> None:
 @asks_a_hub
 def ls(archive: str, folder: str, hub: Hub, *, as_json: bool) -> None:
     """List what an archive has in FOLDER; without one, at its top. Folders end with a slash."""
-    found = list(_entries(hub, archive, folder.rstrip("/")))
+    path, inside = ("carts", "archives", archive, "entries"), folder.rstrip("/")
+    found = list(every_item(lambda after: hub.get(*path, query={"folder": inside, "after": after})))
     if as_json:
         click.echo(json.dumps(found))
     else:
         show([_row(each) for each in found], ENTRIES, as_json=False, empty="There is nothing in it.")
-
-
-def _entries(hub: Hub, archive: str, folder: str) -> Iterator[dict[str, Any]]:
-    after: str | None = None
-    while True:
-        piece = hub.get("carts", "archives", archive, "entries", query={"folder": folder, "after": after})
-        yield from piece["items"]
-        after = piece["next"]
-        if after is None:
-            return
 
 
 def _row(entry: dict[str, Any]) -> dict[str, Any]:

@@ -61,6 +61,17 @@ def ends_as_told(*, as_json: bool) -> Iterator[None]:
         sys.exit(facts["code"])
 
 
+def every_item(ask: Callable[[str | None], Any]) -> Iterator[dict[str, Any]]:
+    """All items of a list that a hub tells in pieces; `ask` is given what the former piece says to go on behind."""
+    after: str | None = None
+    while True:
+        piece = ask(after)
+        yield from piece["items"]
+        after = piece["next"]
+        if after is None:
+            return
+
+
 def say(sentence: str, facts: Mapping[str, Any], *, as_json: bool) -> None:
     """What was done: a sentence for people, the hub's own answer for programs."""
     click.echo(json.dumps(dict(facts)) if as_json else plain(sentence))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from creamery.cli.hub import agreed, asks_a_hub, say
+from creamery.cli.hub import agreed, asks_a_hub, every_item, say
 from creamery.cli.progress import Bar
 from creamery.cli.showing import plain, show
 
@@ -30,7 +29,7 @@ def command() -> None:
 @asks_a_hub
 def list_wheels(project: str | None, hub: Hub, *, as_json: bool) -> None:
     """List the built wheels; of PROJECT alone, where it is named."""
-    found = list(_every_wheel(hub, project))
+    found = list(every_item(lambda after: hub.get("wheels", query={"project": project, "after": after})))
     if as_json:
         click.echo(json.dumps(found))
     else:
@@ -85,16 +84,6 @@ def remove(filename: str, hub: Hub, *, yes: bool, as_json: bool) -> None:
     agreed(f"Take {plain(filename)} away?", yes=yes, as_json=as_json)
     hub.delete("wheels", filename)
     say(f"Removed {filename}.", {"removed": filename}, as_json=as_json)
-
-
-def _every_wheel(hub: Hub, project: str | None) -> Iterator[dict[str, Any]]:
-    after: str | None = None
-    while True:
-        piece = hub.get("wheels", query={"project": project, "after": after})
-        yield from piece["items"]
-        after = piece["next"]
-        if after is None:
-            return
 
 
 def _row(wheel: dict[str, Any]) -> dict[str, Any]:

@@ -118,11 +118,7 @@ class Hub:
 
         An error's answer is read, and raised as every method does.
         """
-        self._warn_of_plain_http()
-        sent = {"Accept-Encoding": "identity", "User-Agent": f"creamery/{__version__}", "Connection": "close"}
-        sent |= headers
-        if self.credentials is not None:
-            sent["Authorization"] = self.credentials.header
+        sent = self._headers({"Accept-Encoding": "identity", **headers})
         target = self.address.path + self._prefix + _joined(path) + (f"?{urlencode(query)}" if query else "")
         way = _way_to(self.address)
         with self._connected(way) as connection:
@@ -146,11 +142,7 @@ class Hub:
             size: how many there are.
             sent: hears of each number of bytes that has gone.
         """
-        self._warn_of_plain_http()
-        headers = {"User-Agent": f"creamery/{__version__}", "Connection": "close", "Content-Length": str(size)}
-        headers["Accept"] = "application/problem+json"
-        if self.credentials is not None:
-            headers["Authorization"] = self.credentials.header
+        headers = self._headers({"Accept": "application/problem+json", "Content-Length": str(size)})
         target = self.address.path + self._prefix + _joined(path)
         way = _way_to(self.address)
         with self._connected(way) as connection:
@@ -175,10 +167,7 @@ class Hub:
         raise NotAHub(f"{self.address} sends from one address to the next and never answers.", _ADDRESS_IS_RIGHT)
 
     def _exchange(self, method: Method, target: str, body: Mapping[str, Any] | None) -> _Answer:
-        self._warn_of_plain_http()
-        headers = {"Accept": "application/json", "User-Agent": f"creamery/{__version__}", "Connection": "close"}
-        if self.credentials is not None:
-            headers["Authorization"] = self.credentials.header
+        headers = self._headers({"Accept": "application/json"})
         sent = None if body is None else json.dumps(body).encode()
         if sent is not None:
             headers["Content-Type"] = "application/json"
@@ -235,6 +224,12 @@ class Hub:
             raise HubUnreachable(f"{self.address} has not answered: {reason}.", remedy) from error
         finally:
             timer.cancel()
+
+    def _headers(self, own: Mapping[str, str]) -> dict[str, str]:
+        """What every request says, and what it says beside; whoever may read it on the way is warned of first."""
+        self._warn_of_plain_http()
+        known = {} if self.credentials is None else {"Authorization": self.credentials.header}
+        return {"User-Agent": f"creamery/{__version__}", "Connection": "close", **own, **known}
 
     def _warn_of_plain_http(self) -> None:
         if self.credentials is None or self._warned or self.address.scheme == "https" or self.address.is_loopback:
