@@ -1,5 +1,6 @@
 """What client and server must agree on. Imports nothing of ours."""
 
+from creamery.contract.build_key import DECLARED, BadBuild, Build, declared, key_of_name, read_build
 from creamery.contract.digest import Digest, NotADigest, digest_of, parse_digest
 from creamery.contract.names import (
     MAX_NAME_LENGTH,
@@ -14,17 +15,23 @@ from creamery.contract.names import (
 )
 
 __all__ = [
+    "DECLARED",
     "MAX_NAME_LENGTH",
+    "BadBuild",
+    "Build",
     "Digest",
     "Distribution",
     "InvalidName",
     "NotADigest",
     "ProjectName",
     "check_filename",
+    "declared",
     "digest_of",
+    "key_of_name",
     "normalize",
     "parse_digest",
     "parse_filename",
+    "read_build",
     "ultranormalize",
     "version_text",
 ]
