@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from creamery.accounts import Rule
 from creamery.carts import api
-from creamery.carts.access import MANAGE, SCOPES, USE, Strangers, owner_of_user, rule
+from creamery.carts.access import MANAGE, SCOPES, USE, owner_of_user, rule
 from creamery.carts.archives import open_archives
 from creamery.carts.bundling import Bundling
 from creamery.carts.carts import Carts
@@ -23,6 +23,7 @@ from creamery.carts.tables import Cart, find_cart, holder, usage
 from creamery.carts.upkeep import cart_told, every_cart, file_rows, purge, stage_anew
 from creamery.carts.webhooks import Webhooks
 from creamery.door import Door, Hub
+from creamery.http import Strangers
 from creamery.index import Files
 from creamery.jobs import Job, Large, Schedule
 
@@ -53,7 +54,7 @@ def door(hub: Hub, packages: Files | None = None) -> Door:
     """
     archives = open_archives(hub, packages)
     leases = Leases(hub.committer, hub.clock)
-    strangers = Strangers(hub.settings)
+    strangers = Strangers(hub.settings, hub.settings.carts.anonymous)
     settlement = Settlement(hub)
     room = Room(hub, leases)
     planning = Planning(hub, archives, settlement, room)

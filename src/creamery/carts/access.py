@@ -7,7 +7,6 @@ belongs to whoever knows its name, as the original's all did.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from ipaddress import ip_address
 
 from sqlalchemy import Connection
 
@@ -15,6 +14,7 @@ from creamery.accounts import Principal, Rule, ScopeWord
 from creamery.carts import tables
 from creamery.carts.archives import Archive, InHub
 from creamery.carts.tables import Cart
+from creamery.http import Strangers
 from creamery.settings import Settings
 
 USE = "carts:use"
@@ -32,8 +32,6 @@ SCOPES = {
 STRANGERS = None
 """The owner of the carts of all who are not signed in."""
 
-_FORWARDED = (b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip", b"via")
-
 
 class UnknownCart(Exception):
     """There is none of that name for whoever asks."""
@@ -48,34 +46,6 @@ class CartTaken(Exception):
 
     def __init__(self, uid: str) -> None:
         super().__init__(f"The name {uid} is taken; choose another, a new UUID is never taken")
-
-
-class Strangers:
-    """Whether those who are not signed in may have carts."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._mode = settings.carts.anonymous
-        is_alone = settings.listen.uds is None and _is_loopback(settings.listen.host) and not settings.trusted_proxies
-        self._is_alone = is_alone
-        self._proxy_seen = False
-
-    def are_welcome(self) -> bool:
-        """Now?"""
-        return self._mode == "on" or (self._mode == "auto" and self._is_alone and not self._proxy_seen)
-
-    def may_list(self) -> bool:
-        """May they see all of their carts? A name is the key to a cart where others than this machine's people ask."""
-        return self.are_welcome() and self._is_alone and not self._proxy_seen
-
-    def look(self, headers: Mapping[bytes, bytes]) -> None:
-        """A request came; one that went through a proxy says that the hub's own address is not all that is reached."""
-        if not self._proxy_seen and any(name in headers for name in _FORWARDED):
-            self._proxy_seen = True
-
-    def are_welcome_at(self, host: bytes) -> bool:
-        """The same for a request to that host: a name that leads to loopback may be another site's (DNS rebinding)."""
-        name = host.decode("latin-1").rsplit(":", 1)[0] if not host.endswith(b"]") else host.decode("latin-1")
-        return self.are_welcome() and (self._mode == "on" or _is_loopback(name.strip("[]").lower()))
 
 
 def rule(settings: Settings, strangers: Strangers) -> Rule:
@@ -120,10 +90,3 @@ def archives_for(principal: Principal, archives: Mapping[str, Archive]) -> dict[
         for name, archive in archives.items()
         if not isinstance(archive, InHub) or archive.may_be_read_by(principal)
     }
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -16,7 +16,7 @@ from starlette.responses import Response, StreamingResponse
 from creamery.blobs import BlobCorrupt, BlobMissing, Blobs, Extent
 from creamery.bundles import BadBundle, Format, Layout
 from creamery.carts import envelope, tables, upkeep
-from creamery.carts.access import MANAGE, STRANGERS, USE, CartTaken, Strangers, UnknownCart
+from creamery.carts.access import MANAGE, STRANGERS, USE, CartTaken, UnknownCart
 from creamery.carts.bundling import LOOK_SECONDS, Bundling, Shape
 from creamery.carts.carts import Carts, Progress
 from creamery.carts.leases import Leases
@@ -31,12 +31,13 @@ from creamery.http import (
     PartsResponse,
     Problem,
     Route,
+    Strangers,
     base_url,
     by_of,
-    exchange_of,
     principal_of,
     quoted,
-    refuse_other_sites,
+    receive_bytes,
+    unauthorized,
 )
 from creamery.threads import Pool
 
@@ -118,7 +119,7 @@ class CartRoutes:
     async def create(self, request: Request) -> Response:
         """A cart of what the JSON document lists, whatever its content type says."""
         uid = self._uid(request)
-        body = await self._body(request)
+        body = await receive_bytes(request, self._limits.cart_json_bytes, "limits.cart_json_bytes")
         by, principal = by_of(request.scope, self._clock.now()), principal_of(request)
         await self._pools.cpu.run(self._carts.create, uid, body, principal, by)
         return envelope.answer({"message": "Cart Processing has begun"}, 201)
@@ -161,16 +162,16 @@ class CartRoutes:
 
     async def listing(self, request: Request) -> Response:
         """The carts of whoever asks, the newest first; `?before=` goes on."""
-        refuse_strangers(request, self._strangers)
+        self._strangers.refuse(request.scope)
         if not (principal_of(request).is_known or self._strangers.may_list()):
-            raise _unknown()
+            raise unauthorized(request.scope, "This needs a user name and a password or token.")
         before = _number(request, "before")
         found = await self._pools.database.run(self._carts.listed, principal_of(request), PAGE, before)
         return envelope.answer({"carts": [self._carts.progress(cart).told() for cart in found]})
 
     async def purge(self, request: Request) -> Response:
         """Delete carts, everybody's, that have not changed for `?unchanged_for=` seconds; the oldest ones."""
-        refuse_strangers(request, self._strangers)
+        self._strangers.refuse(request.scope)
         seconds = _number(request, "unchanged_for")
         if seconds is None:
             raise Problem(400, "Bad request", "unchanged_for is missing.", remedy="Say for how many seconds.")
@@ -364,21 +365,8 @@ class CartRoutes:
             told["failed"] = [{"path": file.path, "message": file.message} for file in failed]
         return told
 
-    async def _body(self, request: Request) -> bytes:
-        body = bytearray()
-        async for piece in request.stream():
-            body += piece
-            if len(body) > self._limits.cart_json_bytes:
-                raise Problem(
-                    413,
-                    "Too large",
-                    f"A cart's JSON may have {self._limits.cart_json_bytes} bytes (limits.cart_json_bytes).",
-                    remedy="Make several carts of it.",
-                )
-        return bytes(body)
-
     def _uid(self, request: Request) -> str:
-        refuse_strangers(request, self._strangers)
+        self._strangers.refuse(request.scope)
         name = str(request.path_params.get("cart") or request.path_params["uuid"])
         if len(name.encode()) > MAX_UID:
             raise Problem(400, "Bad name", f"A cart's name has at most {MAX_UID} bytes.")
@@ -391,30 +379,6 @@ class CartRoutes:
         if text == "zip":
             return "zip"
         raise Problem(404, "Not Found", f"Bundles are tar or zip, and not {text[:20]}.")
-
-
-def refuse_strangers(request: Request, strangers: Strangers) -> None:
-    """Whoever is not signed in may have carts at the hub's own address alone, and not from another site's page.
-
-    Raises:
-        Problem: they may not: 401, or what `refuse_other_sites` says.
-    """
-    headers = exchange_of(request).headers
-    strangers.look(headers)
-    if principal_of(request).is_known:
-        return
-    refuse_other_sites(request.scope)
-    if not strangers.are_welcome_at(headers.get(b"host", b"")):
-        raise _unknown()
-
-
-def _unknown() -> Problem:
-    return Problem(
-        401,
-        "Unauthorized",
-        "This needs a user name and a password or token.",
-        headers={"WWW-Authenticate": 'Basic realm="Creamery", charset="UTF-8"'},
-    )
 
 
 def refusals() -> dict[type[Exception], Callable[[Any], Problem]]:

@@ -24,10 +24,11 @@ from creamery.http.parts import PartsResponse
 from creamery.http.problems import Problem, printable, render_problem, saying
 from creamery.http.protocol import Wire
 from creamery.http.ranges import ByteRange, RangeNotSatisfiable, parse_range
-from creamery.http.receive import Begin, Form, ReceivedFile, receive_file, receive_form
+from creamery.http.receive import Begin, Form, ReceivedFile, receive_bytes, receive_file, receive_form
 from creamery.http.request_log import AccessLog, access_log, begin_log
 from creamery.http.routing import PUBLIC, Endpoint, Needs, Route, Router
 from creamery.http.send import BlobResponse, BytesResponse, FollowResponse, HeldResponse, RawHeaders, Source, moved
+from creamery.http.strangers import Strangers
 from creamery.http.zerocopy import SharedBytes
 
 __all__ = [
@@ -63,6 +64,7 @@ __all__ = [
     "Router",
     "SharedBytes",
     "Source",
+    "Strangers",
     "TransferBroken",
     "Wire",
     "access_log",
@@ -88,6 +90,7 @@ __all__ = [
     "printable",
     "quoted",
     "read_cookie",
+    "receive_bytes",
     "receive_file",
     "receive_form",
     "refuse_other_sites",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 from starlette.types import Scope
@@ -69,6 +70,18 @@ class Gate:
             )
         if principal.session_id is not None and scope["method"] not in SAFE_METHODS:
             self._refuse_forged(scope, principal)
+
+    async def recognise(self, scope: Scope, door: str) -> None:
+        """Find out who asks where anyone may; credentials that are none of ours may have been meant for a proxy.
+
+        Raises:
+            Problem: 429, 503, as above.
+        """
+        try:
+            await self._principal(scope, door)
+        except Problem as problem:
+            if problem.status != HTTPStatus.UNAUTHORIZED:
+                raise
 
     def _refuse_forged(self, scope: Scope, principal: Principal) -> None:
         """A cookie comes along whoever makes the browser ask."""

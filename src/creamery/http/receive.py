@@ -121,6 +121,30 @@ async def receive_file(request: Request, filename: str, *, begin: Begin, limits:
     return part
 
 
+async def receive_bytes(request: Request, at_most: int, setting: str) -> bytes:
+    """Read a request's body, which is few bytes, to its end.
+
+    Args:
+        at_most: so many.
+        setting: which one says so.
+
+    Raises:
+        Problem: 413, it has more; 408.
+        ClientDisconnect: whoever asks has gone.
+    """
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > at_most:
+            raise Problem(
+                413,
+                "Too large",
+                f"The body has more than {at_most} bytes ({setting}).",
+                remedy="Ask in several pieces, or have whoever runs the hub raise the limit.",
+            )
+    return bytes(body)
+
+
 class _Receiver:
     """What has come of one form.
 

@@ -44,11 +44,13 @@ class Needs:
         action: the right, such as `index:read`; a door's rules say who has it.
         kind: of the thing that something is done to, such as `project`.
         is_named_later: which thing it is turns out later: whoever may do it to some is let in, and the door asks again.
+        is_personal: the answer depends on who asks, also where anyone may ask.
     """
 
     action: str
     kind: str
     is_named_later: bool = False
+    is_personal: bool = False
 
     @property
     def thing(self) -> Thing:
@@ -213,7 +215,10 @@ class Router:
         exchange.in_words = route.in_words
         exchange.renderer = route.renderer
         scope["path_params"] = place.params
-        if not found.is_open and self._gate is not None:
+        if found.is_open:
+            if route.needs.is_personal and self._gate is not None:
+                await self._gate.recognise(scope, found.door)
+        elif self._gate is not None:
             await self._gate.admit(scope, found.door, route.needs.action, route.needs.thing)
         if route.ready is None or not route.ready(scope):
             response = await route.endpoint(Request(scope, receive, send))

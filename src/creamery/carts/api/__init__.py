@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from creamery.carts.access import USE, Strangers
+from creamery.carts.access import USE
 from creamery.carts.archives import Archive
 from creamery.door import Hub
-from creamery.http import Needs, Route
+from creamery.http import Needs, Route, Strangers
 
 if TYPE_CHECKING:
     from fastapi import APIRouter

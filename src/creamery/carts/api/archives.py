@@ -6,12 +6,11 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, Field
 
-from creamery.carts.access import Strangers, archives_for
+from creamery.carts.access import archives_for
 from creamery.carts.archives import Archive, ArchiveDown, ItemRefused, Listed, Listing
 from creamery.carts.manifest import MAX_ITEM_BYTES
-from creamery.carts.routes import refuse_strangers
 from creamery.door import Hub
-from creamery.http import Problem, principal_of
+from creamery.http import Problem, Strangers, principal_of
 
 RETRY_SECONDS = 10
 
@@ -62,7 +61,7 @@ def router(hub: Hub, archives: Mapping[str, Archive], strangers: Strangers) -> A
     most = hub.settings.limits.results
 
     def open_to(request: Request) -> Mapping[str, Archive]:
-        refuse_strangers(request, strangers)
+        strangers.refuse(request.scope)
         return archives_for(principal_of(request), archives)
 
     @found.get("", summary="List the archives that carts' files may come from")
