@@ -18,8 +18,9 @@ import httpx2
 import uvicorn
 from sqlalchemy import Connection, Engine, event, select
 
+from creamery.door import Door, Hub
 from creamery.http import Wire
-from creamery.hub import BuiltHub, build
+from creamery.hub import BuiltHub, build, doors_of
 from creamery.index.tables import index_file
 from creamery.settings import Settings, load_settings
 from tests.databases import create_tables
@@ -49,14 +50,19 @@ class RunningHub:
         for section, values in settings.items():
             flags[section] = {**flags.get(section, {}), **values} if isinstance(values, dict) else values
         self.settings: Settings = load_settings(data=data, **flags)
-        self.built: BuiltHub = build(self.settings)
+        self.built: BuiltHub = build(self.settings, self.list_doors())
         self._loop: asyncio.AbstractEventLoop | None = None
         self._server: uvicorn.Server | None = None
         self._ready = threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="running-hub", daemon=True)
         self.base = ""
+        self.port = 0  # any; a test may choose one before it starts
         self.client = httpx2.Client(timeout=30, headers={"Accept-Encoding": "identity"}, trust_env=False)
+
+    def list_doors(self) -> Callable[[Hub], tuple[Door, ...]]:
+        """What makes its doors; children of jobs are given it, too."""
+        return doors_of
 
     def __enter__(self) -> Self:
         self.settings.data.mkdir(parents=True, exist_ok=True)
@@ -175,7 +181,7 @@ class RunningHub:
         config = uvicorn.Config(
             self.built.app,
             host="127.0.0.1",
-            port=0,
+            port=self.port,
             lifespan="off",
             log_config=None,
             http=Wire(self.settings.limits, self.built.hub.clock).protocol,  # type: ignore[arg-type]  # a factory

@@ -9,6 +9,7 @@ from creamery.accounts import Rule
 from creamery.door import Health, Hub
 from creamery.index import api
 from creamery.index.access import MANAGE, READ, SCOPES, UPLOAD, Access
+from creamery.index.adding import Adding, Published
 from creamery.index.archives import Artefact, BadArchive
 from creamery.index.archives import check as check_archive
 from creamery.index.bringing import Bringing, NotHad, NotNow
@@ -16,14 +17,16 @@ from creamery.index.catalog import Catalog
 from creamery.index.download import Downloads
 from creamery.index.explaining import Explainer
 from creamery.index.files import Files, IndexDoor, PackageFile
-from creamery.index.freshness import Freshness
+from creamery.index.freshness import Freshness, UnknownProject
 from creamery.index.metadata import JOB_KIND, MetadataFiles
 from creamery.index.mirror_routes import MirrorRoutes
 from creamery.index.names import Names
 from creamery.index.offers import Offers
+from creamery.index.pages import Pages
 from creamery.index.pins import holder
 from creamery.index.prefetch import JOB_KIND as PREFETCH_JOB
 from creamery.index.prefetch import Prefetching
+from creamery.index.project import ListedFile
 from creamery.index.refusals import refusals as owning_refusals
 from creamery.index.routes import Routes, refusals
 from creamery.index.rule_changes import compare_rules
@@ -31,17 +34,23 @@ from creamery.index.tables import TELL_JOB
 from creamery.index.upload_routes import UploadRoutes
 from creamery.index.upload_routes import refusals as upload_refusals
 from creamery.index.uploads import Uploads
-from creamery.index.upstream import Upstreams
+from creamery.index.upstream import UpstreamDown, Upstreams
 
 __all__ = [
     "SCOPES",
+    "Adding",
     "Artefact",
     "BadArchive",
     "Files",
     "IndexDoor",
+    "ListedFile",
     "NotHad",
     "NotNow",
     "PackageFile",
+    "Pages",
+    "Published",
+    "UnknownProject",
+    "UpstreamDown",
     "check_archive",
     "door",
     "holder",
@@ -85,7 +94,8 @@ def door(hub: Hub) -> IndexDoor:
 
     readers = Rule.parse(hub.settings.index.read)
     is_open = readers.who == "anyone"
-    routes = Routes(catalog, freshness, downloads, metadata, hub.blobs, hub.settling, is_open=is_open)
+    pages = Pages(hub, catalog, freshness, is_open=is_open)
+    routes = Routes(hub, catalog, freshness, pages, downloads, metadata, is_open=is_open)
     mirrors = MirrorRoutes(hub, catalog, freshness, metadata, routes, is_open=is_open)
     access = Access(hub.accounts.may)
     uploads = UploadRoutes(Uploads(hub, catalog, upstreams, access), hub.blobs, clock, limits)
@@ -103,4 +113,6 @@ def door(hub: Hub) -> IndexDoor:
         start=start,
         stop=stop,
         files=Files(hub, catalog, bringing),
+        pages=pages,
+        endpoints=routes,
     )

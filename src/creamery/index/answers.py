@@ -6,16 +6,17 @@ into two dictionaries.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 from creamery.http import BytesResponse, RawHeaders, is_not_modified
 from creamery.index.catalog import Entry
 
-MOST_WAYS = 16
-"""Ways of asking for one page that are remembered; clients know about five."""
+MOST_WAYS = 64
+"""Ways of asking for one page that are remembered; clients know about five, for each way in which they see others."""
 
-Asked = tuple[bytes, bytes | None, bytes | None]
-"""Query string, `Accept` and `Accept-Encoding`."""
+Asked = tuple[Hashable, ...]
+"""Query string, `Accept` and `Accept-Encoding`; then, on another door's page, for whom it is (`Adding`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
@@ -16,11 +17,16 @@ from creamery.door import Hub
 from creamery.index.offers import Offers
 from creamery.index.project import KeptFile, KnownProject, StoredFile
 from creamery.index.shelf import Held, Shelf
-from creamery.index.simple import Encoding, Format, Listing, Page, render, render_projects
+from creamery.index.simple import Added, Encoding, Format, Listing, Page, render, render_projects
 from creamery.index.tables import DOUBTED, files_of, find_file, find_project, has_copies, project_serials
 from creamery.sharing import Sharing
 
 T = TypeVar("T")
+
+PageKey = tuple[Format, Listing, Added]
+
+MOST_MERGED = 16
+"""Pages of one project, with something added, that are kept: there are few lists that differ at one time."""
 
 
 @dataclass(slots=True)
@@ -29,14 +35,16 @@ class Entry:
 
     Attributes:
         checked: when its upstream last said that this is current (`Clock.monotonic`); None: not in this process.
-        pages: what is rendered of it.
+        pages: what is rendered of it, for the index itself and for doors that add to it.
+        added: what these add, by whose page it is, with the revision of what there was to add.
         answers: responses made of those pages, by what was asked; they live as long as the pages.
     """
 
     project: KnownProject
     epoch: int
     checked: float | None = None
-    pages: dict[tuple[Format, Listing], Page] = field(default_factory=dict)
+    pages: dict[PageKey, Page] = field(default_factory=dict)
+    added: dict[Hashable, tuple[Hashable, Added]] = field(default_factory=dict)
     answers: dict[object, object] = field(default_factory=dict)
 
 
@@ -132,17 +140,24 @@ class Catalog:
             return "the name is claimed here"
         return self.offers.why_hidden(name, hosted=entry is not None and entry.project.owner.hosted)
 
-    async def page(self, entry: Entry, page_format: Format, listing: Listing, encoding: Encoding) -> tuple[Page, bytes]:
+    async def page(
+        self, entry: Entry, page_format: Format, listing: Listing, encoding: Encoding, added: Added = ()
+    ) -> tuple[Page, bytes]:
         """A project's page and its bytes; rendered and compressed once, however many ask at the same time."""
-        page = entry.pages.get((page_format, listing))
+        kind = (page_format, listing, added)
+        page = entry.pages.get(kind)
         if page is None:
-            key = (entry.project.name, entry.project.revision, entry.project.here_revision, page_format, listing)
-            page = await self._making.once(key, lambda: self._render(entry, page_format, listing))
+            key = (entry.project.name, entry.project.revision, entry.project.here_revision, kind)
+            page = await self._making.once(key, lambda: self._render(entry, kind))
         body = page.body(encoding)
         if body is None:
             body = await self._making.once((id(page), encoding), lambda: self._encode(page, encoding))
             self._make_room(entry)
         return page, body
+
+    async def files(self, project: KnownProject) -> list[KeptFile]:
+        """All its files' rows: one statement."""
+        return await self._pools.database.run(self._database.read, lambda connection: files_of(connection, project.id))
 
     async def projects_page(self, page_format: Format) -> Page:
         """The list of all projects that the hub knows; rendered at each request, for it is seldom asked."""
@@ -188,19 +203,20 @@ class Catalog:
             self._database.read, lambda connection: find_file(connection, project, filename)
         )
 
-    async def _render(self, entry: Entry, page_format: Format, listing: Listing) -> Page:
+    async def _render(self, entry: Entry, kind: PageKey) -> Page:
         project = entry.project
-        files = await self._pools.database.run(self._database.read, lambda connection: files_of(connection, project.id))
-        page = await self._pools.cpu.run(self._rendered, project, files, page_format, listing)
-        self._renders.labels(page_format).inc()
+        files = await self.files(project)
+        page = await self._pools.cpu.run(self._rendered, project, files, kind)
+        self._renders.labels(page.format).inc()
         if entry.project is project:
-            entry.pages[page_format, listing] = page
+            entry.pages[kind] = page
             self._account(page.size)
             self._make_room(entry)
         return page
 
-    def _rendered(self, project: KnownProject, files: list[KeptFile], page_format: Format, listing: Listing) -> Page:
-        return render(*self.offers.listing(project, files), page_format, listing)
+    def _rendered(self, project: KnownProject, files: list[KeptFile], kind: PageKey) -> Page:
+        page_format, listing, added = kind
+        return render(*self.offers.listing(project, files), page_format, listing, added)
 
     async def _encode(self, page: Page, encoding: Encoding) -> bytes:
         before = page.size
@@ -210,18 +226,25 @@ class Catalog:
 
     def _drop_pages(self, entry: Entry, listings: tuple[Listing, ...]) -> None:
         entry.answers.clear()
+        entry.added.clear()
         for key in [key for key in entry.pages if key[1] in listings]:
             self._account(-entry.pages.pop(key).size)
 
     def _make_room(self, keep: Entry) -> None:
-        """Drop the pages that were not asked for the longest, until all fit."""
-        if self._bytes <= self._limits.page_cache_bytes:
-            return
-        for entry in list(self._entries.values()):
-            if entry is not keep and entry.pages:
-                self._drop_pages(entry, ("all", "here"))
-                if self._bytes <= self._limits.page_cache_bytes:
-                    return
+        """Drop the pages that were not asked for the longest, until all fit; of `keep` those with something added."""
+        if self._bytes > self._limits.page_cache_bytes:
+            for entry in list(self._entries.values()):
+                if entry is not keep and entry.pages:
+                    self._drop_pages(entry, ("all", "here"))
+                    if self._bytes <= self._limits.page_cache_bytes:
+                        break
+        merged = [key for key in keep.pages if key[2]]
+        for key in merged[:-1]:
+            if len(merged) <= MOST_MERGED and self._bytes <= self._limits.page_cache_bytes:
+                return
+            merged.remove(key)
+            keep.answers.clear()
+            self._account(-keep.pages.pop(key).size)
 
     def _account(self, size: int) -> None:
         self._bytes += size

@@ -15,7 +15,9 @@ from creamery.door import Door, Hub
 from creamery.index.access import READ
 from creamery.index.bringing import Bringing, NotHad
 from creamery.index.catalog import Catalog
+from creamery.index.pages import Pages
 from creamery.index.project import KeptFile, StoredFile
+from creamery.index.routes import Routes
 from creamery.index.tables import files_of, find_project, project_serials
 
 
@@ -115,6 +117,8 @@ class IndexDoor(Door):
     """The index, and what other doors may ask of it."""
 
     files: Files
+    pages: Pages
+    endpoints: Routes
 
 
 def _names(project: str, filename: str) -> tuple[ProjectName, str]:

@@ -51,7 +51,7 @@ class Offers:
         ruled_out = self.why_ruled_out(file.owner.name, file.filename)
         if ruled_out is not None:
             return Offer(file, withheld=ruled_out, by_rule=True)
-        if _is_kept_back(file):
+        if is_kept_back(file):
             return _tombstone(file, QUARANTINED_UPSTREAM, is_served=self._settings.quarantined_upstream == "serve")
         if not file.listed:
             return _tombstone(file, DELETED_UPSTREAM, is_served=self.serves_deleted)
@@ -111,7 +111,7 @@ class Offers:
         return None
 
 
-def _is_kept_back(file: KeptFile) -> bool:
+def is_kept_back(file: KeptFile) -> bool:
     """Has the upstream that the file is from quarantined the project?"""
     if file.origin is None:
         return False

@@ -20,7 +20,7 @@ class ListedFile:
     """One file of a page.
 
     Attributes:
-        url: where the upstream has it, absolute.
+        url: where the upstream has it, absolute; of a file that another door adds, as seen from that door's page.
         sha256: what its bytes must hash to; None where the upstream names no SHA-256.
         hashes: what else the upstream names, by algorithm.
         size: bytes (PEP 700); None where the upstream does not say.
@@ -36,7 +36,7 @@ class ListedFile:
     filename: str
     url: str
     sha256: Digest | None = None
-    hashes: dict[str, str] = field(default_factory=dict)
+    hashes: dict[str, str] = field(default_factory=dict, hash=False)
     size: int | None = None
     upload_time: str | None = None
     requires_python: str | None = None

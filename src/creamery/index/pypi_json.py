@@ -125,7 +125,7 @@ def lacks_upload_time(files: Iterable[KeptFile]) -> bool:
 
 def _file(file: KeptFile, base: str, listing: Listing, first_seen: Mapping[str, Micros]) -> dict[str, Any]:
     listed = file.listed_file
-    digests = all_hashes(file)
+    digests = all_hashes(listed)
     uploaded = _moment(listed.upload_time) or _EPOCH + timedelta(microseconds=first_seen.get(file.filename, 0))
     return {
         "comment_text": None,

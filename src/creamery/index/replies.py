@@ -9,6 +9,7 @@ from creamery.index.freshness import View
 from creamery.index.simple import Encoding, Page
 
 ENCODINGS = ("zstd", "gzip", "identity")
+PAGE_VARY = b"Accept, Accept-Encoding"
 SERIAL = b"x-pypi-last-serial"
 """The header by which mirrors know how new a page is; PyPI's, and bandersnatch takes no page without it."""
 
@@ -70,12 +71,18 @@ def _freshness_headers(view: View) -> list[tuple[bytes, bytes]]:
 
 
 def page_answer(
-    page: Page, body: bytes, encoding: Encoding, content_type: str, headers: RawHeaders, seconds: int = 0
+    page: Page,
+    body: bytes,
+    encoding: Encoding,
+    content_type: str,
+    headers: RawHeaders,
+    seconds: int = 0,
+    vary: bytes = PAGE_VARY,
 ) -> Answer:
     """A page with all its headers; also a 304 has the serial."""
     content = [(b"content-type", content_type.encode("ascii"))]
     if encoding != "identity":
         content.append((b"content-encoding", encoding.encode("ascii")))
     serial = [] if page.serial is None else [(SERIAL, b"%d" % page.serial)]
-    shared = [*headers, (b"vary", b"Accept, Accept-Encoding"), *serial]
+    shared = [*headers, (b"vary", vary), *serial]
     return Answer.make(body, shared, content, page.etag(encoding), seconds)

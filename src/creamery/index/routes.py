@@ -12,16 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, cast
-from urllib.parse import parse_qsl
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
-from creamery.blobs import BlobCorrupt, BlobMissing, Blobs, HashMismatch, LengthMismatch, TooLong
+from creamery.blobs import BlobCorrupt, BlobMissing, HashMismatch, LengthMismatch, TooLong
 from creamery.contract import Digest, ProjectName
-from creamery.database import Settling
+from creamery.door import Hub
 from creamery.http import (
     PUBLIC,
     BlobResponse,
@@ -34,33 +33,28 @@ from creamery.http import (
     Route,
     SharedBytes,
     exchange_of,
-    header_of,
     is_not_modified,
     moved,
-    negotiate,
-    negotiate_encoding,
     note,
     quoted,
 )
 from creamery.index.access import READ
-from creamery.index.answers import remember, remembered
 from creamery.index.catalog import Catalog
 from creamery.index.download import Downloads, FileGone, WrongBytes
 from creamery.index.freshness import Freshness, UnknownProject
 from creamery.index.metadata import MetadataFiles
 from creamery.index.offers import Offer
+from creamery.index.pages import Pages, format_of
 from creamery.index.project import KeptFile, StoredFile
 from creamery.index.replies import (
-    ENCODINGS,
     closed,
     filename_in,
     not_found,
     page_answer,
-    page_headers,
     project_name,
 )
 from creamery.index.shelf import Held
-from creamery.index.simple import CONTENT_TYPES, Encoding, Format, advertised_metadata
+from creamery.index.simple import advertised_metadata
 from creamery.index.upstream import UpstreamDown
 from creamery.index.wheel import NoMetadata
 from creamery.telemetry import log
@@ -78,18 +72,6 @@ _FILE_HEADERS: tuple[tuple[bytes, bytes], ...] = (
 )
 _UNSETTLED_HEADERS: tuple[tuple[bytes, bytes], ...] = ((b"cache-control", b"no-cache"), *_FILE_HEADERS[1:])
 
-
-_LATEST = "application/vnd.pypi.simple.latest+"
-_OFFERS: dict[str, tuple[Format, str]] = {
-    CONTENT_TYPES["json"]: ("json", CONTENT_TYPES["json"]),
-    f"{_LATEST}json": ("json", CONTENT_TYPES["json"]),
-    CONTENT_TYPES["html"]: ("html", CONTENT_TYPES["html"]),
-    f"{_LATEST}html": ("html", CONTENT_TYPES["html"]),
-    "text/html": ("html", "text/html; charset=utf-8"),
-}
-_CLIENTS_LIKE = (CONTENT_TYPES["json"], CONTENT_TYPES["html"], "text/html")
-_BROWSERS_LIKE = ("text/html", CONTENT_TYPES["json"], CONTENT_TYPES["html"])
-
 RETRY_SECONDS = "5"
 
 
@@ -98,22 +80,23 @@ class Routes:
 
     def __init__(
         self,
+        hub: Hub,
         catalog: Catalog,
         freshness: Freshness,
+        pages: Pages,
         downloads: Downloads,
         metadata: MetadataFiles,
-        blobs: Blobs,
-        settling: Settling,
         *,
         is_open: bool,
     ) -> None:
         """`is_open`: anyone may read; else no cache on the way may keep for others what one was given."""
         self._catalog = catalog
         self._freshness = freshness
+        self._pages = pages
         self._downloads = downloads
         self._metadata = metadata
-        self._blobs = blobs
-        self._settling = settling
+        self._blobs = hub.blobs
+        self._settling = hub.settling
         self._is_open = is_open
         self._file_headers = _FILE_HEADERS if is_open else closed(_FILE_HEADERS)
         self._unsettled_headers = _UNSETTLED_HEADERS if is_open else closed(_UNSETTLED_HEADERS)
@@ -144,7 +127,7 @@ class Routes:
 
     async def projects(self, request: Request) -> Response:
         """The list of projects."""
-        page_format, content_type = _format_of(request)
+        page_format, content_type = format_of(request.scope)
         await self._settling.settle()
         page = await self._catalog.projects_page(page_format)
         uncached = [(b"cache-control", b"no-cache" if self._is_open else b"private, no-cache")]
@@ -152,38 +135,15 @@ class Routes:
 
     async def projects_without_slash(self, request: Request) -> Response:
         """As bandersnatch asks; a page whose links are relative to the slash is led there."""
-        page_format, _ = _format_of(request)
+        page_format, _ = format_of(request.scope)
         if page_format == "html":
             return moved(request.scope, f"{request.url.path.rpartition('/')[2]}/")
         return await self.projects(request)
 
     async def project(self, request: Request) -> Response:
         """A project's page."""
-        scope, written = request.scope, request.path_params["project"]
         await self._settling.settle()
-        headers = exchange_of(scope).headers
-        asked = (scope["query_string"], headers.get(b"accept"), headers.get(b"accept-encoding"))
-        entry = self._catalog.believed(written)
-        if entry is not None and (current := self._freshness.current_for(entry)) is not None:
-            answer = remembered(entry, asked, current)
-            if answer is not None:
-                self._freshness.count_hit()
-                note(scope, cache="hit")
-                return answer.to(scope)
-        name = project_name(written)
-        if name != written:
-            return moved(request.scope, f"../{name}/")
-        page_format, content_type = _format_of(request)
-        view = await self._freshness.view(name)
-        encoding = cast("Encoding", negotiate_encoding(header_of(scope, b"accept-encoding"), ENCODINGS))
-        page, body = await self._catalog.page(view.entry, page_format, view.listing, encoding)
-        note(scope, cache=view.outcome)
-        seconds = int(view.fresh_for)
-        answer = page_answer(page, body, encoding, content_type, page_headers(view, is_open=self._is_open), seconds)
-        is_current = seconds > 0 or not view.entry.project.owner.is_asked_upstream
-        if is_current and view.listing == "all" and view.entry.pages.get((page_format, "all")) is page:
-            remember(view.entry, asked, answer)
-        return answer.to(scope)
+        return await self._pages.answer(request.scope, request.path_params["project"])
 
     async def project_without_slash(self, request: Request) -> Response:
         """The one redirect, to the normalised name with its slash."""
@@ -411,39 +371,6 @@ def _damaged(_: Exception) -> Problem:
         "What was kept of this turned out to be damaged or lost.",
         remedy="Ask again: it is fetched anew.",
         headers={"Retry-After": "1"},
-    )
-
-
-def _format_of(request: Request) -> tuple[Format, str]:
-    """Which format is asked for, and its content type: `?format=` wins over `Accept` (PEP 691)."""
-    query: bytes = request.scope["query_string"]
-    if query:
-        # PEP 691 writes a content type's plus as it is, which in a form's encoding would stand for a blank.
-        asked = dict(parse_qsl(query.replace(b"+", b"%2B").decode("latin-1"))).get("format")
-        if asked is not None:
-            if asked not in _OFFERS:
-                raise _not_acceptable(f"?format={asked}")
-            return _OFFERS[asked]
-    accept = header_of(request.scope, b"accept")
-    chosen = negotiate(accept, _offers_for((accept or "").lower()))
-    if chosen is None:
-        raise _not_acceptable(f"Accept: {accept}")
-    return _OFFERS[chosen]
-
-
-def _offers_for(accept: str) -> tuple[str, ...]:
-    if _LATEST in accept:  # a wildcard means the versions that are written out
-        return tuple(_OFFERS)
-    return _CLIENTS_LIKE if "vnd.pypi.simple" in accept else _BROWSERS_LIKE
-
-
-def _not_acceptable(asked: str) -> Problem:
-    return Problem(
-        406,
-        "Not acceptable",
-        f"{asked} names nothing that this page comes in.",
-        remedy=f"It comes as {', '.join(_OFFERS)}.",
-        headers={"Vary": "Accept"},
     )
 
 

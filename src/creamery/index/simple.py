@@ -20,13 +20,19 @@ from packaging.version import InvalidVersion, Version
 
 from creamery.contract import version_text
 from creamery.http import SharedBytes
-from creamery.index.project import KeptFile, KnownProject
+from creamery.index.project import KeptFile, KnownProject, ListedFile
 
 API_VERSION = "1.4"
 
 Format = Literal["json", "html"]
 Encoding = Literal["identity", "gzip", "zstd"]
 Listing = Literal["all", "here"]
+
+Added = tuple[ListedFile, ...]
+"""Files that a door above lists on a page of its own, beside those of the index."""
+
+_Shown = tuple[ListedFile, str, dict[str, str] | bool]
+"""A file of a page: what is said of it, its address, and what is said of its METADATA."""
 
 CONTENT_TYPES: dict[Format, str] = {
     "json": "application/vnd.pypi.simple.v1+json",
@@ -69,10 +75,18 @@ class Page:
         return len(self.identity) + sum(map(len, self.encoded.values()))
 
 
-def render(project: KnownProject, files: Sequence[KeptFile], page_format: Format, listing: Listing) -> Page:
+def render(
+    project: KnownProject, files: Sequence[KeptFile], page_format: Format, listing: Listing, added: Added = ()
+) -> Page:
     """A project's page. About 1 ms for 1,000 files."""
-    shown = _files_here(files) if listing == "here" else files
-    body = _json(project, shown, listing) if page_format == "json" else _html(project, shown, listing)
+    kept = _files_here(files) if listing == "here" else files
+    shown = [_shown(file, listing) for file in kept] + [(file, file.url, _metadata(file)) for file in added]
+    if page_format == "json":
+        # What is added is of versions that the index has, though perhaps not here.
+        named = [file.listed_file for file in kept] + (list(added) if listing == "here" else [])
+        body = _json(project, _versions(project, named, listing), shown)
+    else:
+        body = _html(project, shown)
     return page_of(page_format, body, None if listing == "here" else project.serial)
 
 
@@ -103,6 +117,10 @@ def page_of(page_format: Format, body: bytes, serial: int | None) -> Page:
     return Page(page_format, SharedBytes(body), hashlib.sha256(body).hexdigest()[:32], serial)
 
 
+def _shown(file: KeptFile, listing: Listing) -> _Shown:
+    return file.listed_file, _address(file), advertised_metadata(file, listing)
+
+
 def _address(file: KeptFile) -> str:
     # Every character of a file name is one that an address may hold, except '+', which some decode to a blank.
     return f"../../i/{file.project}/{file.filename.replace('+', '%2B')}"
@@ -116,13 +134,15 @@ def advertised_metadata(file: KeptFile, listing: Listing) -> dict[str, str] | bo
     """
     if file.metadata_digest is not None:
         return {"sha256": file.metadata_digest}
-    if listing == "here" or not file.listed_file.has_metadata or file.metadata_failed:
-        return False
-    sha256 = file.listed_file.metadata_sha256
-    return {"sha256": sha256} if sha256 is not None else True
+    return False if listing == "here" or file.metadata_failed else _metadata(file.listed_file)
 
 
-def _json(project: KnownProject, files: Sequence[KeptFile], listing: Listing) -> bytes:
+def _metadata(listed: ListedFile) -> dict[str, str] | bool:
+    sha256 = listed.metadata_sha256
+    return listed.has_metadata and ({"sha256": sha256} if sha256 is not None else True)
+
+
+def _json(project: KnownProject, versions: Sequence[str], files: Sequence[_Shown]) -> bytes:
     status: dict[str, str] = {"status": project.status}
     if project.status_reason is not None:
         status["reason"] = project.status_reason
@@ -132,17 +152,17 @@ def _json(project: KnownProject, files: Sequence[KeptFile], listing: Listing) ->
     page: dict[str, object] = {"meta": meta, "name": project.name, "project-status": status}
     if project.alternate_locations:
         page["alternate-locations"] = project.alternate_locations
-    page["versions"] = _versions(project, files, listing)
-    page["files"] = [_json_file(file, listing) for file in files]
+    page["versions"] = versions
+    page["files"] = [_json_file(file) for file in files]
     return orjson.dumps(page)
 
 
-def _json_file(file: KeptFile, listing: Listing) -> dict[str, Any]:
-    listed = file.listed_file
+def _json_file(file: _Shown) -> dict[str, Any]:
+    listed, address, metadata = file
     entry: dict[str, Any] = {
         "filename": listed.filename,
-        "url": _address(file),
-        "hashes": all_hashes(file),
+        "url": address,
+        "hashes": all_hashes(listed),
         "requires-python": listed.requires_python,
         "yanked": False if listed.yanked is None else listed.yanked or True,
     }
@@ -154,17 +174,17 @@ def _json_file(file: KeptFile, listing: Listing) -> dict[str, Any]:
         entry["gpg-sig"] = listed.gpg_sig
     entry["provenance"] = listed.provenance
     # Not under PEP 658's key, `dist-info-metadata`: pip 22.3 to 23.1 end with a TypeError there (PEP 714).
-    entry["core-metadata"] = advertised_metadata(file, listing)
+    entry["core-metadata"] = metadata
     return entry
 
 
-def all_hashes(file: KeptFile) -> dict[str, str]:
-    """What is known of its bytes, by algorithm."""
-    sha256 = file.listed_file.sha256
-    return {**file.listed_file.hashes, **({} if sha256 is None else {"sha256": sha256})}
+def all_hashes(listed: ListedFile) -> dict[str, str]:
+    """What is said of its bytes, by algorithm."""
+    sha256 = listed.sha256
+    return {**listed.hashes, **({} if sha256 is None else {"sha256": sha256})}
 
 
-def _versions(project: KnownProject, files: Sequence[KeptFile], listing: Listing) -> list[str]:
+def _versions(project: KnownProject, files: Sequence[ListedFile], listing: Listing) -> list[str]:
     """The upstream's own list, or what the file names say, in order (PEP 700)."""
     if project.versions is not None and listing == "all":
         return list(project.versions)
@@ -179,7 +199,7 @@ def _version_key(text: str) -> tuple[bool, Version | str]:
         return (False, text)
 
 
-def _html(project: KnownProject, files: Sequence[KeptFile], listing: Listing) -> bytes:
+def _html(project: KnownProject, files: Sequence[_Shown]) -> bytes:
     head = f'    <meta name="pypi:project-status" content="{project.status}">\n'
     if project.status_reason is not None:
         reason = html.escape(project.status_reason)
@@ -187,19 +207,18 @@ def _html(project: KnownProject, files: Sequence[KeptFile], listing: Listing) ->
     elsewhere = {"pypi:tracks": project.tracks, "pypi:alternate-locations": project.alternate_locations}
     for name, addresses in elsewhere.items():
         head += "".join(f'    <meta name="{name}" content="{html.escape(address)}">\n' for address in addresses)
-    anchors = "".join(_anchor(file, listing) for file in files)
+    anchors = "".join(_anchor(file) for file in files)
     return _document(f"Links for {project.name}", head, anchors)
 
 
-def _anchor(file: KeptFile, listing: Listing) -> str:
-    listed = file.listed_file
-    hashes = all_hashes(file)
+def _anchor(file: _Shown) -> str:
+    listed, address, metadata = file
+    hashes = all_hashes(listed)
     algorithm = next((name for name in ("sha256", *hashes) if name in hashes), None)
     fragment = f"#{algorithm}={hashes[algorithm]}" if algorithm else ""
-    attributes = [f'href="{_address(file)}{fragment}"']
+    attributes = [f'href="{address}{fragment}"']
     if listed.requires_python is not None:
         attributes.append(f'data-requires-python="{html.escape(listed.requires_python)}"')
-    metadata = advertised_metadata(file, listing)
     if metadata:
         stated = "true" if metadata is True else f"sha256={metadata['sha256']}"
         attributes += [f'data-dist-info-metadata="{stated}"', f'data-core-metadata="{stated}"']
