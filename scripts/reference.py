@@ -191,7 +191,7 @@ def _upstream() -> type[BaseModel]:
 
 
 def _archive() -> type[BaseModel]:
-    from creamery.sections import Archive  # noqa: PLC0415 - the other one
+    from creamery.cart_sections import Archive  # noqa: PLC0415 - the other one
 
     return Archive
 

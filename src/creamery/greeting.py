@@ -8,7 +8,8 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from creamery import __version__
-from creamery.sections import Archive, address_of
+from creamery.cart_sections import Archive
+from creamery.sections import address_of
 from creamery.settings import Settings
 
 Compose = Callable[[Settings, int | None, str | None], list[str]]

@@ -25,7 +25,7 @@ from creamery.threads import Pools
 def doors_of(hub: Hub) -> tuple[Door, ...]:
     """All doors, in the order in which they start."""
     packages = index.door(hub)
-    doors = (packages, wheels.door(hub), carts.door(hub, packages.files))
+    doors = (packages, wheels.door(hub, packages), carts.door(hub, packages.files))
     return (*doors, operations.door(hub, doors))
 
 
@@ -34,7 +34,9 @@ def carts_alone(hub: Hub) -> tuple[Door, ...]:
 
     The hub's own jobs run all the same; of a shut door's things nothing is done, and nothing is swept away.
     """
-    return _alone(hub, carts.door(hub), _shut("index", index.holder(hub.clock)), _shut("wheels", wheels.holder()))
+    return _alone(
+        hub, carts.door(hub), _shut("index", index.holder(hub.clock)), _shut("wheels", wheels.holder(hub.clock))
+    )
 
 
 def folder_alone(hub: Hub, path: Path) -> tuple[Door, ...]:
@@ -204,7 +206,7 @@ def _handler(handler: Handler, large: Large | None, children: Children) -> Handl
 
 def offline_holders() -> tuple[Holder, ...]:
     """Who refers to blobs, for commands that open the data without a hub."""
-    return (index.holder(SystemClock()), wheels.holder(), carts.holder())
+    return (index.holder(SystemClock()), wheels.holder(SystemClock()), carts.holder())
 
 
 def offline_scopes() -> dict[str, ScopeWord]:

@@ -167,6 +167,24 @@ class Limits(BaseModel):
         4, description="Carts downloaded while they are staged (`?wait=1`); further ones 202."
     )
     cart_path_bytes: PositiveInt = Field(4_096, description="The path of a file in a cart.")
+    elf_seconds: Seconds = Field(60.0, description="How long a look at a built wheel's compiled code may take.")
+    elf_bytes: Annotated[int, Field(ge=64 * MIB)] = Field(
+        GIB, description="Memory of the process that looks at it; a wheel that takes more is on no page."
+    )
+    wheel_keys: PositiveInt = Field(1_000, description="Keys of built wheels in one question (413).")
+    wheel_leases: PositiveInt = Field(1_000, description="Builds that one user may have promised at once (429).")
+    wheel_lease_seconds: Seconds = Field(
+        60.0, description="How long a builder may keep silent before somebody else builds it."
+    )
+    wheel_wait_seconds: Seconds = Field(60.0, description="The longest that a request waits for another's build.")
+    wheel_failure_seconds: Seconds = Field(
+        86_400.0, description="How long a build's failure is remembered, at first; each time twice as long (1 day)."
+    )
+    wheel_failure_most_seconds: Seconds = Field(604_800.0, description="The longest that it is (7 days).")
+    wheel_handed_seconds: Seconds = Field(
+        7_776_000.0,
+        description="How long a built wheel stays that pip was handed, for it may stand in a lock (90 days).",
+    )
     json_bytes: PositiveInt = Field(
         64 * KIB, description="Bytes of a request's JSON about accounts and jobs (413 beyond it)."
     )

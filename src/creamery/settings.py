@@ -36,6 +36,7 @@ from pydantic_settings import (
 from yarl import URL
 
 from creamery import faults
+from creamery.cart_sections import Carts
 from creamery.cartd_configuration import CartdConfiguration, CartdMisconfigured, read_cartd
 from creamery.limits import Limits
 from creamery.pip_configuration import pip_index_url
@@ -43,7 +44,6 @@ from creamery.sections import (
     WEB_ADDRESS,
     Accounts,
     Cache,
-    Carts,
     Egress,
     Index,
     Listen,

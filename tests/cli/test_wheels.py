@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from creamery import telemetry
 from creamery.accounts import Scope
 from creamery.cli import main
+from tests.doubles.building import build_of, key_of, put_entry, put_failure
 from tests.doubles.distributions import Distribution, sdist, wheel
 from tests.doubles.running import RunningHub
 from tests.doubles.uploading import token_of
@@ -117,3 +118,74 @@ def test_nobody_is_asked_twice(run: Run, hub: RunningHub, tmp_path: Path) -> Non
 
     assert run("remove", name, user="root", scope="admin").exit_code == 1  # nobody answers the question
     assert hub.get("/w/api/").json() == ["acme"]
+
+
+BUILD = build_of("9" * 64)
+OTHERS = wheel("acme", "1.0", size=9)
+
+
+def test_why_shows_builds_conflicts_and_failures(run: Run, hub: RunningHub) -> None:
+    alice = token_of(hub, "alice", [Scope("wheels:push")])
+    put_entry(hub, ONE, alice, BUILD, log="cc\n")
+    put_entry(hub, OTHERS, alice, BUILD)
+    put_failure(hub, "7" * 64, alice, log="error: no foo.h\n")
+
+    told = run("why", "Acme", "1.0", user=None)
+    as_json = json.loads(run("why", "acme", "1.0", "--json", user=None).output)
+
+    assert told.exit_code == 0, told.output
+    assert told.output.splitlines()[1].split()[:4] == [ONE.filename, "main", "alice", "(token"]
+    assert "the index has no such project" in told.output
+    assert f"came with {OTHERS.sha256[:12]} for a key that had others" in told.output
+    assert "Failed once" in told.output
+    assert "gcc ended with 1" in told.output
+    assert (len(as_json["builds"]), len(as_json["conflicts"]), len(as_json["failures"])) == (1, 1, 1)
+    assert run("why", "acme", "2.0", user=None).output == "Nobody has pushed a wheel of acme 2.0.\n"
+    assert run("why", "acme", "new", user=None).exit_code == 1
+
+
+def test_the_logs_of_builds_are_printed_and_nothing_in_them_is_obeyed(run: Run, hub: RunningHub) -> None:
+    alice = token_of(hub, "alice", [Scope("wheels:push")])
+    put_entry(hub, ONE, alice, BUILD, log="cc \x1b[31mred\nended\n")
+    assert run("log", "acme", "1.0", user=None).output == "cc \N{REPLACEMENT CHARACTER}[31mred\nended\n"
+
+    put_failure(hub, "7" * 64, alice, log="error: no foo.h\n")
+    both = run("log", "acme", "1.0", user=None).output.splitlines()
+    one = run("log", "acme", "1.0", "--key", "7" * 64, user=None)
+
+    assert both[0] == f"== {key_of(BUILD)}"
+    assert both[3:] == [f"== {'7' * 64}, which failed", "error: no foo.h"]
+    assert one.output == "error: no foo.h\n"
+    assert [each["failed"] for each in json.loads(run("log", "acme", "1.0", "--json", user=None).output)] == [
+        False,
+        True,
+    ]
+    assert run("log", "acme", "2.0", user=None).exit_code == 1
+
+
+def test_an_administrator_lets_everybody_have_a_branchs_wheel(run: Run, hub: RunningHub, tmp_path: Path) -> None:
+    (name,) = write(tmp_path, ONE)
+    branch = token_of(hub, "bob", [Scope("wheels:push", "pr-17")])
+    put_entry(hub, ONE, branch, BUILD)
+    assert run("list", user=None).output == "There are no built wheels.\n"
+
+    assert run("promote", name).exit_code == 1  # alice is none
+    assert run("promote", name, "--ring", "pr-18", user="root", scope="admin").exit_code == 1
+    promoted = run("promote", name, "--ring", "pr-17", user="root", scope="admin")
+
+    assert promoted.output == f"Everybody sees {name}.\n"
+    assert [each["ring"] for each in json.loads(run("list", "--json", user=None).output)] == ["main"]
+    mine = json.loads(run("list", "--json", "--ring", "pr-17", user="root", scope="admin").output)
+    assert [each["filename"] for each in mine] == [name]
+
+
+def test_of_two_with_one_name_the_one_with_the_digest_is_meant(run: Run, hub: RunningHub) -> None:
+    alice = token_of(hub, "alice", [Scope("wheels:push")])
+    put_entry(hub, ONE, alice, BUILD)
+    put_entry(hub, OTHERS, alice, build_of("8" * 64))
+
+    assert run("pin", ONE.filename, "--sha256", OTHERS.sha256, user="root", scope="admin").exit_code == 0
+    assert run("remove", ONE.filename, "--yes", "--sha256", ONE.sha256, user="root", scope="admin").exit_code == 0
+
+    left = json.loads(run("list", "--json", user=None).output)
+    assert [(each["sha256"], each["pinned"]) for each in left] == [(OTHERS.sha256, True)]

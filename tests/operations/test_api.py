@@ -266,7 +266,7 @@ def test_what_can_be_got_can_be_asked_for_its_head(hub: RunningHub, admin: Ask) 
 
 OPEN_TO_ALL = {("post", f"/api/v1/{name}") for name in ("first", "registrations", "sessions")}
 OPEN_TO_READERS = {("get", f"/api/v1/index/projects/{{project}}{more}") for more in ("", "/explain", "/roles")} | {
-    ("get", "/api/v1/wheels")
+    ("get", f"/api/v1/wheels{more}") for more in ("", "/projects/{project}/{version}")
 }
 
 

@@ -36,7 +36,7 @@ from tests.doubles.upstream import Upstream
 PASSWORD = "correct horse"
 PASSCODE = "open sesame"
 BY = By(Micros(1_700_000_000_000_000))
-MEANS = {"yes": {200, 204, 301, 400, 404, 409, 415, 422}, "401": {401}, "403": {403}}
+MEANS = {"yes": {200, 201, 202, 204, 301, 400, 404, 409, 415, 422}, "401": {401}, "403": {403}}
 NAMES = {
     "project": "demo",
     "uuid": "00000000-0000-4000-8000-000000000000",
@@ -53,6 +53,8 @@ NAMES = {
     "number": "999999",
     "pattern": "nothing-*",
     "version": "1.0",
+    "key": "1" * 64,
+    "digest": "1" * 64,
     "ab": "ab",
     "cd": "cd",
     "rest": "000000000000000000000000000000000000000000000000000000000000",

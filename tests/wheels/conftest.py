@@ -19,6 +19,13 @@ def hub(tmp_path: Path) -> Iterator[RunningHub]:
         yield started
 
 
+@pytest.fixture(scope="module")
+def one_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
+    """The same, for all refusals of a module: nothing of them may be left."""
+    with RunningHub(tmp_path_factory.mktemp("refusing"), index={"upstreams": []}) as started:
+        yield started
+
+
 @pytest.fixture
 def alice(hub: RunningHub) -> Auth:
     """A token that pushes."""

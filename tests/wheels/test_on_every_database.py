@@ -12,7 +12,7 @@ from sqlalchemy import update
 from creamery.accounts import Scope
 from creamery.blobs import Audit, Depth
 from creamery.hub import offline_holders
-from creamery.wheels.tables import built_wheel
+from creamery.wheels.tables import wheel_entry
 from tests.databases import KINDS, create_tables, empty_database
 from tests.doubles.distributions import wheel
 from tests.doubles.pushing import push
@@ -55,7 +55,7 @@ def test_a_name_whose_wheel_has_gone_takes_other_bytes(kind: str, tmp_path: Path
         with RunningHub(tmp_path / "data", database_url=url, index={"upstreams": []}) as hub:
             alice = token_of(hub, "alice", [Scope("wheels:push")])
             assert push(hub, first, alice).status_code == 200
-            hub.built.hub.committer.write(lambda c: c.execute(update(built_wheel).values(digest=None)))  # as evicted
+            hub.built.hub.committer.write(lambda c: c.execute(update(wheel_entry).values(digest=None)))  # as evicted
 
             assert hub.get(f"/w/p/{first.filename}").status_code == 404
             assert push(hub, second, alice).status_code == 200

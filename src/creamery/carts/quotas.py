@@ -11,10 +11,10 @@ from typing import Literal
 
 from sqlalchemy import BigInteger, Column, Connection, Integer, String, Table, bindparam, delete, insert, select
 
+from creamery.cart_sections import Carts
 from creamery.carts import tables
 from creamery.database import TABLE_OPTIONS, metadata
 from creamery.journal import By, record_by
-from creamery.sections import Carts
 
 cart_quota = Table(
     "cart_quota",

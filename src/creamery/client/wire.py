@@ -45,6 +45,10 @@ _ADDRESS_IS_RIGHT = "Is it the hub's address? It stands in --hub, or in CREAMERY
 _DONE_PERHAPS = "The hub may have done it all the same: look before you do it again."
 
 
+Query = Mapping[str, str | None]
+"""What stands behind the question mark; None is left out."""
+
+
 @dataclass(frozen=True, slots=True)
 class Patience:
     """How long a request may take, and how much may be answered.
@@ -90,19 +94,19 @@ class Hub:
         """The same hub, asked below its root: what stands there is no part of the API."""
         return Hub(self.address, self.credentials, warn=self._warn, patience=self._patience, prefix="")
 
-    def get(self, *path: str, query: Mapping[str, str | None] | None = None) -> Any:
+    def get(self, *path: str, query: Query | None = None) -> Any:
         """What there is; None in `query` is left out."""
         return self._ask("GET", _joined(path, query), None)
 
-    def post(self, *path: str, body: Mapping[str, Any] | None = None) -> Any:
+    def post(self, *path: str, body: Mapping[str, Any] | None = None, query: Query | None = None) -> Any:
         """Let something be done."""
-        return self._ask("POST", _joined(path), body)
+        return self._ask("POST", _joined(path, query), body)
 
-    def put(self, *path: str, body: Mapping[str, Any] | None = None) -> Any:
+    def put(self, *path: str, body: Mapping[str, Any] | None = None, query: Query | None = None) -> Any:
         """Let something be so."""
-        return self._ask("PUT", _joined(path), body)
+        return self._ask("PUT", _joined(path, query), body)
 
-    def delete(self, *path: str, query: Mapping[str, str | None] | None = None) -> Any:
+    def delete(self, *path: str, query: Query | None = None) -> Any:
         """Let something be no more."""
         return self._ask("DELETE", _joined(path, query), None)
 

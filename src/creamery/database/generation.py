@@ -17,8 +17,8 @@ from creamery.database.engine import Database
 from creamery.database.metadata import TABLE_OPTIONS, metadata
 from creamery.database.numbers import take_number
 
-Topic = Literal["rights", "index", "blobs"]
-TOPICS: tuple[Topic, ...] = ("rights", "index", "blobs")
+Topic = Literal["rights", "index", "blobs", "wheels"]
+TOPICS: tuple[Topic, ...] = ("rights", "index", "blobs", "wheels")
 
 generation = Table(
     "generation",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from creamery.accounts import ScopeWord
+from creamery.accounts import Rule, ScopeWord, UnknownScope
+from creamery.http import Strangers
+from creamery.wheels.place import check_ring
 
 READ = "wheels:read"
 """To find and have built wheels."""
@@ -13,9 +15,22 @@ PUSH = "wheels:push"
 MANAGE = "wheels:manage"
 """To take anybody's wheels away, and to say which ones stay."""
 
+
+def pushing_rule(written: str, strangers: Strangers) -> Rule:
+    """Who may push: where that is anyone, whoever is not known may as long as strangers are welcome."""
+    return Rule("users", strangers=strangers.are_welcome) if written == "anyone" else Rule.parse(written)
+
+
+def _ring(written: str) -> str:
+    try:
+        return check_ring(written)
+    except ValueError as error:
+        raise UnknownScope(str(error)) from error
+
+
 SCOPES = {
     READ: ScopeWord("have built wheels, where not everybody may"),
-    PUSH: ScopeWord("push wheels that its user has built"),
-    MANAGE: ScopeWord("pin built wheels, and take them away, where its user is an administrator"),
+    PUSH: ScopeWord("push wheels that its user has built, into the hub's own ring or that one", "RING", _ring),
+    MANAGE: ScopeWord("pin built wheels, promote them and take them away, where its user is an administrator"),
 }
 """What tokens may be limited to here."""

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from functools import partial
 
 from creamery.accounts import confirm
-from creamery.blobs import Folder, Found
+from creamery.blobs import Folder
+from creamery.blobs import Found as FoundFile
 from creamery.contract import Digest, Distribution, InvalidName, ProjectName, parse_filename
 from creamery.door import Hub
-from creamery.index import Artefact
 from creamery.journal import record_by
 from creamery.telemetry import log
-from creamery.wheels.place import BuiltFile, FileGone, NameTaken, Opened, Outcome, Pushed
+from creamery.wheels.place import BuiltFile, FileGone, Found, NameTaken, Opened, Outcome, Pushed, Sight
 
 
 class FolderWheels:
@@ -29,6 +29,7 @@ class FolderWheels:
         self._committer = hub.committer
         self._database = hub.database
         self._pools = hub.pools
+        self._served = hub.telemetry.counter("wheels_served", "Built wheels that were sent.")
         self._lock = threading.Lock()
         self._names: frozenset[str] = frozenset()
         self._said: dict[str, Distribution] = {}
@@ -51,15 +52,15 @@ class FolderWheels:
         if unread:
             log.info("wheels.passed_over", files=unread, folder=str(self._folder.path), reason="no names of wheels")
 
-    async def projects(self) -> Sequence[ProjectName]:
+    async def projects(self, sight: Sight) -> Sequence[ProjectName]:
         """As promised."""
         return await self._pools.disk.run(self._all_projects)
 
-    async def files_of(self, project: ProjectName, *, hashed: bool) -> Sequence[BuiltFile]:
+    async def files_of(self, project: ProjectName, sight: Sight, *, hashed: bool) -> Sequence[BuiltFile]:
         """As promised."""
         return await self._pools.disk.run(partial(self._files_of, project, hashed=hashed))
 
-    async def find(self, filename: str) -> BuiltFile | None:
+    async def find(self, filename: str, sight: Sight) -> BuiltFile | None:
         """As promised."""
         return await self._pools.disk.run(self._find, filename)
 
@@ -68,9 +69,10 @@ class FolderWheels:
         found = await self._pools.disk.run(self._folder.find, file.filename)
         if found is None:
             raise FileGone(file.filename)
+        self._served.inc()
         return Opened(self._folder.locate(found), f"{found.changed:x}-{found.size:x}")
 
-    async def keep(self, pushed: Pushed, artefact: Artefact) -> Outcome:
+    async def keep(self, pushed: Pushed, found: Found) -> Outcome:
         """As promised. The folder first, then the journal: what is in the folder is here, whatever happens."""
         outcome = await self._pools.disk.run(self._keep, pushed)
         if outcome == "new":
@@ -115,7 +117,7 @@ class FolderWheels:
         found = self._folder.find(filename)
         return None if found is None else self._file(found, None)
 
-    def _file(self, found: Found, digest: Digest | None) -> BuiltFile:
+    def _file(self, found: FoundFile, digest: Digest | None) -> BuiltFile:
         said = parse_filename(found.name)
         return BuiltFile(found.name, said.project, str(said.version), found.size, digest)
 

@@ -3,17 +3,40 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NewType, Protocol
 
 from creamery.accounts import By, Principal
 from creamery.blobs import Extent, Part
-from creamery.contract import Digest, ProjectName
+from creamery.contract import Build, Digest, ProjectName
 from creamery.index import Artefact
 
 Outcome = Literal["new", "same"]
+
+Ring = NewType("Ring", str)
+"""A set of wheels that some trust."""
+Sight = tuple[Ring, ...]
+"""The rings that somebody sees, their own first; what is in an earlier one goes before what is in a later."""
+
+
+_RING = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
+
+
+def check_ring(written: str) -> Ring:
+    """A ring's name, as rings are compared.
+
+    Raises:
+        ValueError: it is none.
+    """
+    name = written.lower()
+    if not _RING.fullmatch(name):
+        raise ValueError(
+            f"{written[:80]!r} is no ring: it is at most 64 letters, digits, `.`, `-` and `_`, and no pattern"
+        )
+    return Ring(name)
 
 
 class PushRefused(Exception):
@@ -32,6 +55,17 @@ class NameTaken(PushRefused):
         )
 
 
+class KeyTaken(PushRefused):
+    """Other bytes are here under that key. Nothing is replaced; that they came is remembered."""
+
+    def __init__(self, filename: str, key: Digest, here: Digest, came: Digest) -> None:
+        super().__init__(
+            f"{filename} came with SHA-256 {came}, and another machine's build of the key {key} is here already, with"
+            f" {here}. The first build of a key stays; both are remembered as a conflict (creamery wheels why)"
+        )
+        self.here, self.came = here, came
+
+
 class FileGone(Exception):
     """It was here a moment ago."""
 
@@ -46,6 +80,8 @@ class BuiltFile:
         version: as PEP 440 writes what its name says.
         size: in bytes.
         digest: SHA-256; None where nobody has asked for it yet.
+        id: of its row; 0: it has none.
+        millis: how long its build took, in milliseconds; 0: nobody has said.
     """
 
     filename: str
@@ -53,6 +89,8 @@ class BuiltFile:
     version: str
     size: int
     digest: Digest | None
+    id: int = 0
+    millis: int = 0
 
     @property
     def is_wheel(self) -> bool:
@@ -77,6 +115,40 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """What somebody says of a build.
+
+    Attributes:
+        build: what decides about its bytes.
+        sdist: SHA-256 of the sdist that it was built from, where one is known.
+        millis: how long it took, in milliseconds.
+        record: all of it, as it is kept.
+        log: what the build said, compressed; None: nothing.
+        log_size: in bytes, before that.
+    """
+
+    build: Build
+    sdist: Digest | None
+    millis: int
+    record: bytes
+    log: bytes | None = None
+    log_size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a look at a pushed archive has found.
+
+    Attributes:
+        artefact: what it is.
+        has_elf: there is compiled code for Linux in it, of which its tags are still to be held against.
+    """
+
+    artefact: Artefact
+    has_elf: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Pushed:
     """What somebody has sent.
 
@@ -85,26 +157,30 @@ class Pushed:
         part: its bytes, finished.
         principal: who sent it.
         by: the same, for the journal.
+        ring: where it goes.
+        told: what was said of its build; None: it was pushed by its name alone.
     """
 
     filename: str
     part: Part
     principal: Principal
     by: By
+    ring: Ring
+    told: Told | None = None
 
 
 class Place(Protocol):
-    """Where built wheels are. Coroutines belong to the event loop."""
+    """Where built wheels are. Coroutines belong to the event loop. A folder has one ring, which everybody sees."""
 
-    async def projects(self) -> Sequence[ProjectName]:
+    async def projects(self, sight: Sight) -> Sequence[ProjectName]:
         """The names of all projects of which something is here, in order."""
         ...
 
-    async def files_of(self, project: ProjectName, *, hashed: bool) -> Sequence[BuiltFile]:
+    async def files_of(self, project: ProjectName, sight: Sight, *, hashed: bool) -> Sequence[BuiltFile]:
         """All that is here of a project; `hashed`: with its digests, whatever it takes to know them."""
         ...
 
-    async def find(self, filename: str) -> BuiltFile | None:
+    async def find(self, filename: str, sight: Sight) -> BuiltFile | None:
         """The file of that name; None: it is not here."""
         ...
 
@@ -116,11 +192,11 @@ class Place(Protocol):
         """
         ...
 
-    async def keep(self, pushed: Pushed, artefact: Artefact) -> Outcome:
+    async def keep(self, pushed: Pushed, found: Found) -> Outcome:
         """Take a wheel that was found sound; on return it is durable and others find it.
 
         Raises:
-            NameTaken: other bytes have its name.
+            NameTaken, KeyTaken: other bytes have its name, or its key.
             RightEnded: whoever sent it may no longer.
         """
         ...

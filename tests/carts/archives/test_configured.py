@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from creamery.cart_sections import Archive as ArchiveSettings
 from creamery.carts.archives import Archive, open_archives
 from creamery.carts.archives.directory import Directory
 from creamery.carts.archives.pacifica import Pacifica
 from creamery.carts.archives.web import Web
 from creamery.hub import build
-from creamery.sections import Archive as ArchiveSettings
 from creamery.settings import SettingsError, load_settings
 from tests.doubles.archives import ArchiveInterface
 from tests.doubles.running import RunningHub

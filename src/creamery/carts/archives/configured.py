@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from creamery.cart_sections import INDEX_ARCHIVE
+from creamery.cart_sections import Archive as ArchiveSettings
 from creamery.carts.archives.archive import Archive
 from creamery.carts.archives.asking import Site
 from creamery.carts.archives.directory import Directory
@@ -12,8 +14,6 @@ from creamery.carts.archives.pacifica import Pacifica
 from creamery.carts.archives.web import Web
 from creamery.door import Hub
 from creamery.index import Files
-from creamery.sections import INDEX_ARCHIVE
-from creamery.sections import Archive as ArchiveSettings
 
 AT_ONCE = {"pacifica": 1, "directory": 4, "web": 8}
 """Where the settings leave it open: what every archive of that kind bears."""

@@ -1,4 +1,4 @@
-"""The built wheels that are here, a piece at a time."""
+"""The built wheels that are here, a piece at a time, and what administrators do with them."""
 
 from collections.abc import Callable
 from functools import partial
@@ -6,23 +6,39 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import AfterValidator, BaseModel, Field
+from sqlalchemy import ColumnElement, Connection
 
+from creamery.accounts import Principal, confirm
 from creamery.clock import SECOND
-from creamery.contract import MAX_NAME_LENGTH, normalize
+from creamery.contract import MAX_NAME_LENGTH, Digest, normalize, parse_digest
 from creamery.door import Hub
 from creamery.http import Problem, by_of, principal_of
-from creamery.wheels import tables
+from creamery.journal import By
+from creamery.wheels import promotion, tables
+from creamery.wheels.place import check_ring
+from creamery.wheels.rings import Rings
+from creamery.wheels.tables import Entry
 
-_NAMED = {"pattern": r"^([A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9])$", "maxLength": MAX_NAME_LENGTH}
+NAMED = {"pattern": r"^([A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9])$", "maxLength": MAX_NAME_LENGTH}
 _FILE = {"pattern": "^[A-Za-z0-9_][A-Za-z0-9._+!~@=-]*$", "maxLength": MAX_NAME_LENGTH}
+_DIGEST = {"pattern": "^[0-9A-Fa-f]{64}$"}
+_RING = {"pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"}
 
 Project = Annotated[str, AfterValidator(normalize)]
 File = Annotated[str, Path(json_schema_extra=_FILE)]
+Sha256 = Annotated[
+    Annotated[str, AfterValidator(parse_digest)] | None,
+    Query(json_schema_extra=_DIGEST, description="Of the wheel as it was pushed, where several have its name."),
+]
+InRing = Annotated[Annotated[str, AfterValidator(check_ring)] | None, Query(json_schema_extra=_RING)]
 
 
 class ShownWheel(BaseModel):
     """A built wheel."""
 
+    id: int = Field(description="Of its row; later ones are larger.")
+    ring: str = Field(description="Where it was pushed to.")
+    key: str = Field(description="What builders find it by.")
     filename: str
     project: str = Field(description="Whose it is, normalised.")
     version: str
@@ -31,58 +47,100 @@ class ShownWheel(BaseModel):
     pushed: float = Field(description="When it came, in seconds since 1970.")
     pushed_by: str = Field(description="Who brought it.")
     pinned: bool = Field(description="It stays, whatever the cache gives way to.")
+    state: str = Field(description="`checking`: its tags are being checked; `listed`: pages may list it; `unlisted`.")
+    reason: str = Field(description="Why no page lists it; empty where one may.")
+    listed_as: str = Field(description="The name that pages list: another one where its tags were corrected.")
+    seconds: float = Field(description="How long its build took; 0: nobody has said.")
+    hits: int = Field(description="How often it was served.")
+    used: float = Field(description="When last, in seconds since 1970.")
 
 
 class ShownWheels(BaseModel):
     """A piece of the list."""
 
-    items: list[ShownWheel] = Field(description="In the order of their file names.")
-    next: str | None = Field(description="What to send as `after` for the next piece; null: there is none.")
+    items: list[ShownWheel] = Field(description="In the order in which they came.")
+    next: int | None = Field(description="What to send as `after` for the next piece; null: there is none.")
 
 
-def router(hub: Hub) -> APIRouter:
+def shown(entry: Entry) -> ShownWheel:
+    """A wheel, as the API has it."""
+    file = entry.file
+    return ShownWheel(
+        id=entry.id,
+        ring=entry.ring,
+        key=entry.key,
+        filename=file.filename,
+        project=file.project,
+        version=file.version,
+        size=file.size,
+        sha256=str(file.digest),
+        pushed=entry.pushed / SECOND,
+        pushed_by=entry.pushed_by,
+        pinned=entry.pinned,
+        state=entry.state,
+        reason=entry.reason,
+        listed_as=entry.listed_name,
+        seconds=entry.millis / 1_000,
+        hits=entry.hits,
+        used=entry.used / SECOND,
+    )
+
+
+def router(hub: Hub, rings: Rings) -> APIRouter:
     """`/wheels` and what is below it."""
     found = APIRouter(prefix="/wheels", tags=["wheels"])
     most = hub.settings.limits.results
 
     @found.get("", summary="List the built wheels that are here")
     async def list_wheels(
-        project: Annotated[Project | None, Query(json_schema_extra=_NAMED)] = None,
-        after: Annotated[str, Query(pattern="^[A-Za-z0-9._+!~@=-]*$", max_length=MAX_NAME_LENGTH)] = "",
+        request: Request,
+        project: Annotated[Project | None, Query(json_schema_extra=NAMED)] = None,
+        ring: InRing = None,
+        after: Annotated[int, Query(ge=0, le=2**63 - 1)] = 0,
         limit: Annotated[int, Query(ge=1, le=most)] = most,
     ) -> ShownWheels:
-        question = partial(tables.listed, project=project, after=after, limit=limit + 1)
+        sight = await rings.all_seen_by(request.scope)
+        if ring is not None:
+            sight = tuple(each for each in sight if each == ring)
+        question = partial(tables.listed, project=project, after=after, limit=limit + 1, sight=sight)
         rows = await hub.pools.database.run(hub.database.read, question)
-        shown = [
-            ShownWheel(
-                filename=each.file.filename,
-                project=each.file.project,
-                version=each.file.version,
-                size=each.file.size,
-                sha256=str(each.file.digest),
-                pushed=each.pushed / SECOND,
-                pushed_by=each.pushed_by,
-                pinned=each.pinned,
-            )
-            for each in rows[:limit]
-        ]
-        return ShownWheels(items=shown, next=shown[-1].filename if len(rows) > limit else None)
+        return ShownWheels(
+            items=[shown(row) for row in rows[:limit]], next=rows[limit - 1].id if len(rows) > limit else None
+        )
+
+    _add_changes(found, hub, rings)
+    return found
+
+
+def _add_changes(found: APIRouter, hub: Hub, rings: Rings) -> None:
+    """What administrators do with a wheel."""
 
     @found.delete("/{filename}", summary="Take a built wheel away", status_code=204)
-    async def remove_wheel(filename: File, request: Request) -> None:
-        await change(request, filename, tables.remove)
+    async def remove_wheel(filename: File, request: Request, sha256: Sha256 = None) -> None:
+        await change(request, filename, sha256, tables.remove)
 
     @found.put("/{filename}/pin", summary="Let a built wheel stay, whatever the cache gives way to", status_code=204)
-    async def pin_wheel(filename: File, request: Request) -> None:
-        await change(request, filename, partial(tables.set_pinned, pinned=True))
+    async def pin_wheel(filename: File, request: Request, sha256: Sha256 = None) -> None:
+        await change(request, filename, sha256, partial(tables.set_pinned, pinned=True))
 
     @found.delete("/{filename}/pin", summary="Let a built wheel give way again", status_code=204)
-    async def unpin_wheel(filename: File, request: Request) -> None:
-        await change(request, filename, partial(tables.set_pinned, pinned=False))
+    async def unpin_wheel(filename: File, request: Request, sha256: Sha256 = None) -> None:
+        await change(request, filename, sha256, partial(tables.set_pinned, pinned=False))
 
-    async def change(request: Request, filename: str, work: Callable[..., bool]) -> None:
+    @found.post("/{filename}/promotion", summary="Let everybody see a built wheel of a ring", status_code=204)
+    async def promote_wheel(filename: File, request: Request, sha256: Sha256 = None, ring: InRing = None) -> None:
+        def promoted(connection: Connection, meant: ColumnElement[bool], principal: Principal, by: By) -> list[str]:
+            confirm(connection, principal, by.now)
+            entries = [entry for entry in tables.entries_meant(connection, meant) if ring in {None, entry.ring}]
+            for entry in entries:
+                if entry.ring != rings.own:
+                    promotion.promote(connection, entry, rings.own, by, "an administrator has said so")
+            return [entry.file.filename for entry in entries]
+
+        await change(request, filename, sha256, promoted)
+
+    async def change(request: Request, filename: str, sha256: str | None, work: Callable[..., list[str]]) -> None:
         by, principal = by_of(request.scope, hub.clock.now()), principal_of(request)
-        if not await hub.committer.commit(partial(work, filename=filename, principal=principal, by=by)):
+        meant = tables.is_meant(filename, None if sha256 is None else Digest(sha256))
+        if not await hub.committer.commit(partial(work, meant=meant, principal=principal, by=by)):
             raise Problem(404, "Not found", f"There is no built wheel {filename}.", remedy="List what is here.")
-
-    return found

@@ -1,0 +1,186 @@
+"""Which platform tags are true of compiled code, and what is refused; over real code of this machine's compiler."""
+
+from __future__ import annotations
+
+import platform
+import struct
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+
+from creamery.limits import MIB, Limits
+from creamery.wheels.elf import Verdict, examine, has_elf
+from tests.doubles.compiled import NEW, OLD, PLAIN, compiled, compiled_wheel, needing, needs_gcc
+
+pytestmark = [needs_gcc, pytest.mark.skipif(platform.machine() != "x86_64", reason="its objects are x86-64's")]
+
+LIMITS = Limits()
+LINUX = "cp311-cp311-linux_x86_64"
+OLDEST = ("manylinux1_x86_64", "manylinux_2_5_x86_64")
+NEEDS_NEW = ("manylinux_2_34_x86_64",)
+
+
+def verdict(
+    tmp_path: Path,
+    code: bytes,
+    tag: str = LINUX,
+    limits: Limits = LIMITS,
+    more: Mapping[str, bytes] = MappingProxyType({}),
+) -> Verdict:
+    made = compiled_wheel(tmp_path, {"acme/ext.so": code, **more}, tag)
+    return examine(made, made.name, limits)
+
+
+@pytest.mark.parametrize(
+    ("code", "tags", "floor"), [(OLD, OLDEST, (2, 5)), (NEW, NEEDS_NEW, (2, 34))], ids=["old", "new"]
+)
+def test_a_wheel_of_this_machine_gets_the_tag_of_what_it_needs(
+    tmp_path: Path, code: str, tags: tuple[str, ...], floor: tuple[int, int]
+) -> None:
+    found = verdict(tmp_path, compiled(tmp_path, code))
+
+    assert found == Verdict(tags, None, "glibc", floor)
+
+
+@pytest.mark.parametrize(
+    ("claimed", "tags"),
+    [
+        ("manylinux_2_17_x86_64", NEEDS_NEW),
+        ("manylinux2014_x86_64.manylinux_2_17_x86_64", NEEDS_NEW),
+        ("manylinux1_x86_64", NEEDS_NEW),
+        ("manylinux_2_34_x86_64", None),
+        ("manylinux_2_35_x86_64", None),
+        ("manylinux_2_35_x86_64.manylinux_2_17_x86_64", NEEDS_NEW),
+        ("musllinux_1_2_x86_64", NEEDS_NEW),
+    ],
+)
+def test_a_tag_that_claims_too_much_is_replaced_and_one_that_is_true_stays(
+    tmp_path: Path, claimed: str, tags: tuple[str, ...] | None
+) -> None:
+    found = verdict(tmp_path, compiled(tmp_path, NEW), f"cp311-cp311-{claimed}")
+
+    assert (found.tags, found.reason) == (tags, None)
+
+
+def test_musl_gets_a_musl_tag_wherever_it_is_looked_at(tmp_path: Path) -> None:
+    code = needing(tmp_path, "libc.musl-x86_64.so.1", "-nostdlib")
+
+    assert verdict(tmp_path, code) == Verdict(("musllinux_1_2_x86_64",), None, "musl", (1, 2))
+    assert verdict(tmp_path, code, "cp311-cp311-manylinux_2_17_x86_64").tags == ("musllinux_1_2_x86_64",)
+    assert verdict(tmp_path, code, "cp311-cp311-musllinux_1_1_x86_64").tags is None
+
+
+def test_code_that_needs_no_libc_gets_the_oldest_tag(tmp_path: Path) -> None:
+    found = verdict(tmp_path, compiled(tmp_path, PLAIN, options=["-nostdlib"]))
+
+    assert (found.tags, found.reason, found.libc) == (OLDEST, None, None)
+
+
+def test_a_library_that_every_linux_has_is_allowed(tmp_path: Path) -> None:
+    assert verdict(tmp_path, needing(tmp_path, "libz.so.1")).tags == OLDEST
+
+
+def test_a_library_that_not_every_linux_has_is_refused_by_name_unless_the_wheel_brings_it(tmp_path: Path) -> None:
+    code = needing(tmp_path, "libfoo.so.1")
+
+    refused = verdict(tmp_path, code)
+    brought = verdict(tmp_path, code, more={"acme/libfoo.so.1": (tmp_path / "libfoo.so.1").read_bytes()})
+
+    assert refused.tags is None
+    assert "libfoo.so.1 (acme/ext.so)" in (refused.reason or "")
+    assert (brought.tags, brought.reason) == (OLDEST, None)
+
+
+@pytest.mark.parametrize(
+    ("tag", "word"),
+    [
+        ("py3-none-any", "runs anywhere"),
+        ("cp311-cp311-macosx_11_0_x86_64", "macosx_11_0_x86_64"),
+        ("cp311-cp311-win_amd64", "win_amd64"),
+        ("cp311-cp311-manylinux_2_17_aarch64", "its code is for x86_64"),
+        ("cp311-cp311-linux_i686", "its code is for x86_64"),
+    ],
+)
+def test_code_for_another_platform_than_the_name_says_is_refused(tmp_path: Path, tag: str, word: str) -> None:
+    found = verdict(tmp_path, compiled(tmp_path, OLD), tag)
+
+    assert found.tags is None
+    assert word in (found.reason or "")
+
+
+def test_code_of_another_machine_is_looked_through_as_well(tmp_path: Path) -> None:
+    code = bytearray(compiled(tmp_path, PLAIN, options=["-nostdlib"]))
+    struct.pack_into("<H", code, 18, 183)  # e_machine: aarch64
+
+    assert verdict(tmp_path, bytes(code), "cp311-cp311-linux_aarch64").tags == (
+        "manylinux2014_aarch64",
+        "manylinux_2_17_aarch64",
+    )
+    assert "several machines" in (verdict(tmp_path, bytes(code), more={"b": compiled(tmp_path, OLD)}).reason or "")
+
+
+def section_headers_cut(code: bytes) -> bytes:
+    """As a loader reads it, it is whole; as auditwheel does, it needs nothing."""
+    lying = bytearray(code)
+    struct.pack_into("<Q", lying, 0x28, 0)  # e_shoff
+    struct.pack_into("<HH", lying, 0x3C, 0, 0)  # e_shnum, e_shstrndx
+    return bytes(lying)
+
+
+LIES: dict[str, Callable[[bytes], bytes]] = {
+    "no more than its first bytes": lambda _: b"\x7fELF",
+    "cut off": lambda code: code[: len(code) // 2],
+    "its end away": lambda code: code[:100],
+    "sections without number": lambda code: code[:0x3C] + b"\xff\xff" + code[0x3E:],
+    "sections at the end of the world": lambda code: code[:0x28] + b"\xff" * 8 + code[0x30:],
+    "no sections": section_headers_cut,
+    "noise": lambda code: code[:64] + bytes(reversed(code[64:])),
+    "no machine": lambda code: code[:18] + b"\xfe\xfe" + code[20:],
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_code_that_lies_or_is_broken_is_refused(tmp_path: Path, lie: str) -> None:
+    found = verdict(tmp_path, LIES[lie](compiled(tmp_path, NEW)))
+
+    assert found.tags is None
+    assert found.reason
+
+
+def test_what_takes_too_long_or_too_much_is_refused(tmp_path: Path) -> None:
+    code = compiled(tmp_path, OLD)
+
+    slow = verdict(tmp_path, code, limits=Limits(elf_seconds=0.01))
+    large = verdict(tmp_path, code, limits=Limits(elf_bytes=64 * MIB), more={"big": b"\x7fELF" + bytes(200 * MIB)})
+
+    assert "in 0.01 s" in (slow.reason or "")
+    assert large.tags is None
+    assert large.reason
+
+
+def test_nothing_of_the_hubs_environment_reaches_who_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LD_PRELOAD", "/nowhere.so")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (tmp_path / "elftools.py").write_text("raise SystemExit('read')")
+
+    assert verdict(tmp_path, compiled(tmp_path, OLD)).tags == OLDEST
+
+
+@pytest.mark.parametrize("name", ["ext.so", "data.py", "no_suffix"])
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_compiled_code_is_known_by_its_first_bytes(tmp_path: Path, name: str, compression: int) -> None:
+    path = tmp_path / "some.whl"
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        archive.writestr("empty", b"")
+        archive.writestr("short", b"\x7fEL")
+        archive.writestr("text.py", b"print()\n" * 100)
+    with path.open("rb") as stream:
+        assert not has_elf(stream)
+
+    with zipfile.ZipFile(path, "a", compression) as archive:
+        archive.writestr(name, b"\x7fELF" + bytes(1_000))
+    with path.open("rb") as stream:
+        assert has_elf(stream)
