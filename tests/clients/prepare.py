@@ -20,6 +20,9 @@ REQUIREMENTS = Path(__file__).parents[2] / "requirements"
 NAMES = ("pip", "pip-2023", "pip-debian", "uv", "poetry")
 """What `requirements/clients-NAME.txt` pins; `pip-2023` is three years old, `pip-debian` what Debian 12 has."""
 
+SAYING = ("uv-first",)
+"""About the first uv that says in its `User-Agent` which of its commands asks; before, it is shown no built wheel."""
+
 UPLOADING = ("twine", "twine-6", "uv", "flit", "hatch", "poetry", "pdm", "setuptools")
 """What uploads; `setuptools` is the last that had `upload`, on the oldest Python there is."""
 
@@ -102,5 +105,5 @@ def _run(*command: str) -> None:
 
 
 if __name__ == "__main__":
-    for each in dict.fromkeys(NAMES + UPLOADING + MIRRORING):
+    for each in dict.fromkeys(NAMES + SAYING + UPLOADING + MIRRORING):
         print(prepared(each))

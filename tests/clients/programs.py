@@ -135,6 +135,6 @@ class Poetry:
 def client_called(name: str, machine: Machine) -> Client:
     """The client that `requirements/clients-NAME.txt` pins, on a machine."""
     program = prepared(name) / name.partition("-")[0]
-    if name == "uv":
+    if name.partition("-")[0] == "uv":
         return Uv(machine, program)
     return Poetry(machine, program) if name == "poetry" else Pip(machine, program)
