@@ -20,6 +20,9 @@ BYTES_PER_SECOND = 20_000_000
 PAGES = {"numpy": 4_400, "boto3": 4_312}
 """Projects by how many files the real ones have."""
 
+UNBUILT = "2.0"
+"""Their version that has an sdist alone."""
+
 FILES = {"small": 20_000, "middle": 200_000, "large": 10_000_000, "crowd": 50_000_000}
 """Projects with one wheel of so many bytes."""
 
@@ -33,6 +36,7 @@ def main() -> None:
     upstream = Upstream(latency=LATENCY_SECONDS, rate=BYTES_PER_SECOND)
     for project, files in PAGES.items():
         upstream.add_many(project, files)
+        upstream.add(project, UNBUILT, "sdist")
     for project, size in FILES.items():
         upstream.add(project, "1.0", size=size)
     for version in COLD:

@@ -24,7 +24,7 @@ def measure(bench: Bench) -> Iterator[Figure]:
             for page_format in FORMATS:
                 for encoding in ENCODINGS:
                     ours, etag = _page(hub, project, page_format, encoding)
-                    peer = _same_page(nginx, folder, ours)
+                    peer = same_page(nginx, folder, ours)
                     case = f"{project} {page_format} {encoding}"
                     yield bench.compare("warm-page", case, ours, peer)
                     if project == "numpy" and encoding == "gzip":
@@ -40,8 +40,12 @@ def _page(hub: Server, project: str, page_format: str, encoding: str) -> tuple[T
     return Target(hub, f"/simple/{project}/", page_headers(page_format, encoding)), answer.headers["etag"]
 
 
-def _same_page(nginx: Server, folder: Path, ours: Target) -> Target:
-    """What the hub answers, as a file of nginx's."""
+def same_page(nginx: Server, folder: Path, ours: Target) -> Target:
+    """What the hub answers, as a file of nginx's.
+
+    Raises:
+        CannotMeasure: nginx does not send it.
+    """
     answer = fetch(ours.server.base, ours.path, ours.headers)
     encoding = answer.headers["content-encoding"]
     page_format = answer.headers["content-type"].rpartition("+")[2]

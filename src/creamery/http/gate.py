@@ -71,6 +71,12 @@ class Gate:
         if principal.session_id is not None and scope["method"] not in SAFE_METHODS:
             self._refuse_forged(scope, principal)
 
+    @staticmethod
+    def has_credentials(scope: Scope) -> bool:
+        """Did anything come to be known by?"""
+        headers = exchange_of(scope).headers
+        return b"authorization" in headers or b"cookie" in headers
+
     async def recognise(self, scope: Scope, door: str) -> None:
         """Find out who asks where anyone may; credentials that are none of ours may have been meant for a proxy.
 

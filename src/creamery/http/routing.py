@@ -216,7 +216,7 @@ class Router:
         exchange.renderer = route.renderer
         scope["path_params"] = place.params
         if found.is_open:
-            if route.needs.is_personal and self._gate is not None:
+            if route.needs.is_personal and self._gate is not None and self._gate.has_credentials(scope):
                 await self._gate.recognise(scope, found.door)
         elif self._gate is not None:
             await self._gate.admit(scope, found.door, route.needs.action, route.needs.thing)

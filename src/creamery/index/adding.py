@@ -20,7 +20,7 @@ Published = Callable[[], Awaitable[Sequence[ListedFile]]]
 """Brings what the index offers of the project; asked for only where there is something to weigh against it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: it is made for each request, and that costs a microsecond
 class Adding:
     """What a door adds to a project's page, for one who asks.
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from creamery.accounts import ADMIN, Principal, Thing
 from creamery.door import Hub
-from creamery.http import Problem, Strangers, principal_of
+from creamery.http import Problem, Strangers, exchange_of, principal_of
 from creamery.wheels import tables
 from creamery.wheels.access import MANAGE, PUSH
 from creamery.wheels.place import PushRefused, Ring, Sight
@@ -62,6 +62,8 @@ class Rings:
 
     def seen_by(self, scope: Mapping[str, Any]) -> Sight:
         """The rings whose wheels whoever asks gets, their own first."""
+        if not self._strangers_push and exchange_of(scope).principal is None:
+            return self.trusted
         own = self._written(principal_of(scope))
         return (*(own if len(own) == 1 and not own <= set(self.trusted) else ()), *self.trusted)
 
