@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Protocol
 
 import httpx2
 
 from creamery.contract import Digest, read_build
 from tests.doubles.distributions import Distribution
-from tests.doubles.running import RunningHub
 from tests.doubles.uploading import Auth
 
 SOURCE = "5" * 64
@@ -31,8 +30,15 @@ def key_of(build: dict[str, Any]) -> Digest:
     return read_build(build).key()
 
 
+class Asked(Protocol):
+    """A hub, wherever it runs."""
+
+    base: str
+    client: httpx2.Client
+
+
 def put_entry(
-    hub: RunningHub,
+    hub: Asked,
     made: Distribution,
     auth: Auth | None,
     build: dict[str, Any] | None = None,
@@ -53,7 +59,7 @@ def put_entry(
     return hub.client.put(f"{hub.base}/w/v1/entries/{key}", data=fields, files=files, **known)
 
 
-def put_failure(hub: RunningHub, key: str, auth: Auth, *, log: str | None = None, **changes: Any) -> httpx2.Response:
+def put_failure(hub: Asked, key: str, auth: Auth, *, log: str | None = None, **changes: Any) -> httpx2.Response:
     """PUT that a build has failed."""
     record = {"project": "acme", "version": "1.0", "kind": "backend", "reason": "gcc ended with 1", **changes}
     fields = {"record": json.dumps(record)} | ({} if log is None else {"log": log})
