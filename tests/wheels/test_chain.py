@@ -7,6 +7,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,21 @@ def test_hubs_that_ask_each_other_end_at_the_first_that_is_asked_twice(tmp_path:
                 one.metric("wheels_upstream_total", result="loop") + two.metric("wheels_upstream_total", result="loop")
                 >= 1
             )
+
+
+def test_hubs_that_ask_each_other_at_once_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    port = free_port()
+    with child_of(f"http://127.0.0.1:{port}/w/", tmp_path) as one:
+        two = RunningHub(tmp_path / "two", index={"upstreams": []}, wheels={"upstreams": [f"{one.base}/w/"]})
+        two.port = port
+        with two, ThreadPoolExecutor(8) as clients:
+            push(two, MADE, token_of(two, "alice", [Scope("wheels:push")]))
+            asked = [clients.submit(each.get, "/w/api/nothing") for each in (one, two) * 4]
+
+            assert {each.result().status_code for each in asked} == {404}
+            assert one.get(f"/w/p/{MADE.filename}").content == MADE.content
+            assert one.metric("wheels_upstream_total", result="down") == 0
+            assert two.metric("wheels_upstream_total", result="down") == 0
 
 
 @pytest.mark.parametrize("kind", ["refuses", "is silent"])

@@ -45,6 +45,7 @@ FOLLOWED = 50
 """How many of a project at once, the newest first."""
 LIST_BYTES = 16 * MIB
 MOST_LISTS = 2_000
+LONGEST_VIA = 4_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,8 +231,8 @@ class Chain:
         return remotes
 
     async def _bring(self, remote: Remote, via: str) -> bool:
-        """Once for all who ask together."""
-        key = (remote.upstream.base, remote.filename, remote.digest)
+        """Once for all who ask together, and in the same way: of two hubs that ask each other none waits for both."""
+        key = (remote.upstream.base, remote.filename, remote.digest, via)
         return bool(await self._sharing.once(key, lambda: self._fetch(remote, via)))
 
     async def _fetch(self, remote: Remote, via: str) -> bool:
@@ -329,8 +330,8 @@ class Chain:
                 origin=upstream.origin,
                 headers=headers,
                 body=body,
-                connect_seconds=seconds and seconds / 2,
-                silent_seconds=seconds and seconds / 2,
+                connect_seconds=seconds,
+                silent_seconds=seconds,
             ) as answer:
                 yield answer
         except EgressError as error:
@@ -408,5 +409,5 @@ def _of_server(told: object) -> list[Mapping[str, Any]]:
 
 
 def via_of(scope: Mapping[str, Any]) -> str:
-    """Through whom a request has come."""
-    return exchange_of(scope).headers.get(b"via", b"").decode("latin-1")
+    """Through whom a request has come; more than so much of it is nonsense."""
+    return exchange_of(scope).headers.get(b"via", b"")[:LONGEST_VIA].decode("latin-1")

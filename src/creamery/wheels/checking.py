@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 from creamery.blobs import BlobMissing, Part
 from creamery.clock import Micros
 from creamery.contract import Digest
+from creamery.database import DatabaseUnavailable, DiskFull, WritesBusy
 from creamery.door import Hub
 from creamery.index import BadArchive, check_archive
 from creamery.jobs import Job, enqueue
@@ -52,12 +53,17 @@ class Checking:
 
     def resume(self) -> None:
         """At the start: whatever waits for a check, and has no job any more, gets one."""
+        waiting = self._database.read(tables.unchecked)
 
         def again(connection: Connection) -> None:
-            for entry_id in tables.unchecked(connection):
+            for entry_id in waiting:
                 enqueue_check(connection, entry_id, self._clock.now())
 
-        self._committer.write(again)
+        try:
+            if waiting:
+                self._committer.write(again)
+        except (DatabaseUnavailable, DiskFull, WritesBusy) as error:  # no reason not to serve what is here
+            log.warning("wheels.not_resumed", wheels=len(waiting), reason=str(error))
 
     def run(self, job: Job) -> None:
         """Check one wheel."""
