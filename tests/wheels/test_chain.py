@@ -7,7 +7,6 @@ import json
 import socket
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +75,22 @@ def test_its_page_lists_the_next_time_what_everybody_would_have_built(parent: Ru
             assert len(hub.get("/api/v1/wheels").json()["items"]) == 2  # the tuned one is here, and on no page
 
 
+def test_what_stands_above_a_hub_above_is_found_by_key_at_once_and_by_name_the_next_time(
+    parent: RunningHub, tmp_path: Path
+) -> None:
+    with child_of(f"{parent.base}/w/", tmp_path) as middle:
+        wheels = {"upstreams": [f"{middle.base}/w/"]}
+        with RunningHub(tmp_path / "grandchild", index={"upstreams": []}, wheels=wheels) as hub:
+            assert hub.get(f"/w/v1/entries/{key_of(FLAGS)}").json()["sha256"] == TUNED.sha256
+
+            def is_known() -> bool:
+                hub.get("/w/api/acme")
+                return hub.get(f"/w/v1/entries/{key_of(BUILD)}").status_code == 200
+
+            hub.wait_until(is_known)
+            middle.wait_until(lambda: len(middle.get("/api/v1/wheels").json()["items"]) == 2)
+
+
 def test_a_lease_is_not_given_for_what_is_above(parent: RunningHub, tmp_path: Path) -> None:
     with child_of(f"{parent.base}/w/", tmp_path) as hub:
         alice = token_of(hub, "alice", [Scope("wheels:push")])
@@ -130,21 +145,6 @@ def test_hubs_that_ask_each_other_end_at_the_first_that_is_asked_twice(tmp_path:
                 one.metric("wheels_upstream_total", result="loop") + two.metric("wheels_upstream_total", result="loop")
                 >= 1
             )
-
-
-def test_hubs_that_ask_each_other_at_once_do_not_wait_for_each_other(tmp_path: Path) -> None:
-    port = free_port()
-    with child_of(f"http://127.0.0.1:{port}/w/", tmp_path) as one:
-        two = RunningHub(tmp_path / "two", index={"upstreams": []}, wheels={"upstreams": [f"{one.base}/w/"]})
-        two.port = port
-        with two, ThreadPoolExecutor(8) as clients:
-            push(two, MADE, token_of(two, "alice", [Scope("wheels:push")]))
-            asked = [clients.submit(each.get, "/w/api/nothing") for each in (one, two) * 4]
-
-            assert {each.result().status_code for each in asked} == {404}
-            assert one.get(f"/w/p/{MADE.filename}").content == MADE.content
-            assert one.metric("wheels_upstream_total", result="down") == 0
-            assert two.metric("wheels_upstream_total", result="down") == 0
 
 
 @pytest.mark.parametrize("kind", ["refuses", "is silent"])

@@ -133,6 +133,7 @@ class EntryRoutes:
             name = normalize(request.path_params["project"])
         except InvalidName as error:
             raise Problem(404, "Not found", f"{error}.", remedy="Check its spelling.") from error
+        self._chain.follow(name)
         sight = self._rings.seen_by(request.scope)
         entries = await self._pools.database.run(
             self._database.read, lambda connection: tables.entries_of(connection, name, sight)
