@@ -34,7 +34,15 @@ NO_NUMBER = {
     "5,000 digits": "1" * 5_000,
     "no number": "NaN",
 }
-PLACES = {"name": "root", "user": "root", "job_id": "1", "token_id": "1", "session_id": "1"}
+PLACES = {
+    "filename": "nothing-1.0-py3-none-any.whl",
+    "version": "1.0",
+    "name": "root",
+    "user": "root",
+    "job_id": "1",
+    "token_id": "1",
+    "session_id": "1",
+}
 PLACES |= {"project": "demo", "pattern": "nothing-*", "what": "9.9", "number": "1"}
 
 NUL, HALF = "\\u0000", "\\ud800"
