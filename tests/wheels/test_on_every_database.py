@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from sqlalchemy import update
 
@@ -14,6 +15,7 @@ from creamery.blobs import Audit, Depth
 from creamery.hub import offline_holders
 from creamery.wheels.tables import wheel_entry
 from tests.databases import KINDS, create_tables, empty_database
+from tests.doubles.building import build_of, key_of, put_entry
 from tests.doubles.distributions import wheel
 from tests.doubles.pushing import push
 from tests.doubles.running import RunningHub
@@ -61,3 +63,31 @@ def test_a_name_whose_wheel_has_gone_takes_other_bytes(kind: str, tmp_path: Path
             assert push(hub, second, alice).status_code == 200
             assert hub.get(f"/w/p/{first.filename}").content == second.content
             assert [each["sha256"] for each in hub.get("/api/v1/wheels").json()["items"]] == [second.sha256]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_of_eight_machines_at_two_hubs_one_builds_and_all_have_its_wheel(kind: str, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"index": {"upstreams": []}}
+    made, key = wheel("acme", "1.0"), key_of(build_of())
+    with empty_database(kind, tmp_path) as url:
+        create_tables(url)
+        with (
+            RunningHub(tmp_path / "data", database_url=url, **settings) as one,
+            RunningHub(tmp_path / "data", database_url=url, **settings) as two,
+        ):
+            alice = token_of(one, "alice", [Scope("wheels:push")])
+
+            def machine(number: int) -> tuple[bool, bytes]:
+                hub = (one, two)[number % 2]
+                with httpx2.Client(auth=alice, timeout=60, trust_env=False) as client:
+                    answer = client.post(f"{hub.base}/w/v1/lease/{key}?wait=30")
+                    if answer.status_code == 201:
+                        put_entry(hub, made, alice)
+                        return True, made.content
+                    return False, client.get(answer.json()["url"]).content
+
+            with ThreadPoolExecutor(8) as machines:
+                ended = list(machines.map(machine, range(8)))
+
+            assert [built for built, _ in ended].count(True) == 1
+            assert {content for _, content in ended} == {made.content}
