@@ -94,7 +94,7 @@ class Checking:
             return {}
         try:
             with path.open("rb") as stream:
-                artefact = check_archive(stream, entry.file.filename, self._limits)
+                artefact = check_archive(stream, entry.file.filename, self._limits, is_hashed=False)
         except BadArchive as error:
             log.warning("wheels.unsound", file=entry.file.filename, reason=str(error))
             return {}

@@ -99,11 +99,13 @@ class KeptWheels:
         entry_id = tables.fill(connection, row_id, _row(pushed, found, key, digest))
         if found.has_elf:
             enqueue_check(connection, entry_id, pushed.by.now)
-        leases.give_back(connection, pushed.ring, key)
-        leases.forget_failure(connection, key, pushed.ring)
+        if pushed.told is not None:  # else nobody could promise to build it
+            leases.give_back(connection, pushed.ring, key)
+            leases.forget_failure(connection, key, pushed.ring)
         detail = {"sha256": digest, "size": pushed.part.written, "ring": pushed.ring, "key": key}
         record_by(connection, "wheels", "pushed", pushed.filename, pushed.by, detail)
-        self._vouched(connection, pushed, tables.entry_by_id(connection, entry_id))
+        if self._agree:
+            self._vouched(connection, pushed, tables.entry_by_id(connection, entry_id))
         return "new"
 
     def _vouched(self, connection: Connection, pushed: Pushed, entry: Entry | None) -> None:

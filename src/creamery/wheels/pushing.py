@@ -69,5 +69,5 @@ class Pushing:
 
     def _look(self, pushed: Pushed) -> Found:
         with pushed.part.open() as stream:
-            artefact = check_archive(stream, pushed.filename, self._limits)
+            artefact = check_archive(stream, pushed.filename, self._limits, is_hashed=False)
             return Found(artefact, has_elf(stream))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
@@ -35,25 +36,30 @@ class Artefact:
     requires_python: str | None
     md5: str
     blake2b_256: str
+    """Both are empty where nobody asked for them."""
 
 
-def check(stream: BinaryIO, filename: str, limits: Limits) -> Artefact:
+def check(stream: BinaryIO, filename: str, limits: Limits, *, is_hashed: bool = True) -> Artefact:
     """See that an uploaded file is the distribution that its name promises, and sound.
 
     The file is read once, and its directory, METADATA, WHEEL and RECORD once more before. Memory stays below 64 MiB
     with the default limits. For a thread: it takes as long as inflating and hashing do.
+
+    Args:
+        stream, filename, limits: the file, its name, and how much there may be of anything.
+        is_hashed: whether MD5 and BLAKE2b of the whole are wanted, which an index says of its files.
 
     Raises:
         BadArchive: it is not, for a reason that its packager can act on.
     """
     promise = read_promise(filename)
     size = stream.seek(0, io.SEEK_END)
-    with WholeHashes(size) as hashes:
+    with WholeHashes(size) if is_hashed else nullcontext() as hashes:
         if promise.container == "zip":
             body, metadata = _check_zip(stream, size, promise, limits, hashes)
         else:
             body, metadata = read_sdist_tar(Tape(stream, 0, size, hashes), size, promise, limits)
-        md5, blake2b_256 = hashes.results()
+        md5, blake2b_256 = ("", "") if hashes is None else hashes.results()
     return Artefact(
         filename=filename,
         kind=promise.kind,
@@ -69,7 +75,7 @@ def check(stream: BinaryIO, filename: str, limits: Limits) -> Artefact:
 
 
 def _check_zip(
-    stream: BinaryIO, size: int, promise: Promise, limits: Limits, hashes: WholeHashes
+    stream: BinaryIO, size: int, promise: Promise, limits: Limits, hashes: WholeHashes | None
 ) -> tuple[bytes, CoreMetadata]:
     directory = read_directory(stream, size, limits)
     record: dict[bytes, Recorded] = {}
