@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from creamery.blobs import Audit, Depth
+from creamery.carts.tables import least_recently_used
+from creamery.clock import Micros
 from creamery.hub import offline_holders
 from tests.carts.conftest import FILES
 from tests.databases import KINDS, create_tables, empty_database
@@ -43,3 +45,28 @@ def test_a_cart_on_each_database(kind: str, tmp_path: Path, folder: Path) -> Non
         with tarfile.open(fileobj=io.BytesIO(bundle)) as tar:
             found = {member.name: tar.extractfile(member) for member in tar.getmembers()}
             assert {name[2:]: file.read() for name, file in found.items() if file} == expected
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_one_hub_sends_another_does_not_let_go(kind: str, tmp_path: Path, folder: Path) -> None:
+    """It counted its own downloads alone, and so did the child process of a single hub."""
+    (folder / "large").write_bytes(bytes(64 * 1024 * 1024))
+    with empty_database(kind, tmp_path) as url:
+        create_tables(url)
+        with (
+            carting_hub(tmp_path / "data", folder, database_url=url) as one,
+            carting_hub(tmp_path / "data", folder, database_url=url) as two,
+        ):
+            uid = ready(one, [entry("large")])
+
+            def may_go() -> list[str]:
+                hub = two.built.hub
+                now = Micros(hub.clock.now() + 1)
+                return [cart.uid for cart in hub.database.read(lambda c: least_recently_used(c, now, now))]
+
+            assert may_go() == [uid]
+            with one.client.stream("GET", f"{one.base}/{uid}") as answer:
+                pieces = answer.iter_raw(1_000)  # which ends the answer when it goes
+                next(pieces)
+                one.wait_until(lambda: may_go() == [])
+            one.wait_until(lambda: may_go() == [uid])

@@ -5,6 +5,8 @@ Doors and the hub use `door` and `holder` only; the rest is for commands on the 
 
 from __future__ import annotations
 
+import asyncio
+
 from creamery.accounts import Rule
 from creamery.carts import api
 from creamery.carts.access import MANAGE, SCOPES, USE, owner_of_user, rule
@@ -65,6 +67,15 @@ def door(hub: Hub, packages: Files | None = None) -> Door:
         staging.wake()
         carts.tidy()
 
+    renewing: list[asyncio.Task[None]] = []
+
+    async def start() -> None:
+        renewing.append(asyncio.create_task(leases.renew()))
+
+    async def stop() -> None:
+        for task in renewing:
+            task.cancel()
+
     routes = CartRoutes(hub, carts, Bundling(hub.database, hub.blobs, hub.clock), leases, strangers)
     is_alone = packages is None
     if not is_alone:
@@ -88,4 +99,6 @@ def door(hub: Hub, packages: Files | None = None) -> Door:
         holders=(holder(),),
         schedules=(Schedule(TIDY_JOB, every=TIDY_SECONDS, kind=TIDY_JOB),),
         refusals=refusals(),
+        start=start,
+        stop=stop,
     )

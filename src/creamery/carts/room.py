@@ -82,9 +82,10 @@ class Room:
 
     def _evict(self, cart_id: int | None, lacking: int) -> int:
         """Let the least recently used carts go, until so many bytes are free that way; 0: none may go."""
-        before = Micros(self._clock.now() - int(self._buffer * SECOND))
+        now = self._clock.now()
+        before = Micros(now - int(self._buffer * SECOND))
         freed = 0
-        for found in self._database.read(lambda connection: tables.least_recently_used(connection, before)):
+        for found in self._database.read(lambda connection: tables.least_recently_used(connection, before, now)):
             if freed >= lacking:
                 break
             if found.id == cart_id or not found.done_bytes or self._leases.holds(found.id):

@@ -67,6 +67,7 @@ cart = Table(
     Column("used", BigInteger, nullable=False),
     Column("deleted", BigInteger, nullable=True),
     Column("webhook", LongText, nullable=True),
+    Column("leased_until", BigInteger, nullable=False, server_default="0"),
     Index("ix_cart_uid", "uid"),
     Index("ix_cart_owner", "owner"),
     Index("ix_cart_deleted_used", "deleted", "used"),
@@ -281,6 +282,16 @@ def set_used(connection: Connection, cart_id: int, now: Micros) -> None:
     connection.execute(update(cart).where(cart.c.id == cart_id, cart.c.used < now).values(used=now))
 
 
+def set_leased(connection: Connection, cart_id: int, until: Micros) -> None:
+    """A process sends it, and will have said so again by then."""
+    connection.execute(update(cart).where(cart.c.id == cart_id, cart.c.leased_until < until).values(leased_until=until))
+
+
+def end_lease(connection: Connection, cart_id: int, until: Micros) -> None:
+    """Whoever said that sends it no more."""
+    connection.execute(update(cart).where(cart.c.id == cart_id, cart.c.leased_until == until).values(leased_until=0))
+
+
 def set_deleted(connection: Connection, cart_id: int, now: Micros) -> bool:
     """It is no more; its files' rows go in pieces (`remove_files`). False: it was so before."""
     gone = update(cart).where(cart.c.id == cart_id, cart.c.deleted.is_(None))
@@ -317,9 +328,10 @@ def staging_bytes(connection: Connection) -> int:
     return int(connection.execute(asked.where(cart.c.state == "staging", cart.c.planned)).scalar_one())
 
 
-def least_recently_used(connection: Connection, before: Micros) -> list[Cart]:
-    """Carts that nobody has asked for since, the one unused for longest first; never one that is being staged."""
-    asked = select(*_CART).where(cart.c.deleted.is_(None), cart.c.used < before, cart.c.state.in_(("ready", "error")))
+def least_recently_used(connection: Connection, before: Micros, now: Micros) -> list[Cart]:
+    """Carts that nobody has asked for since, the one unused for longest first; never one that is staged or sent."""
+    may_go = cart.c.deleted.is_(None), cart.c.used < before, cart.c.leased_until <= now
+    asked = select(*_CART).where(*may_go, cart.c.state.in_(("ready", "error")))
     return [Cart(*row) for row in connection.execute(asked.order_by(cart.c.used, cart.c.id).limit(AT_ONCE))]
 
 

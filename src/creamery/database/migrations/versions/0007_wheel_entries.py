@@ -1,5 +1,5 @@
 # ruff: noqa: INP001 - Alembic loads it by its path
-"""Built wheels by their keys and rings, with what is known of each; leases, failures and conflicts of builds.
+"""Built wheels by their keys and rings, with leases, failures and conflicts of builds; which carts are being sent.
 
 Revision 0007, after 0006. A wheel that was pushed by its name alone has the key of that name.
 """
@@ -31,8 +31,9 @@ INDEXED = ("digest", "filename", "key", "listed_digest", "log_digest", "metadata
 
 def upgrade() -> None:
     """Create them, and bring the wheels that are here over."""
-    if "wheels" not in {column["name"] for column in sa.inspect(op.get_bind()).get_columns("generation")}:
-        op.add_column("generation", sa.Column("wheels", sa.BigInteger(), nullable=False, server_default="0"))
+    for table, column in (("generation", "wheels"), ("cart", "leased_until")):
+        if column not in {each["name"] for each in sa.inspect(op.get_bind()).get_columns(table)}:
+            op.add_column(table, sa.Column(column, sa.BigInteger(), nullable=False, server_default="0"))
     _create_entries()
     for name, columns in (
         ("wheel_lease", (sa.Column("token", sa.String(64), nullable=False), _moment("until"))),
