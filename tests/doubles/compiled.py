@@ -46,6 +46,26 @@ def needing(folder: Path, soname: str, *options: str) -> bytes:
     return compiled(folder, code, "needing.so", [str(library(folder, soname)), *options])
 
 
+def needing_version(folder: Path, soname: str, version: str) -> bytes:
+    """A shared object that needs one symbol of a library, in that version."""
+    versions = folder / "versions"
+    versions.write_text(f"{version} {{ global: versioned; }};\n")
+    source, target = folder / "versioned.c", folder / soname
+    source.write_text("int versioned(void) { return 1; }\n")
+    command = ["gcc", "-shared", "-fPIC", "-nostdlib", f"-Wl,-soname,{soname}", f"-Wl,--version-script={versions}"]
+    subprocess.run([*command, "-o", target, source], check=True)
+    code = "extern int versioned(void);\nint f(void) { return versioned(); }\n"
+    return compiled(folder, code, "versioned.so", ["-nostdlib", str(target)])
+
+
+def program_of(folder: Path, *options: str) -> bytes:
+    """A program."""
+    source, target = folder / "program.c", folder / "program"
+    source.write_text("int main(void) { return 0; }\n")
+    subprocess.run(["gcc", "-o", target, source, *options], check=True)
+    return target.read_bytes()
+
+
 def compiled_wheel(
     folder: Path,
     members: Mapping[str, bytes],
@@ -53,6 +73,7 @@ def compiled_wheel(
     *,
     name: str = "acme",
     version: str = "1.0",
+    mode: int = 0o100755,
 ) -> Path:
     """A wheel of these files."""
     python, abi, platforms = tag.rsplit("-", 2)
@@ -69,7 +90,7 @@ def compiled_wheel(
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for member, data in files.items():
             entry = zipfile.ZipInfo(member, (2024, 1, 2, 3, 4, 6))
-            entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o100755 << 16
+            entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, mode << 16
             archive.writestr(entry, data)
     return path
 
