@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import platform
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -184,3 +186,22 @@ def test_compiled_code_is_known_by_its_first_bytes(tmp_path: Path, name: str, co
         archive.writestr(name, b"\x7fELF" + bytes(1_000))
     with path.open("rb") as stream:
         assert has_elf(stream)
+
+
+def test_compiled_code_is_known_also_behind_blocks_that_hold_nothing(tmp_path: Path) -> None:
+    """A few hundred bytes of them hid it, and the wheel was listed unchecked."""
+    code = b"\x7fELF" + bytes(100)
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    deflated = b"\0\0\0\xff\xff" * 1_000 + packer.compress(code) + packer.flush()
+    made = zip_of_one(b"ext.so", deflated, code)
+    with zipfile.ZipFile(io.BytesIO(made)) as archive:
+        assert archive.read("ext.so") == code
+
+    assert has_elf(io.BytesIO(made))
+
+
+def zip_of_one(name: bytes, deflated: bytes, content: bytes) -> bytes:
+    said = (0, 8, 0, 33, zlib.crc32(content), len(deflated), len(content), len(name), 0)
+    local = struct.pack("<4sHHHHHIIIHH", b"PK\3\4", 20, *said) + name + deflated
+    central = struct.pack("<4sHHHHHHIIIHHHHHII", b"PK\1\2", 20, 20, *said, 0, 0, 0, 0, 0) + name
+    return local + central + struct.pack("<4sHHHHIIH", b"PK\5\6", 0, 0, 1, 1, len(central), len(local), 0)
