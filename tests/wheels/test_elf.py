@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import platform
+import signal
 import struct
 import zipfile
 import zlib
@@ -14,7 +15,7 @@ from types import MappingProxyType
 import pytest
 
 from creamery.limits import MIB, Limits
-from creamery.wheels.elf import Verdict, examine, has_elf
+from creamery.wheels.elf import CannotExamine, Verdict, examine, has_elf
 from tests.doubles.compiled import NEW, OLD, PLAIN, compiled, compiled_wheel, needing, needs_gcc
 
 pytestmark = [needs_gcc, pytest.mark.skipif(platform.machine() != "x86_64", reason="its objects are x86-64's")]
@@ -161,6 +162,57 @@ def test_what_takes_too_long_or_too_much_is_refused(tmp_path: Path) -> None:
     assert "in 0.01 s" in (slow.reason or "")
     assert large.tags is None
     assert large.reason
+
+
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "crashed (signal 11)"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGXCPU)", "took too long (signal 24)"),
+        ("print('[]')", "told nothing that can be read"),
+        ("print('{' * 100_000)", "told nothing that can be read"),
+        ("print('x' * 10_000_000)", "told nothing that can be read"),
+    ],
+)
+def test_a_program_that_breaks_over_a_wheel_has_refused_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, reason: str
+) -> None:
+    (tmp_path / "examiner.py").write_text(program)
+    monkeypatch.setattr("creamery.wheels.elf.EXAMINER", tmp_path / "examiner.py")
+
+    found = examine(tmp_path / "a.whl", "a.whl", LIMITS)
+
+    assert found.reason is not None
+    assert found.reason.endswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("program", "why"),
+    [
+        ("import auditwheel_that_is_not_there", "No module named 'auditwheel_that_is_not_there'"),
+        ("import sys; sys.exit('OSError: No space left on device')", "No space left on device"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", f"ended with -{signal.SIGKILL.value}"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", f"ended with -{signal.SIGTERM.value}"),
+    ],
+)
+def test_a_machine_that_is_in_the_way_refuses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, why: str
+) -> None:
+    """Every wheel that was pushed to a hub with a full disk was refused for ever."""
+    (tmp_path / "examiner.py").write_text(program)
+    monkeypatch.setattr("creamery.wheels.elf.EXAMINER", tmp_path / "examiner.py")
+
+    with pytest.raises(CannotExamine, match=why):
+        examine(tmp_path / "a.whl", "a.whl", LIMITS)
+
+
+def test_a_wheel_or_a_folder_that_is_not_there_refuses_nothing(tmp_path: Path) -> None:
+    made = compiled_wheel(tmp_path, {"acme/ext.so": b"\x7fELF"})
+
+    with pytest.raises(CannotExamine, match="nowhere"):
+        examine(made, made.name, LIMITS, tmp_path / "nowhere")
+    with pytest.raises(CannotExamine, match="No such file"):
+        examine(tmp_path / "gone.whl", made.name, LIMITS)
 
 
 def test_nothing_of_the_hubs_environment_reaches_who_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

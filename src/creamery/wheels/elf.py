@@ -1,13 +1,15 @@
 """What a wheel's compiled code needs, as its platform tags should say (PEP 600 manylinux, PEP 656 musllinux).
 
 The look at the code is `examiner.py`'s, a program of its own: what it reads was made by somebody else, so it runs with
-little memory, for a short time, and knows nothing of the hub.
+little memory, for a short time, and knows nothing of the hub. Whatever it reads, there is a verdict; when this machine
+is in the way, there is none, and the question is asked again.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -16,7 +18,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from creamery.limits import Limits
 
@@ -28,6 +30,20 @@ _LOCAL_HEADER = struct.Struct("<26xHH")
 _PIECE = 512
 """Compressed bytes that nearly always hold at least the first four."""
 
+_FAULTS_OF_CODE = {
+    signal.SIGXCPU: "took too long",
+    signal.SIGSEGV: "crashed",
+    signal.SIGBUS: "crashed",
+    signal.SIGABRT: "crashed",
+    signal.SIGFPE: "crashed",
+    signal.SIGILL: "crashed",
+}
+"""Other signals are sent by who stops the hub, or by a machine without memory."""
+
+
+class CannotExamine(Exception):
+    """This machine is in the way (memory, disk, an installation in pieces); the wheel may be examined again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -36,14 +52,14 @@ class Verdict:
     Attributes:
         tags: the platform tags that are true, where the wheel's own are not; None: its own are, or it is refused.
         reason: why no page may list it; None: one may.
-        libc: `glibc` or `musl`; None: it needs neither.
-        floor: the least version of that libc.
-        libraries: what it needs besides that is on no policy's list.
+        libc: which its code is made for; None: it needs neither, or it was refused before that was known.
+        floor: the least version of glibc that it needs, or of musl that its new tags claim.
+        libraries: what it needs besides that is on no policy's list; the first hundred of them.
     """
 
     tags: tuple[str, ...] | None = None
     reason: str | None = None
-    libc: str | None = None
+    libc: Literal["glibc", "musl"] | None = None
     floor: tuple[int, int] | None = None
     libraries: tuple[str, ...] = ()
 
@@ -57,45 +73,75 @@ def has_elf(stream: BinaryIO) -> bool:
         return any(_begins_as_elf(stream, member) for member in archive.infolist())
 
 
-def examine(path: Path, filename: str, limits: Limits) -> Verdict:
-    """Hold a wheel's platform tags against its code. For a thread: a third of a second, and what the code takes.
+def examine(path: Path, filename: str, limits: Limits, folder: Path | None = None) -> Verdict:
+    """Hold a wheel's platform tags against its code. For a thread: a fifth of a second, and what the code takes.
+
+    Args:
+        path: a wheel that was found sound.
+        filename: its name.
+        limits: how long it may take, and how much memory.
+        folder: on a disk with room for the largest file in it; the system's for temporary files by default. What is
+            written there is in a folder of its own, and gone afterwards.
 
     Raises:
-        OSError: the program cannot be run, for a reason of this machine.
+        CannotExamine: nothing can be said, for a reason of this machine.
     """
-    with tempfile.TemporaryDirectory(prefix="creamery-elf-") as folder:
-        bounds = [str(limits.elf_bytes), str(int(limits.elf_seconds) + 1)]
-        command = [sys.executable, "-I", str(EXAMINER), str(path), filename, *bounds]
+    try:
+        with tempfile.TemporaryDirectory(prefix="examined-", dir=folder) as private:
+            return _run(path.absolute(), filename, limits, Path(private))
+    except OSError as error:
+        raise CannotExamine(f"{filename} cannot be examined: {error}") from error
+
+
+def _run(path: Path, filename: str, limits: Limits, private: Path) -> Verdict:
+    bounds = [str(limits.elf_bytes), str(int(limits.elf_seconds) + 1)]
+    said, errors = private / "said", private / "errors"  # not pipes: it might say more than fits into memory
+    with said.open("wb") as output, errors.open("wb") as complaints:
         try:
             done = subprocess.run(  # noqa: S603 - our own program; what it is given are names
-                command,
-                cwd=folder,
-                env={"PATH": os.defpath, "LANG": "C.UTF-8", "TMPDIR": folder},
+                [sys.executable, "-I", str(EXAMINER), str(path), filename, *bounds],
+                cwd=private,
+                env={"PATH": os.defpath, "LANG": "C.UTF-8"},
                 stdin=subprocess.DEVNULL,
-                capture_output=True,
+                stdout=output,
+                stderr=complaints,
                 timeout=limits.elf_seconds,
                 check=False,
+                start_new_session=True,  # Ctrl-C in the hub's terminal is not meant for it
             )
         except subprocess.TimeoutExpired:
             return Verdict(reason=f"its compiled code could not be looked through in {limits.elf_seconds:g} s")
-    return _verdict(done.returncode, done.stdout[:MOST_SAID])
+    if done.returncode:
+        return _failure(done.returncode, _begin_of(errors))
+    return _verdict(_begin_of(said))
 
 
-def _verdict(returncode: int, said: bytes) -> Verdict:
-    if returncode < 0:
-        return Verdict(reason=f"looking through its compiled code ended with signal {-returncode}")
+def _failure(returncode: int, complaint: bytes) -> Verdict:
+    fault = _FAULTS_OF_CODE.get(signal.Signals(-returncode)) if returncode < 0 else None
+    if fault is None:
+        last = complaint.decode(errors="replace").strip().rpartition("\n")[2]
+        raise CannotExamine(f"looking through compiled code ended with {returncode}: {last[:500]}")
+    return Verdict(reason=f"looking through its compiled code {fault} (signal {-returncode})")
+
+
+def _verdict(said: bytes) -> Verdict:
     try:
         told = json.loads(said)
-        floor = told["floor"]
+        libc, floor = told["libc"], told["floor"]
         return Verdict(
             None if told["tags"] is None else tuple(map(str, told["tags"])),
             None if told["reason"] is None else str(told["reason"]),
-            told["libc"],
+            libc if libc in {"glibc", "musl"} else None,
             None if floor is None else (int(floor[0]), int(floor[1])),
             tuple(map(str, told["libraries"])),
         )
     except (ValueError, KeyError, TypeError, IndexError):
-        return Verdict(reason=f"looking through its compiled code ended with {returncode}, and told nothing")
+        return Verdict(reason="looking through its compiled code told nothing that can be read")
+
+
+def _begin_of(file: Path) -> bytes:
+    with file.open("rb") as stream:
+        return stream.read(MOST_SAID)
 
 
 def _begins_as_elf(stream: BinaryIO, member: zipfile.ZipInfo) -> bool:
