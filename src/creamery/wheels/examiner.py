@@ -1,48 +1,66 @@
 """A program: looks through a wheel's compiled code, and says on standard output which platform tags are true.
 
 `examiner.py PATH FILENAME BYTES SECONDS`: the latter are the most memory and processor time that it takes. It is run
-by `elf.py`, and imports nothing of ours. The rules are auditwheel's: which libraries and which versions of symbols each
-policy of PEP 600 and PEP 656 allows. Only the wheel counts, and not what this machine has: a library is there if a
-policy allows it, or the wheel brings it.
+by `elf.py`, imports nothing of ours, and writes into the folder that it is run in, one file at a time. Whatever the
+code is, it ends with 0 and a verdict; else with a sentence on standard error, where this machine is in the way.
 
-A loader reads the dynamic segment, and auditwheel the sections, which nobody needs to run it; where they tell different
-things, the wheel is refused.
+The rules are auditwheel's: which libraries and which versions of symbols each policy of PEP 600 and PEP 656 allows.
+`auditwheel show` itself asks the machine that it runs on for libraries and for its libc; here only the wheel counts: a
+library is there if a policy allows it, or if the wheel brings it. Whether an RPATH leads to it is not asked: what is
+loaded already is found without one, and published wheels rely on that (triton's plugins).
+
+A loader reads segments, and auditwheel sections, which nobody needs to run the code. Where the two do not lie on the
+same bytes, the wheel is refused: what its sections tell is no witness.
 """
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 import re
 import resource
+import struct
 import sys
-import tempfile
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from auditwheel.architecture import Architecture
-from auditwheel.elfutils import elf_find_versioned_symbols, filter_undefined_symbols
+from auditwheel.elfutils import elf_find_versioned_symbols, elf_is_python_extension
 from auditwheel.lddtree import _get_platform  # the one place that knows both machine and x86-64 level
 from auditwheel.libc import Libc
 from auditwheel.policy import Policy, WheelPolicies
-from elftools.common.exceptions import ELFError
 from elftools.elf.dynamic import DynamicSection, DynamicSegment
 from elftools.elf.elffile import ELFFile
 from elftools.elf.gnuversions import GNUVerNeedSection
+from elftools.elf.sections import Section, SymbolTableSection
+from elftools.elf.segments import InterpSegment, Segment
 from packaging.utils import parse_wheel_filename
 
 NICE = 10
 MAGIC = b"\x7fELF"
-PIECE = 1024 * 1024
-MOST_NAMED = 8
+PIECE, PAGE = 1024 * 1024, 4096
+MOST_NAMED, MOST_LISTED = 8, 100
+MUSLLINUX = "musllinux_1_2"
+LONGEST_NAME = 255  # of a file, on every disk: what is longer, no loader finds
 
-_MANYLINUX = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
-_POLICY = re.compile(r"(manylinux|musllinux)_(\d+)_(\d+)_(\w+)")
-_LOADER = re.compile(r"ld-linux.*|ld64\.so\.[12]|ld-musl-.*")
-_MUSL = re.compile(r"libc\.musl-.*\.so\.1|libc\.so")
+_LONG = 64  # bits of an ELF file's numbers
+_UNDEFINED, _WEAK = 0, 2  # SHN_UNDEF, STB_WEAK
+_LEGACY = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
+_POLICY = re.compile(r"(manylinux|musllinux)_(\d{1,4})_(\d{1,4})_(\w+)")
+_GLIBC = re.compile(r"GLIBC_(\d{1,4})\.(\d{1,4})(?:\.\d{1,4})?")
+_OF_GLIBC = re.compile(r"lib(?:c|m|mvec)\.so\.6|lib(?:pthread\.so\.0|dl\.so\.2|rt\.so\.1|util\.so\.1|resolv\.so\.2)")
+_LOADER = re.compile(r"ld-linux[^/]*|ld64\.so\.[12]|ld-musl-[^/]*")
+_OF_MUSL = re.compile(r"libc\.musl-[^/]*\.so\.1|libc\.so|ld-musl-[^/]*")
+_NOWHERE = re.compile(r"any|macosx_.*|win.*|ios_.*|pyodide_.*|emscripten_.*|pyemscripten_.*|wasi_.*")
+"""Where no ELF file is ever loaded."""
+
+_LOADERS_PLACE = re.compile(r"/lib(?:64)?(?:/lp64d)?/(?:ld-linux[^/]*|ld64\.so\.[12]|ld-musl-[^/]*)")
 
 
 class Refused(Exception):
@@ -50,225 +68,431 @@ class Refused(Exception):
 
 
 @dataclass
+class Code:
+    """What one file of compiled code needs, and is called."""
+
+    name: str
+    needed: set[str]
+    soname: str | None
+    loader: str | None
+
+
+@dataclass
 class Needs:
     """What all of a wheel's code needs together."""
 
-    architecture: Architecture | None = None
-    libraries: dict[str, str] = field(default_factory=dict)
+    files: list[Code] = field(default_factory=list)
     symbols: dict[str, set[str]] = field(default_factory=dict)
-    provided: set[str] = field(default_factory=set)
-    files: list[tuple[str, Path]] = field(default_factory=list)
+    listed: dict[str, set[str]] = field(default_factory=dict)
+    """Undefined symbols that some policy forbids, by the library that has them."""
+
+    def libraries(self) -> dict[str, str]:
+        """What is needed and not brought, with one of the files that need it."""
+        brought = {code.name.rpartition("/")[2] for code in self.files} | {code.soname for code in self.files}
+        wanted = {library: code.name for code in reversed(self.files) for library in code.needed}
+        return {
+            library: by for library, by in wanted.items() if library not in brought and not _LOADER.fullmatch(library)
+        }
 
 
 def main() -> None:
     """Say it, as one object of JSON."""
     most_bytes, seconds = int(sys.argv[3]), int(sys.argv[4])
     resource.setrlimit(resource.RLIMIT_AS, (most_bytes, most_bytes))
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))  # for when nobody is left to end it
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.nice(NICE)
+    try:
+        json.dump(verdict_on(Path(sys.argv[1]), sys.argv[2]), sys.stdout)
+    except OSError as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+
+
+def verdict_on(path: Path, filename: str) -> dict[str, Any]:
+    """What is true of a wheel, or why it is not to be listed. An OSError is this machine's fault."""
     verdict: dict[str, Any] = {"tags": None, "reason": None, "libc": None, "floor": None, "libraries": []}
     try:
-        verdict |= examine(Path(sys.argv[1]), sys.argv[2])
+        _examine(path, filename, verdict)
     except Refused as error:
         verdict["reason"] = str(error)
-    except (
-        ELFError,
-        ValueError,
-        KeyError,
-        IndexError,
-        AttributeError,
-        TypeError,
-        OverflowError,
-        RecursionError,
-    ) as error:
-        verdict["reason"] = f"its compiled code cannot be read: {type(error).__name__}: {str(error)[:200]}"
     except MemoryError:
         verdict["reason"] = "its compiled code takes too much memory to look through"
-    json.dump(verdict, sys.stdout)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        verdict["reason"] = "its compiled code cannot be read: it points to where no file can have anything"
+    except Exception as error:  # noqa: BLE001 - pyelftools fails on broken code in any way; told to who runs this
+        verdict["reason"] = f"its compiled code cannot be read: {type(error).__name__}: {shown(str(error))}"
+    return verdict
 
 
-def examine(path: Path, filename: str) -> dict[str, Any]:
-    """What is true of a wheel.
-
-    Raises:
-        Refused: it is not to be listed.
-    """
+def _examine(path: Path, filename: str, verdict: dict[str, Any]) -> None:
     platforms = sorted({tag.platform for tag in parse_wheel_filename(filename)[3]})
-    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(path) as archive:
-        needs = Needs()
-        for name, file in _compiled(archive, Path(folder)):
-            _add(needs, name, file)
-        architecture = needs.architecture
-        if architecture is None:
-            return {}
-        _refuse_other_machines(platforms, architecture)
-        libc = _libc_of(needs)
-        policy, policies = _policy_for(needs, libc, architecture)
-        if policy == policies.linux:
-            raise Refused(_why_none(needs, policies))
-    floor = _floor(policy.name)
-    found = {"libc": None if libc is None else libc.value, "floor": floor}
-    if libc == Libc.MUSL and all(name.startswith("musllinux") for name in platforms):
-        return found  # musl's symbols have no versions: what it needs, only its builder knows
-    if all(_is_honest(name, policy.name, floor) for name in platforms):
-        return found
-    return {**found, "tags": sorted((policy.name, *policy.aliases))}
+    with zipfile.ZipFile(path) as archive:
+        compiled = [member for member in archive.infolist() if _is_compiled(archive, member)]
+        if not compiled:
+            return
+        _check_may_have_code(platforms, compiled[0].filename)
+        claims = [platform for platform in platforms if platform.startswith(("linux_", "manylinux", "musllinux"))]
+        if not claims:
+            return  # Android, FreeBSD and others have ELF files of their own, and no policy here
+        architecture = _architecture_of(claims)
+        needs = _needs_of(archive, compiled, architecture)
+    libc = _libc_of(needs)
+    verdict["libc"] = None if libc is None else libc.value
+    _judge(needs, libc, architecture, claims, verdict)
 
 
-def _compiled(archive: zipfile.ZipFile, folder: Path) -> Iterator[tuple[str, Path]]:
-    """Each ELF file, in a file of its own."""
-    for number, member in enumerate(archive.infolist()):
-        if member.is_dir() or member.file_size < len(MAGIC):
-            continue
-        with archive.open(member) as source:
-            begin = source.read(len(MAGIC))
-            if begin != MAGIC:
-                continue
-            file = folder / f"{number}"
-            with file.open("wb") as target:
-                target.write(begin)
-                while piece := source.read(PIECE):
-                    target.write(piece)
-        yield member.filename, file
+def shown(text: str) -> str:
+    """Somebody else's text on one line, of letters that every log and database takes."""
+    return "".join(each if each.isascii() and each.isprintable() else "?" for each in text[:200])
 
 
-def _add(needs: Needs, name: str, file: Path) -> None:
-    with file.open("rb") as stream:
-        elf = ELFFile(stream)
-        platform = _get_platform(elf)
-        machine = platform.baseline_architecture  # raises a ValueError for what no policy knows
-        if needs.architecture not in {None, machine}:
-            raise Refused(f"it has code for several machines: {needs.architecture} and {machine} ({name})")
-        needs.architecture = machine
-        extended = platform.extended_architecture
-        if extended not in {None, machine}:
-            raise Refused(f"{name} needs a processor of the level {extended}, which no tag can say")
-        needed, soname = _dynamic(elf, name)
-        for library in needed:
-            needs.libraries.setdefault(library, name)
-        needs.provided |= {PurePosixPath(name).name} | ({soname} if soname else set())
-        for library, symbol in elf_find_versioned_symbols(elf):
-            needs.symbols.setdefault(library, set()).add(symbol)
-    needs.files.append((name, file))
+def _is_compiled(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
+    if member.is_dir() or member.file_size < len(MAGIC):
+        return False
+    with archive.open(member) as source:
+        return source.read(len(MAGIC)) == MAGIC
 
 
-def _dynamic(elf: ELFFile, name: str) -> tuple[set[str], str | None]:
-    """What the loader will look for, and what this is called.
-
-    Raises:
-        Refused: segments and sections tell different things.
-    """
-    segments = [segment for segment in elf.iter_segments() if isinstance(segment, DynamicSegment)]
-    sections = [section for section in elf.iter_sections() if isinstance(section, DynamicSection)]
-    in_segments = {tag.needed for tag in _tags(segments, "DT_NEEDED")}
-    in_sections = {tag.needed for tag in _tags(sections, "DT_NEEDED")}
-    versions = {tag["d_val"] for tag in _tags(segments, "DT_VERNEED")}
-    counts = {tag["d_val"] for tag in _tags(segments, "DT_VERNEEDNUM")}
-    tables = [section for section in elf.iter_sections() if isinstance(section, GNUVerNeedSection)]
-    if (
-        len(segments) > 1
-        or in_segments != in_sections
-        or versions != {table["sh_addr"] for table in tables}
-        or counts != {table.num_versions() for table in tables}
-    ):
-        raise Refused(f"the sections of {name} do not tell what its dynamic segment needs")
-    return in_segments, next((tag.soname for tag in _tags(segments, "DT_SONAME")), None)
-
-
-def _tags(dynamic: Sequence[Any], kind: str) -> list[Any]:
-    """All entries of a kind; they have an attribute each that their class does not name."""
-    return [tag for each in dynamic for tag in each.iter_tags(kind)]
-
-
-def _refuse_other_machines(platforms: list[str], architecture: Architecture) -> None:
+def _check_may_have_code(platforms: Sequence[str], name: str) -> None:
     for platform in platforms:
-        if platform == "any":
-            raise Refused("its name says that it runs anywhere, and it has compiled code for Linux in it")
-        if not platform.startswith(("linux_", "manylinux", "musllinux")):
-            raise Refused(f"its name says {platform}, and it has compiled code for Linux in it")
-        if not platform.endswith(f"_{architecture}"):
-            raise Refused(f"its name says {platform}, and its code is for {architecture}")
+        if _NOWHERE.fullmatch(platform):
+            said = "that it runs anywhere" if platform == "any" else platform
+            raise Refused(f"its name says {said}, and {shown(name)} is compiled code for Linux")
 
 
-def _libc_of(needs: Needs) -> Libc | None:
-    """Which libc it is made for.
+def _architecture_of(claims: Sequence[str]) -> Architecture:
+    """What the wheel's name says that its code is for.
 
     Raises:
-        Refused: for several.
+        Refused: several, or what no policy knows.
     """
-    found = {Libc.MUSL for library in needs.libraries if _MUSL.fullmatch(library)}
-    if "libc.so.6" in needs.libraries or any(
-        each.startswith("GLIBC_") for all_ in needs.symbols.values() for each in all_
-    ):
-        found.add(Libc.GLIBC)
+    known = {each.value: each for each in Architecture if each.baseline == each}
+    found = {next((known[each] for each in known if claim.endswith(f"_{each}")), None) for claim in claims}
+    architecture = next(iter(found))
     if len(found) > 1:
-        raise Refused("it needs both glibc and musl")
-    return next(iter(found), None)
+        raise Refused(f"its name says {' and '.join(claims)}, and compiled code is for one of them")
+    if architecture is None:
+        raise Refused(f"its name says {claims[0]}, for which there are no manylinux or musllinux tags")
+    return architecture
 
 
-def _policy_for(needs: Needs, libc: Libc | None, architecture: Architecture) -> tuple[Policy, WheelPolicies]:
-    """The policy that most machines keep; what needs no libc at all is counted with glibc's."""
-    policies = WheelPolicies(
-        libc=libc or Libc.GLIBC, arch=architecture, musl_policy=_newest_musl() if libc == Libc.MUSL else None
-    )
-    by_symbols = policies.versioned_symbols_policy(needs.symbols)
-    for policy in sorted(policies, reverse=True):
-        if policy == policies.linux:
-            return policy, policies
-        if not by_symbols < policy and not _foreign(needs, policy) and not _forbidden(needs, policy):
-            return policy, policies
-    return policies.linux, policies
+def _needs_of(archive: zipfile.ZipFile, compiled: Sequence[zipfile.ZipInfo], architecture: Architecture) -> Needs:
+    """What the code for this machine needs.
+
+    What is for another one is data, as auditwheel sees it (kernels of graphics cards), unless Python is to import it.
+
+    Raises:
+        Refused: there is none, or Python cannot import some.
+    """
+    needs, listed = Needs(), _listed_symbols(architecture)
+    others: dict[str, str] = {}
+    for member in compiled:
+        with _extracted(archive, member) as stream:
+            elf = ELFFile(stream)
+            _check_tables(elf, stream.size, member.filename)
+            machine, level = _machine_of(elf)
+            if machine == architecture.value:
+                if level is not None:
+                    raise Refused(f"{shown(member.filename)} needs a processor of {level}, which no tag can say")
+                _add(needs, elf, member.filename, listed)
+                continue
+            # By the name that it has in the wheel: the symbol that Python looks for is called after it.
+            if elf_is_python_extension(Path(PurePosixPath(member.filename).name), elf)[0]:
+                raise Refused(f"its name says {architecture.value}, and {shown(member.filename)} is for {machine}")
+            others[machine] = shown(member.filename)
+    if not needs.files:
+        named = ", ".join(f"{machine} ({name})" for machine, name in sorted(others.items())[:MOST_NAMED])
+        raise Refused(f"its name says {architecture.value}, and its code is for {named}")
+    return needs
 
 
-def _newest_musl() -> str:
-    """Not this machine's: a hub may run on anything."""
-    names = {
-        policy.name for policy in WheelPolicies(libc=Libc.MUSL, arch=Architecture.x86_64, musl_policy="musllinux_1_2")
-    }
-    return str(max(names - {"linux_x86_64"})).rsplit("_", 2)[0]
+class _Extracted(io.BufferedReader):
+    """A file that gives no more than it has: pyelftools asks for as much as the file says, up to 4 GiB at once."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(io.FileIO(file))
+        self.size = file.stat().st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        left = max(self.size - self.tell(), 0)
+        return super().read(left if size is None or size < 0 else min(size, left))
 
 
-def _foreign(needs: Needs, policy: Policy) -> list[str]:
-    """Libraries that neither the policy allows nor the wheel brings."""
-    return sorted(
-        library
-        for library in needs.libraries
-        if library not in policy.whitelist and library not in needs.provided and not _LOADER.fullmatch(library)
-    )
+@contextmanager
+def _extracted(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[_Extracted]:
+    """A member in a file of its own, as long as it is looked at."""
+    file = Path("code")
+    with archive.open(member) as source, file.open("wb") as target:
+        while piece := source.read(PIECE):
+            target.write(piece)
+    with _Extracted(file) as stream:
+        yield stream
+    file.unlink()
 
 
-def _forbidden(needs: Needs, policy: Policy) -> dict[str, list[str]]:
-    """Symbols that an allowed library has only since later."""
-    listed = {name: symbols for name, symbols in policy.blacklist.items() if name in needs.libraries}
-    found: dict[str, list[str]] = {}
-    for _, file in needs.files if listed else ():
-        found |= filter_undefined_symbols(file, listed)
+def _check_tables(elf: ELFFile, size: int, name: str) -> None:
+    """See that there is room in the file for as many headers as it says, before they are read one by one."""
+    sections = elf["e_shoff"] + elf.num_sections() * elf["e_shentsize"]
+    segments = elf["e_phoff"] + elf.num_segments() * elf["e_phentsize"]
+    if max(sections, segments) > size:
+        raise Refused(f"{shown(name)} is cut off, or says more of itself than it has")
+
+
+def _machine_of(elf: ELFFile) -> tuple[str, str | None]:
+    """The machine as tags call it, and the level of x86-64 beyond the first, where the linker has left word of it."""
+    platform = _get_platform(elf)
+    try:
+        machine, level = platform.baseline_architecture, platform.extended_architecture
+    except ValueError:
+        return shown(str(elf["e_machine"])), None
+    return machine.value, None if level is None else level.value
+
+
+def _listed_symbols(architecture: Architecture) -> dict[str, frozenset[str]]:
+    """All symbols that any policy forbids to take from a library that it allows."""
+    found: dict[str, frozenset[str]] = {}
+    for libc in (Libc.GLIBC, Libc.MUSL) if architecture != Architecture.ppc64 else (Libc.GLIBC,):
+        for policy in _policies(libc, architecture):
+            for library, symbols in policy.blacklist.items():
+                found[library] = found.get(library, frozenset()) | symbols
     return found
 
 
-def _why_none(needs: Needs, policies: WheelPolicies) -> str:
-    newest = policies.lowest
-    foreign = _foreign(needs, newest)
+def _add(needs: Needs, elf: ELFFile, name: str, listed: Mapping[str, frozenset[str]]) -> None:
+    code = _dynamic(elf, name)
+    needs.files.append(code)
+    for library, symbol in elf_find_versioned_symbols(elf):
+        needs.symbols.setdefault(library, set()).add(symbol)
+    asked = {library: symbols for library, symbols in listed.items() if library in code.needed}
+    undefined = {"*"} | (_undefined_symbols(elf) if asked else set())  # an asterisk forbids the library
+    for library, symbols in asked.items():
+        needs.listed.setdefault(library, set()).update(symbols & undefined)
+
+
+def _undefined_symbols(elf: ELFFile) -> set[str]:
+    """What auditwheel's `get_undefined_symbols` finds, in a fiftieth of the time: tensorflow has 600,000."""
+    table = elf.get_section_by_name(".dynsym")
+    if not isinstance(table, SymbolTableSection):
+        return set()
+    order = "<" if elf.little_endian else ">"
+    layout = struct.Struct(order + ("IBxHxxxxxxxxxxxxxxxx" if elf.elfclass == _LONG else "IxxxxxxxxBxH"))
+    body = table.data()
+    whole = memoryview(body)[: len(body) // layout.size * layout.size]
+    found = ((name, info >> 4) for name, info, section in layout.iter_unpack(whole) if section == _UNDEFINED)
+    return {table.stringtable.get_string(name) for name, binding in found if binding != _WEAK}
+
+
+def _dynamic(elf: ELFFile, name: str) -> Code:
+    """What the loader will look for, and where.
+
+    Raises:
+        Refused: segments and sections do not lie on the same bytes.
+    """
+    segments, sections = list(elf.iter_segments()), list(elf.iter_sections())
+    loader = _loader(segments, name)
+    dynamic = [each for each in segments if isinstance(each, DynamicSegment)]
+    described = [each for each in sections if isinstance(each, DynamicSection)]
+    if not dynamic and not described:
+        return Code(name, set(), None, loader)  # linked statically, or not linked yet
+    versions = [each for each in sections if isinstance(each, GNUVerNeedSection)]
+    if len(dynamic) != 1 or len(described) != 1 or not _is_witnessed(elf, dynamic[0], described[0], versions):
+        raise Refused(f"the sections of {shown(name)} do not tell what its dynamic segment does")
+    texts: dict[str, list[str]] = {"DT_NEEDED": [], "DT_SONAME": []}
+    for tag in dynamic[0].iter_tags():
+        kind = str(tag.entry.d_tag)
+        if kind in texts:
+            texts[kind].append(str(getattr(tag, kind.removeprefix("DT_").lower())))
+    if any(not 0 < len(library) <= LONGEST_NAME for library in texts["DT_NEEDED"]):
+        raise Refused(f"{shown(name)} needs a library with a name that no file can have")
+    soname = texts["DT_SONAME"][-1] if texts["DT_SONAME"] else None
+    return Code(name, set(texts["DT_NEEDED"]), soname, loader)
+
+
+def _loader(segments: Sequence[Segment], name: str) -> str | None:
+    """The loader of a program, by the last part of its path.
+
+    Raises:
+        Refused: no other machine has one there: programs of Nix, for instance.
+    """
+    found = [each.get_interp_name() for each in segments if isinstance(each, InterpSegment)]
+    for path in found:
+        if not _LOADERS_PLACE.fullmatch(path):
+            raise Refused(f"{shown(name)} is a program for the loader {shown(path)}, which not every Linux has")
+    return found[0].rpartition("/")[2] if found else None
+
+
+def _is_witnessed(
+    elf: ELFFile, segment: DynamicSegment, section: DynamicSection, versions: Sequence[GNUVerNeedSection]
+) -> bool:
+    """Do the sections that are read here lie where a loader finds the same tables?"""
+    loads = [each.header for each in elf.iter_segments() if each["p_type"] == "PT_LOAD" and each["p_memsz"]]
+    said = {str(tag.entry.d_tag): int(tag.entry.d_val) for tag in segment.iter_tags()}
+    same: list[tuple[Section | None, int | None]] = [
+        (section, segment["p_vaddr"]),
+        (elf.get_section(section["sh_link"]), said.get("DT_STRTAB")),
+    ]
+    for tag, name in (("DT_SYMTAB", ".dynsym"), ("DT_VERNEED", ".gnu.version_r")):  # as auditwheel looks for them
+        named = elf.get_section_by_name(name)
+        if named is not None or tag in said:
+            same.append((named, said.get(tag)))
+    for each in versions:
+        same += [(each, said.get("DT_VERNEED")), (elf.get_section(each["sh_link"]), said.get("DT_STRTAB"))]
+    return (
+        segment["p_offset"] == section["sh_offset"]
+        and all(map(_is_whole, versions))
+        and all(each is not None and _offset_of(loads, at, each["sh_size"]) == each["sh_offset"] for each, at in same)
+    )
+
+
+def _offset_of(loads: Sequence[Any], address: int | None, size: int) -> int | None:
+    """Where in the file lies what is loaded to an address; None: nowhere, or several parts are mapped over it."""
+    if address is None:
+        return None
+    first, last = address // PAGE, (address + max(size, 1) - 1) // PAGE
+    over = [
+        each
+        for each in loads
+        if each["p_vaddr"] // PAGE <= last and (each["p_vaddr"] + each["p_memsz"] - 1) // PAGE >= first
+    ]
+    if len(over) != 1:
+        return None
+    start, end = over[0]["p_vaddr"], over[0]["p_vaddr"] + over[0]["p_filesz"]
+    if over[0]["p_filesz"] == over[0]["p_memsz"]:  # else what follows in the last page is zeroed
+        end = -(-end // PAGE) * PAGE
+    is_inside = start // PAGE * PAGE <= address and address + size <= end
+    return int(over[0]["p_offset"] + address - start) if is_inside else None
+
+
+def _is_whole(table: GNUVerNeedSection) -> bool:
+    """Has it just as many entries as it says? A loader follows them to their end, and auditwheel counts."""
+    left = table.num_versions()
+    for version, names in table.iter_versions():
+        left -= 1
+        names_left = version["vn_cnt"]
+        for each in names:
+            names_left -= 1
+            if (names_left == 0) != (each["vna_next"] == 0):
+                return False
+        if (left == 0) != (version["vn_next"] == 0):
+            return False
+    return True
+
+
+def _libc_of(needs: Needs) -> Libc | None:
+    """Which libc the code is made for; None: it shows none.
+
+    Raises:
+        Refused: some is made for one, and some for the other.
+    """
+    asked = {name for code in needs.files for name in (*code.needed, code.loader or "")}
+    versions = set().union(*needs.symbols.values())
+    is_musl = any(map(_OF_MUSL.fullmatch, asked))
+    is_glibc = any(map(_OF_GLIBC.fullmatch, asked)) or any(each.startswith("GLIBC_") for each in versions)
+    if is_musl and is_glibc:
+        raise Refused("some of its code is made for glibc, and some for musl")
+    if is_musl:
+        return Libc.MUSL
+    return Libc.GLIBC if is_glibc else None
+
+
+def _judge(
+    needs: Needs, libc: Libc | None, architecture: Architecture, claims: Sequence[str], verdict: dict[str, Any]
+) -> None:
+    """Which tags are true; what needs no libc is held against that of its name, or else glibc.
+
+    Raises:
+        Refused: none is.
+    """
+    is_musl = libc == Libc.MUSL or (libc is None and all(claim.startswith("musllinux") for claim in claims))
+    policies = _policies(Libc.MUSL if is_musl else Libc.GLIBC, architecture)
+    libraries = needs.libraries()
+    if is_musl:  # whose loader takes every such name for its own
+        libraries = {library: by for library, by in libraries.items() if not _OF_MUSL.fullmatch(library)}
+    policy = _policy_for(needs, libraries, policies)
+    if policy is None:
+        verdict["libraries"] = [shown(each) for each in _foreign(libraries, policies.lowest)[:MOST_LISTED]]
+        raise Refused(_why_none(needs, libraries, policies))
+    floor = max(_floor(policy.name) or (0, 0), _glibc_needed(needs))
+    is_free = libc is None and not libraries
+    if all(_is_honest(claim, floor, is_musl=is_musl, is_free=is_free) for claim in claims):
+        verdict["floor"] = floor if libc == Libc.GLIBC else None  # musl's symbols have no versions to tell it
+        return
+    verdict["floor"] = None if libc is None else floor
+    named = next((each for each in policies if _floor(each.name) == floor), None)
+    own = f"manylinux_{floor[0]}_{floor[1]}_{architecture.value}"
+    verdict["tags"] = [own] if named is None else sorted((named.name, *named.aliases))
+
+
+def _policies(libc: Libc, architecture: Architecture) -> WheelPolicies:
+    """Those for one libc; of musl's the newest that every living Alpine keeps, not that of this machine.
+
+    Raises:
+        Refused: there are none.
+    """
+    if libc == Libc.MUSL and architecture == Architecture.ppc64:
+        raise Refused("its code is for musl on ppc64, for which there are no musllinux tags")
+    return WheelPolicies(libc=libc, arch=architecture, musl_policy=MUSLLINUX if libc == Libc.MUSL else None)
+
+
+def _policy_for(needs: Needs, libraries: Mapping[str, str], policies: WheelPolicies) -> Policy | None:
+    """The policy that most machines keep, of those that allow everything but glibc's own versions.
+
+    These are numbers, and PEP 600 has a tag for each of them, where auditwheel has tables for some.
+    """
+    asked = {
+        library: {each for each in found if not _GLIBC.fullmatch(each)} for library, found in needs.symbols.items()
+    }
+    by_symbols = policies.versioned_symbols_policy(asked)
+    for policy in sorted(policies, reverse=True):
+        if policy == policies.linux:
+            break
+        listed = any(needs.listed.get(name, set()) & symbols for name, symbols in policy.blacklist.items())
+        if not by_symbols < policy and not listed and not _foreign(libraries, policy):
+            return policy
+    return None
+
+
+def _glibc_needed(needs: Needs) -> tuple[int, int]:
+    found = (_GLIBC.fullmatch(symbol) for symbols in needs.symbols.values() for symbol in symbols)
+    return max(((int(each[1]), int(each[2])) for each in found if each is not None), default=(0, 0))
+
+
+def _foreign(libraries: Mapping[str, str], policy: Policy) -> list[str]:
+    return sorted(library for library in libraries if library not in policy.whitelist)
+
+
+def _why_none(needs: Needs, libraries: Mapping[str, str], policies: WheelPolicies) -> str:
+    foreign = _foreign(libraries, policies.lowest)
     if foreign:
-        named = ", ".join(f"{library} ({needs.libraries[library]})" for library in foreign[:MOST_NAMED])
-        return f"it needs libraries that it does not bring, and that not every Linux has: {named}"
-    symbols = sorted({symbol for found in needs.symbols.values() for symbol in found})
-    return f"it needs versions of symbols that no policy allows: {', '.join(symbols[-MOST_NAMED:])}"
+        named = ", ".join(f"{shown(each)} ({shown(libraries[each])})" for each in foreign[:MOST_NAMED])
+        more = f", and {len(foreign) - MOST_NAMED} more" if len(foreign) > MOST_NAMED else ""
+        return f"it needs libraries that it does not bring, and that not every Linux has: {named}{more}"
+    for library, symbols in needs.listed.items():
+        if symbols & policies.lowest.blacklist.get(library, frozenset()):
+            return f"it needs symbols that not every {library} has: {shown(', '.join(sorted(symbols)[:MOST_NAMED]))}"
+    known, asked = policies.lowest.symbol_versions, set().union(*needs.symbols.values())
+    split = ((each, *each.partition("_")) for each in asked if not _GLIBC.fullmatch(each))
+    versions = sorted(each for each, kind, _, version in split if version not in known.get(kind, {version}))
+    return f"it needs versions of symbols that no policy allows: {shown(', '.join(versions[:MOST_NAMED]))}"
 
 
 def _floor(name: str) -> tuple[int, int] | None:
-    """The libc version in a policy's or tag's name."""
-    legacy = next((floor for word, floor in _MANYLINUX.items() if name.startswith(f"{word}_")), None)
+    """The version of a libc in a policy's or tag's name."""
+    legacy = next((floor for word, floor in _LEGACY.items() if name.startswith(f"{word}_")), None)
     found = _POLICY.fullmatch(name)
     return legacy or (None if found is None else (int(found[2]), int(found[3])))
 
 
-def _is_honest(platform: str, policy: str, floor: tuple[int, int] | None) -> bool:
-    """Does a tag claim no more than the policy does?"""
-    claimed = _floor(platform)
-    same = platform[:9] == policy[:9]  # `manylinux` or `musllinux`
-    return same and claimed is not None and floor is not None and claimed >= floor
+def _is_honest(claim: str, floor: tuple[int, int], *, is_musl: bool, is_free: bool) -> bool:
+    """Does a tag claim no more than is true? For what needs nothing of any libc, those of both do."""
+    claimed = _floor(claim)
+    if claimed is None:
+        return False  # `linux_x86_64` says nothing of a libc
+    if claim.startswith("musllinux"):
+        return is_musl or is_free
+    return not is_musl and claimed >= floor
 
 
 if __name__ == "__main__":
