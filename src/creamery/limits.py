@@ -167,7 +167,7 @@ class Limits(BaseModel):
         4, description="Carts downloaded while they are staged (`?wait=1`); further ones 202."
     )
     cart_path_bytes: PositiveInt = Field(4_096, description="The path of a file in a cart.")
-    elf_seconds: Seconds = Field(60.0, description="How long a look at a built wheel's compiled code may take.")
+    elf_seconds: Seconds = Field(30.0, description="How long a look at a built wheel's compiled code may take.")
     elf_bytes: Annotated[int, Field(ge=64 * MIB)] = Field(
         GIB, description="Memory of the process that looks at it; a wheel that takes more is on no page."
     )

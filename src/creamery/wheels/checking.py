@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 
 from creamery.blobs import BlobMissing, Part
 from creamery.clock import Micros
-from creamery.contract import Digest
+from creamery.contract import MAX_NAME_LENGTH, Digest
 from creamery.database import DatabaseUnavailable, DiskFull, WritesBusy
 from creamery.door import Hub
 from creamery.index import BadArchive, check_archive
@@ -27,7 +27,7 @@ from creamery.telemetry import log
 from creamery.wheels import tables
 from creamery.wheels.elf import Verdict, examine, has_elf
 from creamery.wheels.place import BuiltFile
-from creamery.wheels.retagging import retag
+from creamery.wheels.retagging import retag, retagged_name
 from creamery.wheels.tables import Entry
 
 CHECK_JOB = "wheels.check"
@@ -85,6 +85,9 @@ class Checking:
             self._settle(entry, "refused", {**known, "state": "unlisted", "reason": verdict.reason})
         elif verdict is None or verdict.tags is None:
             self._settle(entry, "true", {**known, "state": "listed", "reason": ""})
+        elif len(retagged_name(entry.file.filename, verdict.tags)) > MAX_NAME_LENGTH:
+            reason = f"its name has no room for the tags that are true: {', '.join(verdict.tags)}"
+            self._settle(entry, "refused", {**known, "state": "unlisted", "reason": reason})
         else:
             self._retag(entry, path, verdict, known)
 
