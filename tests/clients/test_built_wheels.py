@@ -187,3 +187,35 @@ def test_poetry_sees_what_the_project_has_published(hub: RunningHub, poetry: Poe
 
     assert environment.installed() == {"native": "1.0"}
     assert ".whl" not in (poetry.machine.home / "poetry-project" / "poetry.lock").read_text()
+
+
+def test_creamery_installs_with_uv_and_runs_others_through_the_hub(hub: RunningHub, uv: Uv) -> None:
+    machine, creamery = uv.machine, Path(sys.executable).parent / "creamery"
+    without_a_compiler(uv)
+    one, two = machine.environment(), machine.environment()
+
+    machine.succeed(creamery, "install", "-c", hub.base, "--python", one.python, "native", UV=str(uv.program))
+    pip = ("-m", "pip", "--python", two.python, "install", "--no-cache-dir", "native")
+    machine.succeed(
+        creamery, "run", "-c", hub.base, "--", client_called("pip", machine).program.parent / "python", *pip
+    )
+
+    assert one.installed() == two.installed() == {"native": "1.0"}
+
+
+def test_creamery_installs_through_a_hub_that_lets_users_alone_read(
+    upstream: Upstream, builder: Pip, tmp_path: Path, uv: Uv
+) -> None:
+    creamery = Path(sys.executable).parent / "creamery"
+    closed = {"index": {"upstreams": [upstream.url], "read": "users"}, "wheels": {"read": "users"}}
+    with RunningHub(tmp_path / "closed", **closed) as hub:
+        token = token_of(hub, "alice", [Scope("index:read"), Scope("wheels:read")])[1]
+        environment = uv.machine.environment()
+        words = ("install", "-c", hub.base, "--python", environment.python, "native")
+
+        refused = uv.machine.run(creamery, *words, UV=str(uv.program))
+        said = uv.machine.succeed(creamery, *words, UV=str(uv.program), CREAMERY_TOKEN=token)
+
+        assert refused.code == 1, refused.output
+        assert environment.installed() == {"native": "1.0"}
+        assert token not in said

@@ -21,7 +21,7 @@ LARGER: dict[str, int] = {}
 """Files and functions (`FILE:NAME`) that are larger, and how large they may be. It only ever gets shorter."""
 
 POWERS = {
-    "os.environ": ("settings.py", "uv.py"),  # uv gets its user's, with a password that is not for command lines
+    "os.environ": ("settings.py", "uv.py", "launching.py"),  # other programs get their user's
     "os.getenv": ("settings.py",),
     "time": ("clock.py", "faults.py"),  # a fault point may wait
     "datetime.datetime.now": (),

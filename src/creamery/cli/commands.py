@@ -23,6 +23,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "index": ("creamery.cli.index", "Look after the projects of a hub's index: yank, owners, names."),
     "cart": ("creamery.cli.cart", "Have files of an archive brought near, and download them as one bundle."),
     "wheels": ("creamery.cli.wheels", "Look at the wheels that machines have built and pushed, and push some."),
+    "install": ("creamery.cli.install", "Install packages with uv, through a hub that has what others have built."),
+    "run": ("creamery.cli.run", "Run a command so that what it installs comes through a hub."),
     "jobs": ("creamery.cli.jobs", "Show, retry and cancel jobs."),
     "journal": ("creamery.cli.journal", "Show who did what, when, and from where."),
     "fsck": ("creamery.cli.fsck", "Compare what is stored with what is known, and mend it."),

@@ -100,11 +100,25 @@ def _not_on_the_command_line(context: click.Context, parameter: click.Parameter,
     return value
 
 
-def _warned_of_a_password(context: click.Context, parameter: click.Parameter, value: str) -> str:
+def warned_of_a_password(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """For options that take an address."""
     is_typed = parameter.name and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
     if is_typed and "@" in value:
         _warn("everybody on this machine can read a password on the command line (`ps`); CREAMERY_HUB may hold it")
     return value
+
+
+def token_options() -> tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...]:
+    """As whom."""
+    return (
+        click.option(
+            "--token-file",
+            type=click.Path(path_type=Path, dir_okay=False),
+            help="A file whose first line is the token.  [CREAMERY_TOKEN, else the address's user, else ~/.netrc]",
+        ),
+        click.option("--token", envvar="CREAMERY_TOKEN", hidden=True, callback=_not_on_the_command_line),
+        click.option("--netrc-file", envvar="NETRC", hidden=True, type=click.Path(path_type=Path)),
+    )
 
 
 _OPTIONS: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] = (
@@ -114,16 +128,10 @@ _OPTIONS: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] = (
         metavar="URL",
         envvar="CREAMERY_HUB",
         default=DEFAULT_HUB,
-        callback=_warned_of_a_password,
+        callback=warned_of_a_password,
         help=f"The hub to ask.  [CREAMERY_HUB, else {DEFAULT_HUB}]",
     ),
-    click.option(
-        "--token-file",
-        type=click.Path(path_type=Path, dir_okay=False),
-        help="A file whose first line is the token.  [CREAMERY_TOKEN, else the address's user, else ~/.netrc]",
-    ),
-    click.option("--token", envvar="CREAMERY_TOKEN", hidden=True, callback=_not_on_the_command_line),
-    click.option("--netrc-file", envvar="NETRC", hidden=True, type=click.Path(path_type=Path)),
+    *token_options(),
     click.option("--json", "as_json", is_flag=True, help="For programs."),
 )
 

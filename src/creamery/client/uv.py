@@ -31,11 +31,14 @@ _OTHER_INDEXES = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDE
 
 
 def find_uv() -> Path:
-    """uv beside the Python that runs this, else where programs are.
+    """The uv that has called this, if it was one; else the one beside this Python, else where programs are.
 
     Raises:
         UnusableInput: there is none.
     """
+    calling = os.environ.get("UV")  # uv sets it for what it runs
+    if calling and Path(calling).is_file():
+        return Path(calling)
     suffix = ".exe" if sys.platform == "win32" else ""
     beside = Path(sys.executable).parent / f"uv{suffix}"
     found = str(beside) if beside.is_file() else shutil.which("uv")
