@@ -99,7 +99,7 @@ class BuiltHub:
     async def stop(self, deadline_seconds: float) -> None:
         """End jobs within the deadline, then the doors, then everything under them."""
         hub = self.hub
-        self.children.stop()
+        await asyncio.to_thread(self.children.stop)
         await asyncio.to_thread(self.jobs.close, deadline_seconds)
         for door in self.doors:
             if door.stop is not None:

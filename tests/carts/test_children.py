@@ -71,6 +71,42 @@ def test_a_small_one_is_not(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="only Linux tells of processes there")
+def test_one_child_does_what_comes_within_a_few_seconds_and_ends_with_its_hub(tmp_path: Path) -> None:
+    """To begin takes it a second, and each large cart is planned and staged."""
+    children: set[int] = set()
+    with hub_over(tmp_path, SMALL) as hub:
+        for number in range(1, 4):
+            ready(hub, [entry(name, f"{number}/{name}") for name in SMALL])
+            wait_until_planned(hub, number)
+            children |= set(children_of(os.getpid()))
+        (child,) = children
+    assert not Path(f"/proc/{child}").exists()
+    assert list((tmp_path / "data" / "running").iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="only Linux tells of processes there")
+def test_a_child_with_nothing_to_do_ends_by_itself_and_the_next_job_has_another(
+    tmp_path: Path,
+) -> None:
+    with hub_over(tmp_path, SMALL) as hub:
+        ready(hub, [entry(name) for name in SMALL])
+        hub.wait_until(lambda: not running(), 15)
+
+        ready(hub, [entry(name, f"again/{name}") for name in SMALL])
+        wait_until_planned(hub, 2)
+
+
+def wait_until_planned(hub: RunningHub, carts: int) -> None:
+    """A cart may be ready before its child has ended its part."""
+    hub.wait_until(lambda: counted(hub, "job_children", kind="carts.plan", result="done") == carts)
+
+
+def running() -> list[int]:
+    """Children that have not ended; who begun them has perhaps not looked yet."""
+    return [pid for pid in children_of(os.getpid()) if "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()]
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="only Linux tells of processes there")
 def test_a_hub_that_ends_ends_its_child_first(tmp_path: Path) -> None:
     entries = [entry(name, content=content) for name, content in LARGE.items()]
     with hub_over(tmp_path, LARGE, faults="blobs.before_link=sleep:0.5") as hub:
