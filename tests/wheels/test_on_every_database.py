@@ -15,7 +15,7 @@ from creamery.blobs import Audit, Depth
 from creamery.hub import offline_holders
 from creamery.wheels.tables import wheel_entry
 from tests.databases import KINDS, create_tables, empty_database
-from tests.doubles.building import build_of, key_of, put_entry
+from tests.doubles.building import build_of, key_of, put_entry, put_failure
 from tests.doubles.distributions import wheel
 from tests.doubles.pushing import push
 from tests.doubles.running import RunningHub
@@ -91,3 +91,20 @@ def test_of_eight_machines_at_two_hubs_one_builds_and_all_have_its_wheel(kind: s
 
             assert [built for built, _ in ended].count(True) == 1
             assert {content for _, content in ended} == {made.content}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_failures_that_come_through_two_hubs_at_once_are_all_counted(kind: str, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"index": {"upstreams": []}}
+    with empty_database(kind, tmp_path) as url:
+        create_tables(url)
+        with (
+            RunningHub(tmp_path / "data", database_url=url, **settings) as one,
+            RunningHub(tmp_path / "data", database_url=url, **settings) as two,
+        ):
+            alice = token_of(one, "alice", [Scope("wheels:push")])
+            with ThreadPoolExecutor(6) as machines:
+                sent = [machines.submit(put_failure, hub, "7" * 64, alice, log="no\n") for hub in (one, two) * 3]
+
+            assert [each.result().status_code for each in sent] == [201] * 6
+            assert one.get("/w/v1/failures/" + "7" * 64).json()["times"] == 6

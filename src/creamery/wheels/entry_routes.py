@@ -49,7 +49,7 @@ from creamery.wheels.pushing import Pushing, check_name
 from creamery.wheels.records import read_record, unpack_log
 from creamery.wheels.rings import Rings
 from creamery.wheels.showing import address_of, shown_entry, shown_failure
-from creamery.wheels.tables import Entry
+from creamery.wheels.tables import BeingPushed, Entry
 from creamery.wheels.waiting import FREED, Waiting
 
 FIELDS = ("record", "log")
@@ -221,10 +221,15 @@ class EntryRoutes:
             announce(connection, FREED)
             return leases.fail(connection, failure, by, self._limits)
 
-        if packed is None:
-            kept = await self._committer.commit(write)
-        else:
-            kept = await self._pools.disk.run(self._blobs.keep_bytes, packed, write)
+        kept: Failure | None = None
+        while kept is None:
+            try:
+                if packed is None:
+                    kept = await self._committer.commit(write)
+                else:
+                    kept = await self._pools.disk.run(self._blobs.keep_bytes, packed, write)
+            except BeingPushed:  # by another process: its row is there the next time
+                continue
         return _json(shown_failure(kept, self._base(request)), status=201)
 
     async def failure_log(self, request: Request) -> Response:
