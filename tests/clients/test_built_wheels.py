@@ -14,6 +14,8 @@ from creamery.accounts import Scope
 from tests.clients.conftest import hub_over
 from tests.clients.machine import Environment, Machine
 from tests.clients.programs import Client, Pip, Poetry, Uv, client_called, install
+from tests.doubles.building import build_of, put_entry
+from tests.doubles.distributions import Distribution
 from tests.doubles.native import native_sdist
 from tests.doubles.running import JSON, RunningHub
 from tests.doubles.uploading import token_of
@@ -219,3 +221,35 @@ def test_creamery_installs_through_a_hub_that_lets_users_alone_read(
         assert refused.code == 1, refused.output
         assert environment.installed() == {"native": "1.0"}
         assert token not in said
+
+
+def test_a_lock_that_was_enriched_installs_without_a_compiler_and_without_us(
+    hub: RunningHub, uv: Uv, tmp_path: Path
+) -> None:
+    machine, creamery = uv.machine, Path(sys.executable).parent / "creamery"
+    asked, lock = machine.home / "asked.in", machine.home / "pylock.toml"
+    asked.write_text("native\n")
+    index = ("--default-index", f"{hub.base}/i/")
+    uv.succeed("--no-config", "pip", "compile", *index, "--format", "pylock.toml", "--output-file", lock, asked)
+    plain = lock.read_text()
+
+    nothing = machine.succeed(creamery, "lock", "--enrich", lock, CREAMERY_HUB=hub.base)
+    made = next((tmp_path / "builder" / "home" / "dist").glob("*.whl"))
+    entry = Distribution(made.name, made.read_bytes(), b"")
+    put_entry(hub, entry, token_of(hub, "builder", [Scope("wheels:push")]), build_of(SOURCE.sha256))
+    hub.wait_until(lambda: len(hub.get("/w/v1/projects/native").json()["wheels"]) == 2)
+    hub.wait_until(
+        lambda: all(w["listing"]["state"] == "listed" for w in hub.get("/w/v1/projects/native").json()["wheels"])
+    )
+    said = machine.succeed(creamery, "lock", "--enrich", lock, CREAMERY_HUB=hub.base)
+    without_a_compiler(uv)
+    one, two = machine.environment(), machine.environment()
+    uv.succeed("--no-config", "pip", "sync", "--preview", "--python", one.python, lock)
+    pip = client_called("pip", machine)
+    assert isinstance(pip, Pip)
+    pip.succeed("install", "-r", lock, environment=two)
+
+    assert "built nothing that this lock file lacks" in nothing
+    assert "manylinux" in said
+    assert plain.rstrip("\n") in lock.read_text()
+    assert one.installed() == two.installed() == {"native": "1.0"}

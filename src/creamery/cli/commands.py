@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "wheels": ("creamery.cli.wheels", "Look at the wheels that machines have built and pushed, and push some."),
     "install": ("creamery.cli.install", "Install packages with uv, through a hub that has what others have built."),
     "run": ("creamery.cli.run", "Run a command so that what it installs comes through a hub."),
+    "lock": ("creamery.cli.lock", "Add wheels that a hub has built to a lock file."),
     "jobs": ("creamery.cli.jobs", "Show, retry and cancel jobs."),
     "journal": ("creamery.cli.journal", "Show who did what, when, and from where."),
     "fsck": ("creamery.cli.fsck", "Compare what is stored with what is known, and mend it."),
