@@ -11,11 +11,20 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TextIO, cast
 
 import orjson
-import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+# structlog would import rich, where that is installed, for tracebacks that nobody here draws: 5 MiB of every hub.
+_HAS_RICH = "rich" in sys.modules
+if not _HAS_RICH:
+    sys.modules["rich"] = cast("ModuleType", None)  # "not installed", for as long as the next import takes
+import structlog  # noqa: E402
+
+if not _HAS_RICH:
+    del sys.modules["rich"]
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
