@@ -13,7 +13,7 @@ from __future__ import annotations
 import io
 import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,6 +105,18 @@ def read_code(elf: ELFFile, name: str) -> Code:
         raise Refused(f"{shown(name)} needs a library with a name that no file can have")
     soname = texts["DT_SONAME"][-1] if texts["DT_SONAME"] else None
     return Code(name, set(texts["DT_NEEDED"]), soname, loader)
+
+
+def versioned_symbols(elf: ELFFile) -> Iterator[tuple[str, str]]:
+    """The versions that are needed, by library; also of glibc's loader, which auditwheel leaves out.
+
+    It has versions as libc has: `__rseq_offset` is GLIBC_2.35, and without that version no older glibc loads the code.
+    """
+    table = elf.get_section_by_name(".gnu.version_r")
+    if isinstance(table, GNUVerNeedSection):
+        for version, names in table.iter_versions():
+            for each in names:
+                yield str(version.name), str(each.name)
 
 
 def undefined_symbols(elf: ELFFile) -> set[str]:

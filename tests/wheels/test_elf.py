@@ -148,7 +148,19 @@ def test_other_versions_than_glibcs_numbers_count_by_auditwheels_tables(
     assert verdict(needing_version(tmp_path, library, version)).tags == (f"manylinux_{major}_{minor}_x86_64",)
 
 
-@pytest.mark.parametrize(("library", "version"), [("libc.so.6", "GLIBC_PRIVATE"), ("libstdc++.so.6", "GLIBCXX_9.9.9")])
+def test_versions_of_the_loader_count_as_those_of_glibc_do(tmp_path: Path, verdict: Callable[..., Verdict]) -> None:
+    """Auditwheel leaves them out, and code that needs `__rseq_offset` became manylinux1, and musllinux stayed."""
+    code = needing_version(tmp_path, "ld-linux-x86-64.so.2", "GLIBC_2.35")
+
+    for claimed in ("linux_x86_64", "manylinux_2_17_x86_64", "musllinux_1_2_x86_64"):
+        assert verdict(code, f"cp311-cp311-{claimed}") == Verdict(("manylinux_2_35_x86_64",), None, "glibc", (2, 35))
+    assert verdict(code, "cp311-cp311-manylinux_2_35_x86_64").tags is None
+
+
+@pytest.mark.parametrize(
+    ("library", "version"),
+    [("libc.so.6", "GLIBC_PRIVATE"), ("ld-linux-x86-64.so.2", "GLIBC_PRIVATE"), ("libstdc++.so.6", "GLIBCXX_9.9.9")],
+)
 def test_a_version_that_no_policy_knows_is_refused(
     tmp_path: Path, library: str, version: str, verdict: Callable[..., Verdict]
 ) -> None:

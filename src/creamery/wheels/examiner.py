@@ -27,7 +27,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from auditwheel.architecture import Architecture
-from auditwheel.elfutils import elf_find_versioned_symbols, elf_is_python_extension
+from auditwheel.elfutils import elf_is_python_extension
 from auditwheel.libc import Libc
 from auditwheel.policy import Policy, WheelPolicies
 from elftools.elf.elffile import ELFFile
@@ -42,6 +42,7 @@ from creamery.compiled_code import (
     read_code,
     shown,
     undefined_symbols,
+    versioned_symbols,
 )
 
 NICE = 10
@@ -53,7 +54,10 @@ MUSLLINUX = "musllinux_1_2"
 _LEGACY = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
 _POLICY = re.compile(r"(manylinux|musllinux)_(\d{1,4})_(\d{1,4})_(\w+)")
 _GLIBC = re.compile(r"GLIBC_(\d{1,4})\.(\d{1,4})(?:\.\d{1,4})?")
-_OF_GLIBC = re.compile(r"lib(?:c|m|mvec)\.so\.6|lib(?:pthread\.so\.0|dl\.so\.2|rt\.so\.1|util\.so\.1|resolv\.so\.2)")
+_OF_GLIBC = re.compile(
+    r"lib(?:c|m|mvec)\.so\.6|lib(?:pthread\.so\.0|dl\.so\.2|rt\.so\.1|util\.so\.1|resolv\.so\.2)"
+    r"|ld-linux[^/]*|ld64\.so\.[12]"
+)
 _LOADER = re.compile(r"ld-linux[^/]*|ld64\.so\.[12]|ld-musl-[^/]*")
 _OF_MUSL = re.compile(r"libc\.musl-[^/]*\.so\.1|libc\.so|ld-musl-[^/]*")
 _NOWHERE = re.compile(r"any|macosx_.*|win.*|ios_.*|pyodide_.*|emscripten_.*|pyemscripten_.*|wasi_.*")
@@ -211,7 +215,7 @@ def _listed_symbols(architecture: Architecture) -> dict[str, frozenset[str]]:
 def _add(needs: Needs, elf: ELFFile, name: str, listed: Mapping[str, frozenset[str]]) -> None:
     code = read_code(elf, name)
     needs.files.append(code)
-    for library, symbol in elf_find_versioned_symbols(elf):
+    for library, symbol in versioned_symbols(elf):
         needs.symbols.setdefault(library, set()).add(symbol)
     asked = {library: symbols for library, symbols in listed.items() if library in code.needed}
     undefined = {"*"} | (undefined_symbols(elf) if asked else set())  # an asterisk forbids the library
