@@ -44,6 +44,8 @@ class Code:
     needed: set[str]
     soname: str | None
     loader: str | None
+    is_packed: bool = False
+    """Are its relocations packed (DT_RELR)? A loader that does not know them leaves its pointers wrong, silently."""
 
 
 class Extracted(io.BufferedReader):
@@ -97,14 +99,16 @@ def read_code(elf: ELFFile, name: str) -> Code:
     if len(dynamic) != 1 or len(described) != 1 or not _is_witnessed(elf, dynamic[0], described[0], versions):
         raise Refused(f"the sections of {shown(name)} do not tell what its dynamic segment does")
     texts: dict[str, list[str]] = {"DT_NEEDED": [], "DT_SONAME": []}
+    kinds: set[str] = set()
     for tag in dynamic[0].iter_tags():
         kind = str(tag.entry.d_tag)
+        kinds.add(kind)
         if kind in texts:
             texts[kind].append(str(getattr(tag, kind.removeprefix("DT_").lower())))
     if any(not 0 < len(library) <= LONGEST_NAME for library in texts["DT_NEEDED"]):
         raise Refused(f"{shown(name)} needs a library with a name that no file can have")
     soname = texts["DT_SONAME"][-1] if texts["DT_SONAME"] else None
-    return Code(name, set(texts["DT_NEEDED"]), soname, loader)
+    return Code(name, set(texts["DT_NEEDED"]), soname, loader, "DT_RELR" in kinds)
 
 
 def versioned_symbols(elf: ELFFile) -> Iterator[tuple[str, str]]:

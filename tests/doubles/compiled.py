@@ -16,6 +16,7 @@ needs_gcc = pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")
 
 PLAIN = "int answer(void) { return 42; }\n"
 OLD = "#include <string.h>\nunsigned long f(const char *s) { return strlen(s); }\n"
+POINTERS = "static int a;\nint *p[64] = {&a, &a, &a};\nint f(void) { return *p[1]; }\n"
 NEW = (  # dlopen has lain in libc.so.6 since glibc 2.34
     '__asm__(".symver dlopen,dlopen@GLIBC_2.34");\nextern void *dlopen(const char *, int);\n'
     "void *f(void) { return dlopen(0, 1); }\n"

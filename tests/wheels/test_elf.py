@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import pytest
+from elftools.elf.dynamic import DynamicSection
 from elftools.elf.elffile import ELFFile
 
 from creamery.limits import MIB, Limits
@@ -24,8 +25,10 @@ from tests.doubles.compiled import (
     NEW,
     OLD,
     PLAIN,
+    POINTERS,
     compiled,
     compiled_wheel,
+    library,
     needing,
     needing_version,
     needs_gcc,
@@ -37,6 +40,7 @@ pytestmark = [needs_gcc, pytest.mark.skipif(platform.machine() != "x86_64", reas
 LIMITS = Limits()
 LINUX = "cp311-cp311-linux_x86_64"
 OLDEST = ("manylinux1_x86_64", "manylinux_2_5_x86_64")
+PACKED = "-Wl,-z,pack-relative-relocs"
 NEEDS_NEW = ("manylinux_2_34_x86_64",)
 
 
@@ -155,6 +159,35 @@ def test_versions_of_the_loader_count_as_those_of_glibc_do(tmp_path: Path, verdi
     for claimed in ("linux_x86_64", "manylinux_2_17_x86_64", "musllinux_1_2_x86_64"):
         assert verdict(code, f"cp311-cp311-{claimed}") == Verdict(("manylinux_2_35_x86_64",), None, "glibc", (2, 35))
     assert verdict(code, "cp311-cp311-manylinux_2_35_x86_64").tags is None
+
+
+def packed(folder: Path, *options: str) -> bytes:
+    """Code with packed relocations, and without the version of libc that says so: that comes with a need of libc."""
+    made = compiled(folder, POINTERS, options=["-nostdlib", "-Wl,--no-as-needed", PACKED, *options])
+    with io.BytesIO(made) as stream:
+        table = ELFFile(stream).get_section_by_name(".dynamic")
+        if not isinstance(table, DynamicSection) or not list(table.iter_tags("DT_RELR")):
+            pytest.skip("needs a linker that packs relocations: GNU's from 2.38 on")
+    return made
+
+
+def test_packed_relocations_need_a_glibc_that_knows_them(tmp_path: Path, verdict: Callable[..., Verdict]) -> None:
+    """An older one loads the code, and leaves its pointers wrong: it was listed as manylinux1."""
+    code = packed(tmp_path)
+
+    assert verdict(code).tags == ("manylinux_2_36_x86_64",)
+    assert verdict(code, "cp311-cp311-manylinux_2_36_x86_64") == Verdict()
+    assert verdict(code, "cp311-cp311-manylinux_2_36_x86_64.musllinux_1_2_x86_64").tags == ("manylinux_2_36_x86_64",)
+
+
+def test_packed_relocations_for_musl_are_refused(tmp_path: Path, verdict: Callable[..., Verdict]) -> None:
+    """musl 1.2.3 does not know them, and musllinux_1_2 is offered to it (PEP 656 has no third number)."""
+    of_musl = packed(tmp_path, str(library(tmp_path, "libc.musl-x86_64.so.1")))
+    of_none = packed(tmp_path)
+    reason = "acme/ext.so has packed relocations (DT_RELR): it needs musl 1.2.4, which no tag can say"
+
+    assert verdict(of_musl) == Verdict(reason=reason, libc="musl")
+    assert verdict(of_none, "cp311-cp311-musllinux_1_2_x86_64") == Verdict(reason=reason)
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,7 @@ PIECE = 1024 * 1024
 MOST_NAMED, MOST_LISTED = 8, 100
 MUSLLINUX = "musllinux_1_2"
 
+_PACKED_FLOOR = (2, 36)  # the first glibc that applies packed relocations (DT_RELR)
 _LEGACY = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
 _POLICY = re.compile(r"(manylinux|musllinux)_(\d{1,4})_(\d{1,4})_(\w+)")
 _GLIBC = re.compile(r"GLIBC_(\d{1,4})\.(\d{1,4})(?:\.\d{1,4})?")
@@ -249,6 +250,9 @@ def _judge(
         Refused: none is.
     """
     is_musl = libc == Libc.MUSL or (libc is None and all(claim.startswith("musllinux") for claim in claims))
+    packed = next((code.name for code in needs.files if code.is_packed), None)
+    if is_musl and packed is not None:
+        raise Refused(f"{shown(packed)} has packed relocations (DT_RELR): it needs musl 1.2.4, which no tag can say")
     policies = _policies(Libc.MUSL if is_musl else Libc.GLIBC, architecture)
     libraries = needs.libraries()
     if is_musl:  # whose loader takes every such name for its own
@@ -258,7 +262,7 @@ def _judge(
         verdict["libraries"] = [shown(each) for each in _foreign(libraries, policies.lowest)[:MOST_LISTED]]
         raise Refused(_why_none(needs, libraries, policies))
     floor = max(_floor(policy.name) or (0, 0), _glibc_needed(needs))
-    is_free = libc is None and not libraries
+    is_free = libc is None and not libraries and packed is None
     if all(_is_honest(claim, floor, is_musl=is_musl, is_free=is_free) for claim in claims):
         verdict["floor"] = floor if libc == Libc.GLIBC else None  # musl's symbols have no versions to tell it
         return
@@ -299,7 +303,8 @@ def _policy_for(needs: Needs, libraries: Mapping[str, str], policies: WheelPolic
 
 def _glibc_needed(needs: Needs) -> tuple[int, int]:
     found = (_GLIBC.fullmatch(symbol) for symbols in needs.symbols.values() for symbol in symbols)
-    return max(((int(each[1]), int(each[2])) for each in found if each is not None), default=(0, 0))
+    by_symbols = max(((int(each[1]), int(each[2])) for each in found if each is not None), default=(0, 0))
+    return max(by_symbols, _PACKED_FLOOR) if any(code.is_packed for code in needs.files) else by_symbols
 
 
 def _foreign(libraries: Mapping[str, str], policy: Policy) -> list[str]:
