@@ -29,6 +29,8 @@ PAGE = 4096
 LONGEST_NAME = 255  # of a file, on every disk: what is longer, no loader finds
 _LONG = 64  # bits of an ELF file's numbers
 _UNDEFINED, _WEAK = 0, 2  # SHN_UNDEF, STB_WEAK
+_SYSTEMS = ("ELFOSABI_SYSV", "ELFOSABI_LINUX", "ELFOSABI_ARM", "ELFOSABI_ARM_AEABI")
+"""What Linux's loaders take; to code for FreeBSD glibc's says "ELF file OS ABI invalid"."""
 _LOADERS_PLACE = re.compile(r"/lib(?:64)?(?:/lp64d)?/(?:ld-linux[^/]*|ld64\.so\.[12]|ld-musl-[^/]*)")
 
 
@@ -75,6 +77,9 @@ def check_tables(elf: ELFFile, size: int, name: str) -> None:
 
 def machine_of(elf: ELFFile) -> tuple[str, str | None]:
     """The machine as tags call it, and the level of x86-64 beyond the first, where the linker has left word of it."""
+    system = elf["e_ident"]["EI_OSABI"]
+    if system not in _SYSTEMS:
+        return shown(f"{elf['e_machine']} of {system}"), None
     platform = _get_platform(elf)
     try:
         machine, level = platform.baseline_architecture, platform.extended_architecture
@@ -105,6 +110,8 @@ def read_code(elf: ELFFile, name: str) -> Code:
         kinds.add(kind)
         if kind in texts:
             texts[kind].append(str(getattr(tag, kind.removeprefix("DT_").lower())))
+    if "DT_FILTER" in kinds:  # glibc's loader wants that library as it wants those of DT_NEEDED
+        raise Refused(f"{shown(name)} stands for another library (DT_FILTER), which cannot be looked at")
     if any(not 0 < len(library) <= LONGEST_NAME for library in texts["DT_NEEDED"]):
         raise Refused(f"{shown(name)} needs a library with a name that no file can have")
     soname = texts["DT_SONAME"][-1] if texts["DT_SONAME"] else None

@@ -190,6 +190,22 @@ def test_packed_relocations_for_musl_are_refused(tmp_path: Path, verdict: Callab
     assert verdict(of_none, "cp311-cp311-musllinux_1_2_x86_64") == Verdict(reason=reason)
 
 
+def test_a_library_that_stands_for_another_is_refused(tmp_path: Path, verdict: Callable[..., Verdict]) -> None:
+    """glibc does not load it without the other, which no DT_NEEDED names."""
+    found = verdict(compiled(tmp_path, PLAIN, options=["-nostdlib", "-Wl,-F,libfoo.so.1"]))
+
+    assert found == Verdict(reason="acme/ext.so stands for another library (DT_FILTER), which cannot be looked at")
+
+
+def test_code_of_another_system_on_the_same_machine_is_refused(tmp_path: Path, verdict: Callable[..., Verdict]) -> None:
+    code = bytearray(compiled(tmp_path, PLAIN, options=["-nostdlib"]))
+    code[7] = 9  # EI_OSABI: FreeBSD
+
+    assert verdict(bytes(code)).reason == (
+        "its name says x86_64, and its code is for EM_X86_64 of ELFOSABI_FREEBSD (acme/ext.so)"
+    )
+
+
 @pytest.mark.parametrize(
     ("library", "version"),
     [("libc.so.6", "GLIBC_PRIVATE"), ("ld-linux-x86-64.so.2", "GLIBC_PRIVATE"), ("libstdc++.so.6", "GLIBCXX_9.9.9")],

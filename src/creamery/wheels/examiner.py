@@ -52,6 +52,7 @@ MOST_NAMED, MOST_LISTED = 8, 100
 MUSLLINUX = "musllinux_1_2"
 
 _PACKED_FLOOR = (2, 36)  # the first glibc that applies packed relocations (DT_RELR)
+
 _LEGACY = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
 _POLICY = re.compile(r"(manylinux|musllinux)_(\d{1,4})_(\d{1,4})_(\w+)")
 _GLIBC = re.compile(r"GLIBC_(\d{1,4})\.(\d{1,4})(?:\.\d{1,4})?")
