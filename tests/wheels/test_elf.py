@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import platform
+import resource
 import signal
 import struct
 import subprocess
@@ -418,6 +419,29 @@ def test_what_takes_too_much_memory_is_refused(tmp_path: Path) -> None:
     large = examined(tmp_path, code, limits=Limits(elf_bytes=64 * MIB))
 
     assert large == Verdict(reason="its compiled code takes too much memory to look through")
+
+
+def test_what_takes_too_much_of_the_disk_is_refused(tmp_path: Path) -> None:
+    private = tmp_path / "private"
+    private.mkdir()
+    made = compiled_wheel(tmp_path, {"acme/ext.so": compiled(tmp_path, OLD) + bytes(4 * MIB)})
+
+    found = examine(made, made.name, Limits(archive_bytes=MIB), private)
+
+    assert found == Verdict(reason="its compiled code inflates to a file that is too large to look through")
+    assert list(private.iterdir()) == []
+
+
+def test_a_limit_that_the_hub_was_started_with_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is not root may not raise it: each look would have failed, and been tried again for ever."""
+    limits = {resource.RLIMIT_AS: (MIB, MIB), resource.RLIMIT_FSIZE: (MIB, resource.RLIM_INFINITY)}
+    monkeypatch.setattr(resource, "getrlimit", limits.__getitem__)
+    monkeypatch.setattr(resource, "setrlimit", limits.__setitem__)
+
+    examiner._bound(resource.RLIMIT_AS, 2 * MIB)
+    examiner._bound(resource.RLIMIT_FSIZE, 2 * MIB)
+
+    assert limits == {resource.RLIMIT_AS: (MIB, MIB), resource.RLIMIT_FSIZE: (2 * MIB, 2 * MIB)}
 
 
 def test_a_name_that_no_file_has_is_refused_and_not_repeated(tmp_path: Path, verdict: Callable[..., Verdict]) -> None:

@@ -94,7 +94,7 @@ def examine(path: Path, filename: str, limits: Limits, folder: Path | None = Non
 
 
 def _run(path: Path, filename: str, limits: Limits, private: Path) -> Verdict:
-    bounds = [str(limits.elf_bytes), str(int(limits.elf_seconds) + 1)]
+    bounds = map(str, (limits.elf_bytes, int(limits.elf_seconds) + 1, limits.archive_bytes))
     said, errors = private / "said", private / "errors"  # not pipes: it might say more than fits into memory
     with said.open("wb") as output, errors.open("wb") as complaints:
         try:

@@ -1,9 +1,9 @@
 """A program: looks through a wheel's compiled code, and says on standard output which platform tags are true.
 
-`examiner.py PATH FILENAME BYTES SECONDS`: the latter are the most memory and processor time that it takes. It is run
-by `elf.py`, imports nothing of ours but `compiled_code.py`, and writes into the folder that it is run in, one file at
-a time. Whatever the code is, it ends with 0 and a verdict; else with a sentence on standard error, where this machine
-is in the way.
+`examiner.py PATH FILENAME BYTES SECONDS FILE_BYTES`: the latter are the most memory and processor time that it takes,
+and the longest file that it writes. It is run by `elf.py`, imports nothing of ours but `compiled_code.py`, and writes
+into the folder that it is run in, one file at a time. Whatever the code is, it ends with 0 and a verdict; else with a
+sentence on standard error, where this machine is in the way.
 
 The rules are auditwheel's: which libraries and which versions of symbols each policy of PEP 600 and PEP 656 allows.
 `auditwheel show` itself asks the machine that it runs on for libraries and for its libc; here only the wheel counts: a
@@ -53,6 +53,12 @@ MUSLLINUX = "musllinux_1_2"
 
 _PACKED_FLOOR = (2, 36)  # the first glibc that applies packed relocations (DT_RELR)
 
+_FAULTS_OF_CODE = {
+    errno.EINVAL: "its compiled code cannot be read: it points to where no file can have anything",
+    errno.EFBIG: "its compiled code inflates to a file that is too large to look through",
+}
+"""What fails because of the code; any other OSError is this machine's fault."""
+
 _LEGACY = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
 _POLICY = re.compile(r"(manylinux|musllinux)_(\d{1,4})_(\d{1,4})_(\w+)")
 _GLIBC = re.compile(r"GLIBC_(\d{1,4})\.(\d{1,4})(?:\.\d{1,4})?")
@@ -86,15 +92,23 @@ class Needs:
 
 def main() -> None:
     """Say it, as one object of JSON."""
-    most_bytes, seconds = int(sys.argv[3]), int(sys.argv[4])
-    resource.setrlimit(resource.RLIMIT_AS, (most_bytes, most_bytes))
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))  # for when nobody is left to end it
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    most_bytes, seconds, file_bytes = map(int, sys.argv[3:6])
+    _bound(resource.RLIMIT_AS, most_bytes)
+    _bound(resource.RLIMIT_CPU, seconds)  # for when nobody is left to end it
+    _bound(resource.RLIMIT_FSIZE, file_bytes)
+    _bound(resource.RLIMIT_CORE, 0)
     os.nice(NICE)
     try:
         json.dump(verdict_on(Path(sys.argv[1]), sys.argv[2]), sys.stdout)
     except OSError as error:
         sys.exit(f"{type(error).__name__}: {error}")
+
+
+def _bound(kind: int, most: int) -> None:
+    """Set a limit of this process; one that is lower already stays, for only root may raise it."""
+    hard = resource.getrlimit(kind)[1]
+    least = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(kind, (least, least))
 
 
 def verdict_on(path: Path, filename: str) -> dict[str, Any]:
@@ -107,9 +121,9 @@ def verdict_on(path: Path, filename: str) -> dict[str, Any]:
     except MemoryError:
         verdict["reason"] = "its compiled code takes too much memory to look through"
     except OSError as error:
-        if error.errno != errno.EINVAL:
+        if error.errno not in _FAULTS_OF_CODE:
             raise
-        verdict["reason"] = "its compiled code cannot be read: it points to where no file can have anything"
+        verdict["reason"] = _FAULTS_OF_CODE[error.errno]
     except Exception as error:  # noqa: BLE001 - pyelftools fails on broken code in any way; told to who runs this
         verdict["reason"] = f"its compiled code cannot be read: {type(error).__name__}: {shown(str(error))}"
     return verdict
