@@ -1,6 +1,6 @@
 """`python -m creamery` is `creamery`."""
 
-from creamery.cli import main
+from creamery.cli import start
 
 if __name__ == "__main__":
-    main(prog_name="creamery")
+    start()

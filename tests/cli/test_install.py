@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from creamery.accounts import Scope
-from creamery.cli.install import place
+from creamery.cli.installing import place
 from tests.doubles.running import RunningHub
 from tests.doubles.uploading import token_of
 
@@ -22,7 +22,13 @@ Call = Callable[..., subprocess.CompletedProcess[str]]
 
 SPY = """\
 #!{python}
-import json, os, sys
+import json, os, sys, time
+if sys.argv[1:] == ["--version"]:
+    print("uv 0.9.15")
+    sys.exit()
+if ":9/" in os.environ.get("UV_DEFAULT_INDEX", ""):  # as uv does: it asks again and again, and then gives up
+    time.sleep(20)
+    sys.exit(2)
 netrc = os.environ.get("NETRC")
 mode = oct(os.stat(netrc).st_mode & 0o777) if netrc else None
 found = {{"argv": sys.argv[1:], "env": dict(os.environ), "mode": mode}}
@@ -153,4 +159,4 @@ def test_packages_go_where_uv_would_put_them_else_where_creamery_is(
     for folder in folders:
         (tmp_path / folder).mkdir()
 
-    assert place(arguments, environ, below) == (["--python", sys.executable] if is_ours else [])
+    assert place(arguments, environ, str(below)) == (["--python", sys.executable] if is_ours else [])

@@ -43,7 +43,7 @@ def test_the_client_depends_on_little_and_the_hub_is_an_extra(wheel: Path) -> No
     needs = [Requirement(text) for text in metadata.get_all("Requires-Dist", [])]
     for_all = {need.name for need in needs if need.marker is None or need.marker.evaluate({"extra": ""})}
 
-    assert for_all == {"click", "packaging", "rich", "tomlkit"}
+    assert for_all == {"click", "packaging", "platformdirs", "rich", "tomlkit"}
     assert metadata.get_all("Provides-Extra") == ["server"]
     assert metadata["Requires-Python"] == ">=3.11"
     assert metadata["License-Expression"] == "Apache-2.0"

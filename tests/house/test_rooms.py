@@ -21,9 +21,14 @@ LARGER: dict[str, int] = {}
 """Files and functions (`FILE:NAME`) that are larger, and how large they may be. It only ever gets shorter."""
 
 POWERS = {
-    "os.environ": ("settings.py", "uv.py", "launching.py"),  # other programs get their user's
+    "os.environ": (
+        "settings.py",
+        "uv.py",
+        "launching.py",
+        "sitecustomize.py",
+    ),  # other programs get their user's; the hook is one of them
     "os.getenv": ("settings.py",),
-    "time": ("clock.py", "faults.py"),  # a fault point may wait
+    "time": ("clock.py", "faults.py", "installing.py", "sitecustomize.py"),  # a fault point may wait; the client counts
     "datetime.datetime.now": (),
     "datetime.datetime.utcnow": (),
     "datetime.datetime.today": (),
@@ -33,6 +38,8 @@ POWERS = {
     "socket": (
         "egress",
         "wire.py",
+        "broker.py",
+        "sitecustomize.py",
         "server.py",
         "server",
         "protocol.py",

@@ -18,13 +18,13 @@ import click
 from click.core import ParameterSource
 
 from creamery.cli.showing import plain
+from creamery.cli.words import DEFAULT_HUB
 
 if TYPE_CHECKING:
     from creamery.client import Hub, HubError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-DEFAULT_HUB = "http://127.0.0.1:8000"
 REFUSED, CALLED_WRONGLY, UNREACHABLE = 1, 2, 3
 
 _NO_CREDENTIALS = "Give a token: in CREAMERY_TOKEN, in a file that --token-file names, or in ~/.netrc."
@@ -53,12 +53,17 @@ def ends_as_told(*, as_json: bool) -> Iterator[None]:
     try:
         yield
     except HubError as error:
-        facts = _facts(error)
-        if as_json:
-            click.echo(json.dumps(facts))
-        else:
-            click.echo("\n".join(["Error: " + facts["detail"], *filter(None, [facts["remedy"]])]), err=True)
-        sys.exit(facts["code"])
+        sys.exit(told(error, as_json=as_json))
+
+
+def told(error: HubError, *, as_json: bool) -> int:
+    """Say what is not done, and why; returns the command's code."""
+    facts = _facts(error)
+    if as_json:
+        click.echo(json.dumps(facts))
+    else:
+        click.echo("\n".join(["Error: " + facts["detail"], *filter(None, [facts["remedy"]])]), err=True)
+    return int(facts["code"])
 
 
 def every_item(ask: Callable[[str | None], Any]) -> Iterator[dict[str, Any]]:

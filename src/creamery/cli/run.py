@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import click
-
 from creamery.cli.through import through_a_hub
 
-_CALLED = {"ignore_unknown_options": True, "allow_interspersed_args": False}
-"""What stands behind the command is the command's."""
 
+@through_a_hub("run")
+def command() -> None:
+    """Run COMMAND, such as `uv sync`, `tox` or `pip install flask`, so that what it installs comes through the hub.
 
-@click.command(name="run", context_settings=_CALLED, short_help="Run a command that installs through a hub.")
-@click.argument("arguments", metavar="-- COMMAND...", nargs=-1, required=True, type=click.UNPROCESSED)
-@through_a_hub
-def command(arguments: tuple[str, ...], _: Mapping[str, str]) -> list[str]:
-    """Run COMMAND, such as `uv sync`, `tox` or `pip install flask`, so that uv and pip install through the hub.
-
-    They are told by UV_DEFAULT_INDEX and PIP_INDEX_URL; what the command line or a project says of indexes goes before.
+    uv and pip are told by UV_DEFAULT_INDEX and PIP_INDEX_URL; what the command line or a project says of indexes goes
+    before. What uv builds, whatever it was told, is taken from the hub if it was built before.
     """
-    return list(arguments)

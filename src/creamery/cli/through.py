@@ -5,69 +5,115 @@ How they end: as the program that they run; 2 where they were called wrongly, 3 
 
 from __future__ import annotations
 
-import functools
 import sys
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
-import click
+from creamery.cli.words import DEFAULT_HUB, OPTIONS, Words, WrongWords, read_words
 
-from creamery.cli.hub import DEFAULT_HUB, ends_as_told, token_options, warned_of_a_password
+if TYPE_CHECKING:
+    import click
 
-PINNED = "--require-hashes"
+    from creamery.client.wishes import Wish
 
-
-def through_a_hub(command: Callable[[tuple[str, ...], Mapping[str, str]], list[str]]) -> Callable[..., None]:
-    """Run what the function returns, through the hub; it gets the words not about the hub, and the variables."""
-
-    @functools.wraps(command)
-    def called(
-        arguments: tuple[str, ...],
-        *,
-        hub_url: str,
-        token_file: Path | None,
-        token: str | None,
-        netrc_file: Path | None,
-        allow_fallback: bool,
-        require_cache: bool,
-    ) -> None:
-        from creamery.client import Sources, find_credentials, parse_address  # noqa: PLC0415
-        from creamery.client.launching import find_way, own_variables, run  # noqa: PLC0415
-
-        with ends_as_told(as_json=False):
-            address, user = parse_address(hub_url)
-            credentials = find_credentials(address, user, Sources(token_file, token, netrc_file))
-            may_fall_back = allow_fallback or PINNED in arguments
-            way = find_way(address, credentials, may_fall_back=may_fall_back, is_needed=require_cache)
-            if way.warning:
-                click.echo(f"Warning: {way.warning}", err=True)
-            own = own_variables()
-            sys.exit(run(command(arguments, own), way, address, credentials, own))
-
-    described: Any = called
-    for option in reversed(_OPTIONS):
-        described = option(described)
-    return described  # type: ignore[no-any-return]  # click alone calls it
+CALLED_WRONGLY = 2
 
 
-_OPTIONS: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] = (
-    click.option(
-        "-c",
-        "--hub",
-        "hub_url",
-        metavar="URL",
-        envvar="CREAMERY_HUB",
-        default=DEFAULT_HUB,
-        callback=warned_of_a_password,
-        help=f"The hub. uv's own -c (constraints) goes by its long name here.  [CREAMERY_HUB, else {DEFAULT_HUB}]",
-    ),
-    *token_options(),
-    click.option(
-        "--allow-fallback",
-        is_flag=True,
-        help="If the hub is away, install from what is configured otherwise. What is pinned by hashes"
-        f" ({PINNED}) does so anyway.",
-    ),
-    click.option("--require-cache", is_flag=True, help="If the hub is away, install nothing, whatever is pinned."),
-)
+def begin(command: str, words: Sequence[str]) -> int:
+    """Do what a command was called for; returns how it ended."""
+    from creamery.client.errors import HubError  # noqa: PLC0415 - so do all imports here: uv is to start soon
+
+    as_json = "--json" in words
+    try:
+        said = read_words(command, words)
+        from creamery.cli.installing import install, run  # noqa: PLC0415
+
+        return install(said) if command == "install" else run(said)
+    except WrongWords as error:
+        sys.stderr.write(f"Error: {error}\n")
+        return CALLED_WRONGLY
+    except HubError as error:
+        from creamery.cli.hub import told  # noqa: PLC0415
+
+        return told(error, as_json=as_json)
+
+
+def wish_of(said: Words) -> Wish:
+    """What the words about the hub mean, with what the environment says.
+
+    Raises:
+        HubError: an address or a credential cannot be used.
+    """
+    from pathlib import Path  # noqa: PLC0415
+
+    from creamery.client.address import parse_address  # noqa: PLC0415
+    from creamery.client.credentials import Sources, find_credentials  # noqa: PLC0415
+    from creamery.client.launching import configured  # noqa: PLC0415
+    from creamery.client.wishes import Wish  # noqa: PLC0415
+
+    environ = configured()
+    url = said.ours.get("hub", environ.get("CREAMERY_HUB") or DEFAULT_HUB)
+    if "@" in said.ours.get("hub", ""):
+        warn("everybody on this machine can read a password on the command line (`ps`); CREAMERY_HUB may hold it")
+    address, user = parse_address(url)
+    file, netrc = said.ours.get("token_file"), environ.get("NETRC")
+    sources = Sources(Path(file) if file else None, environ.get("CREAMERY_TOKEN"), Path(netrc) if netrc else None)
+    declared = environ.get("CREAMERY_BUILD_ENVIRONMENT", "")
+    return Wish(
+        address=address,
+        credentials=find_credentials(address, user, sources),
+        may_fall_back=said.has("allow_fallback"),
+        must_have=said.has("require_cache"),
+        shares=said.has("upload"),
+        quiet=not {"-q", "--quiet", "-qq"}.isdisjoint(said.rest),
+        as_json=said.has("as_json"),
+        report=said.ours.get("report", ""),
+        declared=tuple(filter(None, (name.strip() for name in declared.split(",")))),
+    )
+
+
+def warn(sentence: str) -> None:
+    """For people, on standard error; one line."""
+    sys.stderr.write(f"Warning: {sentence}\n")
+    sys.stderr.flush()
+
+
+def through_a_hub(name: str) -> Callable[[Callable[[], None]], click.Command]:
+    """The same command for `--help` and the docs; its words are read by `read_words`."""
+    import click  # noqa: PLC0415
+
+    class Through(click.Command):
+        def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+            before = args[: args.index("--")] if "--" in args else args
+            if name == "run":
+                before = before[: next((at for at, word in enumerate(before) if not word.startswith("-")), None)]
+            if {"-h", "--help"}.isdisjoint(before):
+                ctx.params["words"] = tuple(args)
+                return []
+            return super().parse_args(ctx, ["--help"])
+
+    def described(function: Callable[[], None]) -> click.Command:
+        def called(words: tuple[str, ...], **_: Any) -> None:
+            sys.exit(begin(name, words))
+
+        options: list[click.Parameter] = [
+            click.Option(
+                [*option.spelt, option.name],
+                metavar=option.value or None,
+                is_flag=not option.value,
+                help=option.told,
+            )
+            for option in OPTIONS
+            if name in option.commands
+        ]
+        what = "[UV'S OWN OPTIONS]... REQUIREMENT..." if name == "install" else "-- COMMAND..."
+        argument = click.Argument(["words"], nargs=-1, metavar=what)
+        return Through(
+            name,
+            callback=called,
+            params=[argument, *options],
+            help=function.__doc__,
+            short_help=(function.__doc__ or "").partition("\n")[0],
+        )
+
+    return described

@@ -3,42 +3,42 @@
 They are told by the environment that they read anyway. What stands there every build sees, which runs other people's
 code; so no password is in it, but the name of a netrc file that is there for as long as the program runs, and for its
 owner alone. It goes before the user's own and has that in it.
+
+`Launch` holds what is there for one such run: a folder of this user's alone, with that file, the broker's socket, and
+the wheels that are handed out.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
+import shutil
+import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Self
 
-from creamery.client.address import HubAddress
-from creamery.client.credentials import Credentials
-from creamery.client.errors import HubError, HubUnreachable, NotAHub, UnusableInput
-from creamery.client.wire import Hub, Patience
+from creamery.client.broker import VARIABLE, Broker
+from creamery.client.errors import HubError, UnusableInput
+from creamery.client.wishes import Wish
 
-PROBE = Patience(connect_seconds=1.0, silent_seconds=1.0, whole_seconds=1.5, answer_bytes=64 * 1024)
-"""A hub that is there answers at once; one that is not costs no more."""
+if TYPE_CHECKING:
+    from creamery.client.builds import Builds
+    from creamery.client.sharing import Sharing
 
+HOOK = os.path.join(os.path.dirname(os.path.abspath(__file__)), "hook")  # noqa: PTH100, PTH118, PTH120 - see Broker
+"""The folder that is put on PYTHONPATH."""
+DECLARE = "CREAMERY_BUILD_ENVIRONMENT"
+"""Names of more variables that builds obey, separated by commas."""
+STOPPED = 128
+"""A program that a signal has ended ends with this and its number, as shells have it."""
+GRACE_SECONDS = 5.0
 
 _OURS = frozenset({"CREAMERY_TOKEN", "CREAMERY_HUB"})
 """The latter may hold a password."""
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """How a program installs.
-
-    Attributes:
-        variables: of its environment, over the caller's.
-        warning: what is not as it was asked for, in a sentence; empty: all is.
-    """
-
-    variables: Mapping[str, str]
-    warning: str = ""
 
 
 def own_variables() -> dict[str, str]:
@@ -46,79 +46,161 @@ def own_variables() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in _OURS}
 
 
-def find_way(
-    address: HubAddress, credentials: Credentials | None, *, may_fall_back: bool, is_needed: bool = False
-) -> Way:
-    """Through the hub, if it answers now.
+def configured() -> dict[str, str]:
+    """What this process's environment says of hubs and credentials."""
+    names = ("CREAMERY_HUB", "CREAMERY_TOKEN", "NETRC", DECLARE)
+    return {name: os.environ[name] for name in names if name in os.environ}
 
-    Args:
-        address: the hub's.
-        credentials: of whoever asks it.
-        may_fall_back: else what is not pinned by its hash might come from where somebody else has taken its name.
-        is_needed: without the hub nothing is installed at all.
 
-    Raises:
-        HubError: it does not answer, or refuses, and nothing else may be asked.
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A program that has ended.
+
+    Attributes:
+        code: as shells have it.
+        output: what it wrote to standard output, where that was kept.
     """
-    try:
-        Hub(address, credentials, patience=PROBE).at_root().post("w", "v1", "lookup", body={"keys": []})
-    except (HubUnreachable, NotAHub) as error:
-        if is_needed or not may_fall_back:
-            raise type(error)(
-                error.sentence,
-                "Nothing was installed: another index may have other packages under the same names. Start the hub, or"
-                " say --allow-fallback.",
-            ) from error
-        return Way({}, f"{error.sentence} It is not asked; what you have configured is.")
-    except HubError as error:
-        if is_needed or not may_fall_back:
-            raise
-        return Way({}, f"{error.sentence} It is not asked; what you have configured is.")
-    index = f"{address}/w/i/"
-    return Way({"UV_DEFAULT_INDEX": index, "PIP_INDEX_URL": index})
+
+    code: int
+    output: bytes = b""
 
 
-def run(
-    command: Sequence[str], way: Way, address: HubAddress, credentials: Credentials | None, own: Mapping[str, str]
-) -> int:
-    """Run a program that way, and return how it ended.
+class Launch:
+    """One run, from entering to leaving.
 
     Args:
-        command: the program and what it is told.
-        way: how it installs.
-        address: the hub's, which the credentials are for.
-        credentials: of whoever asks; where there are none, this process becomes the program.
+        wish: how to install.
         own: this process's environment.
+        say: is told a sentence for the user, from any thread.
+    """
+
+    def __init__(self, wish: Wish, own: Mapping[str, str], say: Callable[[str], object]) -> None:
+        self.wish = wish
+        self.say = say
+        self.builds: Builds | None = None
+        self.sharing: Sharing | None = None
+        self.interrupted = False
+        self._own = own
+        self._running: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.folder = tempfile.mkdtemp(prefix="creamery-")
+        try:
+            self._netrc = self._written_netrc()
+            self._broker = Broker(self.folder)
+        except BaseException:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._broker.close()
+        if self.builds is not None:
+            self.builds.end()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def variables(self) -> dict[str, str]:
+        """The environment of a program that installs through the hub."""
+        index = f"{self.wish.address}/w/i/"
+        before = self._own.get("PYTHONPATH")
+        found = {
+            **self._own,
+            "UV_DEFAULT_INDEX": index,
+            "PIP_INDEX_URL": index,
+            "PYTHONPATH": HOOK if not before else f"{HOOK}{os.pathsep}{before}",
+            VARIABLE: self._broker.address,
+        }
+        if self._netrc:
+            found["NETRC"] = self._netrc
+        return found
+
+    def serve(self) -> None:
+        """Answer the hook, out of the hub and with what is built here."""
+        from creamery.client.serving import serve  # noqa: PLC0415 - while uv is at work
+
+        self.builds, self.sharing = serve(self)
+        self._broker.serve(self.builds.answer)
+
+    def call(self, command: Sequence[str], environment: Mapping[str, str], *, keeps_output: bool = False) -> Ended:
+        """Run a program until it ends; what would stop this process stops that one first.
+
+        Raises:
+            UnusableInput: there is no such program.
+        """
+        kept = {number: signal.signal(number, self._relay) for number in _signals()}
+        try:
+            output = subprocess.PIPE if keeps_output else None
+            self._running = subprocess.Popen(command, env=environment, stdout=output)  # noqa: S603 - as its user wants
+            said = self._running.communicate()[0] or b""
+            code = self._running.returncode
+            return Ended(code if code >= 0 else STOPPED - code, said)
+        except FileNotFoundError as error:
+            raise UnusableInput(
+                f"There is no program {command[0]}.", "Write it as you would call it yourself."
+            ) from error
+        except OSError as error:
+            raise UnusableInput(f"{command[0]} cannot be run: {error.strerror}.") from error
+        finally:
+            self._running = None
+            for number, handler in kept.items():
+                signal.signal(number, handler)
+
+    def stop(self) -> None:
+        """Let the program end that is running."""
+        running = self._running
+        if running is not None and running.poll() is None:
+            running.terminate()
+            timer = threading.Timer(GRACE_SECONDS, running.kill)
+            timer.daemon = True
+            timer.start()
+
+    def _relay(self, number: int, _: FrameType | None) -> None:
+        """Ctrl-C reaches all programs of a terminal; other signals reach this process alone."""
+        self.interrupted = True
+        if number == signal.SIGINT:
+            return
+        self.stop()
+
+    def _written_netrc(self) -> str:
+        """A file with the hub's credentials and the user's own; empty: there are none to write."""
+        credentials = self.wish.credentials
+        if credentials is None:
+            return ""
+        theirs = self._own.get("NETRC") or os.path.expanduser("~/.netrc")  # noqa: PTH111 - see Broker
+        before = ""
+        if os.path.isfile(theirs):  # noqa: PTH113
+            with open(theirs, encoding="utf-8") as file:  # noqa: PTH123
+                before = file.read()
+        name, password = credentials.pair
+        path = os.path.join(self.folder, "netrc")  # noqa: PTH118
+        opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(opened, "w", encoding="utf-8") as file:  # noqa: PTH123
+            file.write(
+                f"machine {self.wish.address.host}\nlogin {_quoted(name)}\npassword {_quoted(password)}\n{before}"
+            )
+        return path
+
+
+def refuse_unless_safe(wish: Wish, away: HubError, *, is_pinned: bool = False) -> None:
+    """The hub is away: may what is asked for come from elsewhere?
 
     Raises:
-        UnusableInput: there is no such program.
+        HubError: it may not.
     """
-    environment = {**own, **way.variables}
-    try:
-        if credentials is None or not way.variables:
-            if os.name == "posix":
-                os.execvpe(command[0], list(command), environment)  # noqa: S606 - what its user has asked for
-            return subprocess.call(command, env=environment)  # noqa: S603 - likewise
-        with _netrc(address, credentials, own) as path:
-            return subprocess.call(command, env={**environment, "NETRC": str(path)})  # noqa: S603 - likewise
-    except FileNotFoundError as error:
-        raise UnusableInput(f"There is no program {command[0]}.", "Write it as you would call it yourself.") from error
-    except OSError as error:
-        raise UnusableInput(f"{command[0]} cannot be run: {error.strerror}.") from error
+    if wish.must_have or not (wish.may_fall_back or is_pinned):
+        away.remedy = (
+            "Nothing was installed: another index may have other packages under the same names. Start the hub, or say"
+            " --allow-fallback."
+        )
+        raise away
 
 
-@contextlib.contextmanager
-def _netrc(address: HubAddress, credentials: Credentials, own: Mapping[str, str]) -> Iterator[Path]:
-    """A file with these and the user's own, for a while."""
-    name, password = credentials.pair
-    theirs = Path(own["NETRC"]) if "NETRC" in own else Path("~/.netrc").expanduser()
-    with tempfile.TemporaryDirectory(prefix="creamery-") as folder:
-        path = Path(folder, "netrc")
-        path.touch(mode=0o600)
-        line = f"machine {address.host}\nlogin {_quoted(name)}\npassword {_quoted(password)}\n"
-        before = theirs.read_text(encoding="utf-8") if theirs.is_file() else ""
-        path.write_text(line + before, encoding="utf-8")
-        yield path
+def _signals() -> tuple[signal.Signals, ...]:
+    names = ("SIGINT", "SIGTERM", "SIGHUP")
+    is_main = threading.current_thread() is threading.main_thread()
+    return tuple(getattr(signal, name) for name in names if hasattr(signal, name)) if is_main else ()
 
 
 def _quoted(word: str) -> str:

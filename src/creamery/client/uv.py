@@ -7,15 +7,14 @@ metadata is built would run here too. Nothing of any package is run unless `may_
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from creamery.client.credentials import Credentials
 from creamery.client.errors import UnusableInput
+from creamery.client.finding_uv import find_uv
 from creamery.client.targets import Target
 
 SECONDS = 900.0
@@ -28,26 +27,6 @@ NAME = "creamery"
 _BUILD = "What has no wheel needs --build: its code then runs on this machine, as an installation runs it."
 
 _OTHER_INDEXES = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_NO_INDEX")
-
-
-def find_uv() -> Path:
-    """The uv that has called this, if it was one; else the one beside this Python, else where programs are.
-
-    Raises:
-        UnusableInput: there is none.
-    """
-    calling = os.environ.get("UV")  # uv sets it for what it runs
-    if calling and Path(calling).is_file():
-        return Path(calling)
-    suffix = ".exe" if sys.platform == "win32" else ""
-    beside = Path(sys.executable).parent / f"uv{suffix}"
-    found = str(beside) if beside.is_file() else shutil.which("uv")
-    if found is None:
-        raise UnusableInput(
-            "uv decides which files an installation takes, and it is not installed here.",
-            "Install it: pip install uv. Files of a pylock.toml need no uv.",
-        )
-    return Path(found)
 
 
 def resolve(
@@ -77,7 +56,7 @@ def resolve(
         asked, locked = Path(folder, "asked.in"), Path(folder, "pylock.toml")
         asked.write_text("".join(f"{line}\n" for line in requirements), encoding="utf-8")
         command = [
-            *(str(uv), "pip", "compile", "--quiet", "--no-header", "--format", "pylock.toml"),
+            *(uv, "pip", "compile", "--quiet", "--no-header", "--format", "pylock.toml"),
             *("--output-file", str(locked), "--default-index", f"{NAME}={index}", "--refresh"),
             *target.uv_options(),
             *(() if may_build else ("--no-build",)),

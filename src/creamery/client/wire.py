@@ -13,12 +13,14 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import secrets
 import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, IncompleteRead
+from pathlib import Path
 from threading import Event, Timer
 from typing import Any, BinaryIO, Literal
 from urllib.parse import quote, urlencode, urljoin, urlsplit
@@ -146,19 +148,46 @@ class Hub:
             size: how many there are.
             sent: hears of each number of bytes that has gone.
         """
-        headers = self._headers({"Accept": "application/problem+json", "Content-Length": str(size)})
+        answer = self._sent(path, _pieces(content, sent), {"Content-Length": str(size)})
+        if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
+            self._understood(answer)
+
+    def put_form(self, *path: str, form: Form, sent: Callable[[int], object]) -> bytes:
+        """PUT a form with a file of whatever length (RFC 7578); returns what is answered.
+
+        Args:
+            form: its fields and its file.
+            sent: hears of each number of bytes of the file that has gone.
+        """
+        boundary = secrets.token_hex(16)
+        length = form.length(boundary)
+        kind = f"multipart/form-data; boundary={boundary}"
+        headers = {"Content-Type": kind, "Content-Length": str(length)}
+        answer = self._sent(path, form.pieces(boundary, sent), headers)
+        if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
+            self._understood(answer)
+        return answer.content
+
+    def _sent(self, path: tuple[str, ...], body: Iterator[bytes], headers: Mapping[str, str]) -> _Answer:
+        known = self._headers({"Accept": "application/json, application/problem+json", **headers})
         target = self.address.path + self._prefix + _joined(path)
         way = _way_to(self.address)
         with self._connected(way) as connection:
             connection.sock.settimeout(self._patience.silent_seconds)
             try:
-                connection.request("PUT", way.prefix + target, _pieces(content, sent), {**way.headers, **headers})
+                try:
+                    connection.request("PUT", way.prefix + target, body, {**way.headers, **known})
+                except (BrokenPipeError, ConnectionResetError):  # it answers before all has come: it refuses
+                    return self._early_answer(connection)
                 with connection.getresponse() as response:
-                    answer = self._received(response)
+                    return self._received(response)
             except (OSError, HTTPException) as error:
                 raise HubUnreachable(f"{self.address} broke off: {_reason(error)}.", _DONE_PERHAPS) from error
-        if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
-            self._understood(answer)
+
+    def _early_answer(self, connection: HTTPConnection) -> _Answer:
+        response = HTTPResponse(connection.sock, method="PUT")
+        response.begin()
+        return self._received(response)
 
     def _ask(self, method: Method, target: str, body: Mapping[str, Any] | None) -> Any:
         target = self.address.path + self._prefix + target
@@ -283,6 +312,39 @@ class Hub:
             )
         said = f"{status}, {answer.kind or 'of no kind'}"
         raise NotAHub(f"{self.address} does not answer as a hub does ({said}).", _ADDRESS_IS_RIGHT)
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """Fields, and perhaps a file: the field's name, and where the file lies, which names it."""
+
+    fields: Mapping[str, str]
+    file: tuple[str, Path] | None = None
+
+    def length(self, boundary: str) -> int:
+        """Of the body, in bytes."""
+        size = 0 if self.file is None else self.file[1].stat().st_size
+        return sum(len(part) for part in self._parts(boundary)) + size
+
+    def pieces(self, boundary: str, sent: Callable[[int], object]) -> Iterator[bytes]:
+        """The body, as it is sent."""
+        head, tail = self._parts(boundary)
+        yield head
+        if self.file is not None:
+            with self.file[1].open("rb") as content:
+                yield from _pieces(content, sent)
+        yield tail
+
+    def _parts(self, boundary: str) -> tuple[bytes, bytes]:
+        """What stands before the file's bytes, and what behind them."""
+        begin = f"--{boundary}\r\nContent-Disposition: form-data; name="
+        head = "".join(f'{begin}"{name}"\r\n\r\n{value}\r\n' for name, value in self.fields.items())
+        end = f"--{boundary}--\r\n"
+        if self.file is None:
+            return head.encode(), end.encode()
+        name, path = self.file
+        head += f'{begin}"{name}"; filename="{path.name}"\r\nContent-Type: application/octet-stream\r\n\r\n'
+        return head.encode(), f"\r\n{end}".encode()
 
 
 def _pieces(content: BinaryIO, sent: Callable[[int], object]) -> Iterator[bytes]:

@@ -112,7 +112,7 @@ def door(hub: Hub) -> IndexDoor:
         refusals={**refusals(), **owning_refusals(), **upload_refusals()},
         start=start,
         stop=stop,
-        files=Files(hub, catalog, bringing),
+        files=Files(hub, catalog, bringing, names),
         pages=pages,
         endpoints=routes,
     )

@@ -6,6 +6,7 @@ comes, is as for installers (`bringing.py`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,10 +16,11 @@ from creamery.door import Door, Hub
 from creamery.index.access import READ
 from creamery.index.bringing import Bringing, NotHad
 from creamery.index.catalog import Catalog
+from creamery.index.names import Names
 from creamery.index.pages import Pages
 from creamery.index.project import KeptFile, StoredFile
 from creamery.index.routes import Routes
-from creamery.index.tables import files_of, find_project, project_serials
+from creamery.index.tables import files_of, find_project, hosted_names, project_serials
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,9 @@ class PackageFile:
 class Files:
     """What other doors may ask of the index. Coroutines run on the hub's event loop."""
 
-    def __init__(self, hub: Hub, catalog: Catalog, bringing: Bringing) -> None:
+    def __init__(self, hub: Hub, catalog: Catalog, bringing: Bringing, names: Names) -> None:
         self._catalog = catalog
+        self._own = names
         self._bringing = bringing
         self._accounts = hub.accounts
         self._database = hub.database
@@ -93,6 +96,11 @@ class Files:
         found = await self._pools.database.run(self._database.read, project_serials)
         hides = self._catalog.offers.why_hidden
         return [name for name, _, hosted in found if hides(name, hosted=hosted) is None]
+
+    async def own_names(self) -> tuple[Sequence[str], Sequence[str]]:
+        """The names that no upstream is asked for: those that are claimed, and the patterns of those reserved."""
+        await self._settling.settle()
+        return await self._pools.database.run(self._database.read, hosted_names), sorted(self._own.patterns)
 
     async def files(self, project: str) -> list[PackageFile]:
         """What the hub offers of a project that it knows, in order of their names. No upstream is asked.

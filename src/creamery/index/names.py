@@ -61,6 +61,11 @@ class Names:
         """Those of the settings."""
         return self._fixed
 
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """All of them, each once."""
+        return tuple(dict.fromkeys(self._patterns))
+
     def reserved_by(self, name: ProjectName) -> str | None:
         """The pattern that a name falls under; None: it is not reserved."""
         return next((pattern for pattern in self._patterns if fnmatchcase(name, pattern)), None)

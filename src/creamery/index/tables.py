@@ -201,6 +201,12 @@ def project_serials(connection: Connection) -> list[tuple[ProjectName, int, bool
     return [(ProjectName(row.name), row.serial, row.hosted) for row in connection.execute(query)]
 
 
+def hosted_names(connection: Connection) -> list[str]:
+    """The names that are claimed here, in order."""
+    query = select(index_project.c.name).where(index_project.c.hosted).order_by(index_project.c.name)
+    return list(connection.execute(query).scalars())
+
+
 def confusable_with(connection: Connection, name: ProjectName) -> list[KnownProject]:
     """Other projects whose names people take for this one; one range of an index."""
     rows = connection.execute(_ALIKE, {"alike": ultranormalize(name), "called": name})

@@ -18,6 +18,7 @@ from creamery.wheels.access import MANAGE, PUSH, READ, SCOPES, pushing_rule
 from creamery.wheels.candidates import Candidates
 from creamery.wheels.chain import Chain
 from creamery.wheels.checking import CHECK_JOB, Checking
+from creamery.wheels.client_routes import ClientRoutes
 from creamery.wheels.entry_routes import EntryRoutes
 from creamery.wheels.file_routes import FileRoutes
 from creamery.wheels.folder import FolderWheels
@@ -64,6 +65,7 @@ def door(hub: Hub, packages: IndexDoor) -> Door:
         routes=(
             *WheelRoutes(hub, place, pushing, rings, chain, "/w", is_open=is_open).table(),
             *entries.table(),
+            *ClientRoutes(hub, packages, rings).table(),
             *PageRoutes(hub, packages, merged, rings).table(),
             *FileRoutes(hub, rings, uses, is_open=is_open).table(),
             *api.routes(hub, is_open=is_open),

@@ -10,10 +10,9 @@ from typing import Annotated, Any
 
 import orjson
 import zstandard
-from packaging.utils import parse_wheel_filename
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from creamery.contract import BadBuild, Build, Digest, parse_digest, read_build
+from creamery.contract import BadBuild, Digest, parse_digest, read_build, why_foreign
 from creamery.limits import MIB
 from creamery.wheels.place import PushRefused, Told
 
@@ -22,7 +21,6 @@ LOG_LEVEL = 3
 SCHEMA = 1
 
 Text = Annotated[str, StringConstraints(max_length=2_000)]
-_PURE = frozenset({"none"})
 
 
 class Provenance(BaseModel):
@@ -80,7 +78,8 @@ def read_record(text: str | None, key: Digest, filename: str, log: str | None) -
         raise BadRecord(f"the record: {error}") from error
     if build.key() != key:
         raise BadRecord(f"the record's build has the key {build.key()}, and the address says {key}")
-    _refuse_foreign(build, filename)
+    if foreign := why_foreign(build, filename):
+        raise BadRecord(foreign)
     provenance = record.provenance
     kept = {
         "schema": SCHEMA,
@@ -106,40 +105,6 @@ def unpack_log(body: bytes, most: int) -> bytes:
     """A kept log as it was sent; `most` bytes of it."""
     with zstandard.ZstdDecompressor().stream_reader(body) as reader:
         return bytes(reader.read(most))
-
-
-def _refuse_foreign(build: Build, filename: str) -> None:
-    """A wheel is for the interpreter and the machine that its record names, or for all (PEP 425)."""
-    _, _, _, tags = parse_wheel_filename(filename)
-    if not any(_is_for(build, tag.interpreter, tag.abi) for tag in tags):
-        raise BadRecord(f"{filename} is for another interpreter than the record says ({build.python}, {build.abi})")
-    if not any(_runs_on(build, tag.platform) for tag in tags):
-        raise BadRecord(
-            f"{filename} is for another platform than the record says ({build.system}, {build.architecture})"
-        )
-
-
-def _is_for(build: Build, interpreter: str, abi: str) -> bool:
-    if abi == build.abi:
-        return interpreter == build.python
-    if abi == "abi3":  # of this version and all later ones
-        return interpreter[:3] == build.python[:3] == "cp3" and _minor(interpreter) <= _minor(build.python)
-    return abi in _PURE and interpreter in {build.python, build.python.replace("cp", "py"), "py3", "py2"}
-
-
-def _minor(interpreter: str) -> int:
-    return int(interpreter[3:]) if interpreter[3:].isdecimal() else 0
-
-
-def _runs_on(build: Build, platform: str) -> bool:
-    if platform == "any":
-        return True
-    systems = {"linux": ("linux", "manylinux", "musllinux"), "macos": ("macosx",), "windows": ("win",)}
-    begins = systems.get(build.system, (build.system,))
-    architectures = (
-        (build.architecture, "universal2", "fat", "intel") if build.system == "macos" else (build.architecture,)
-    )
-    return platform.startswith(begins) and (platform.endswith(architectures) or platform == "win32")
 
 
 def said_of(error: ValueError) -> str:

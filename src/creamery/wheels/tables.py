@@ -232,6 +232,19 @@ def listed(connection: Connection, project: str | None, after: int, limit: int, 
     return [_entry(row) for row in connection.execute(query.order_by(wheel_entry.c.id).limit(limit))]
 
 
+def listed_of(connection: Connection, versions: Sequence[tuple[str, str]], sight: Sight) -> list[Entry]:
+    """Those that pages may list of these projects and versions."""
+    wanted = set(versions)
+    query = _ALL.where(
+        _HERE,
+        wheel_entry.c.state == "listed",
+        wheel_entry.c.ring.in_(sight),
+        wheel_entry.c.project.in_({project for project, _ in wanted}),
+    )
+    found = [_entry(row) for row in connection.execute(query.order_by(wheel_entry.c.id))]
+    return [entry for entry in found if (entry.file.project, entry.file.version) in wanted]
+
+
 def conflicts_of(connection: Connection, keys: Sequence[Digest], sight: Sight) -> list[Conflict]:
     """Who came too late with other bytes, in the order in which they came."""
     query = select(wheel_conflict).where(wheel_conflict.c.key.in_(keys), wheel_conflict.c.ring.in_(sight))

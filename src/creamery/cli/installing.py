@@ -1,0 +1,124 @@
+"""What `creamery install` and `creamery run` do, once their words are read: click is not needed for it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from creamery.cli.words import Words, WrongWords
+
+if TYPE_CHECKING:
+    from creamery.client.installing import Installed
+    from creamery.client.launching import Launch
+
+INTERRUPTED = 130
+
+_PLACES = ("--python", "-p", "--target", "-t", "--prefix", "--system")
+
+
+def install(said: Words) -> int:
+    """Install what is asked for; returns uv's code.
+
+    Raises:
+        HubError: the hub is away, and nothing may be had elsewhere; or there is no uv.
+    """
+    from creamery.cli.through import warn, wish_of  # noqa: PLC0415 - as everything here: uv is to start soon
+    from creamery.client.finding_uv import find_uv  # noqa: PLC0415
+    from creamery.client.installing import install as installed_by  # noqa: PLC0415
+    from creamery.client.launching import Launch, own_variables  # noqa: PLC0415
+
+    wish, own, uv = wish_of(said), own_variables(), find_uv()
+    arguments = [*place(said.rest, own, os.getcwd()), *said.rest]  # noqa: PTH109 - pathlib costs 3 ms of a start
+    with Launch(wish, own, warn) as launch:
+
+        def is_pinned() -> bool:
+            from creamery.client.pinned import is_pinned as all_pinned  # noqa: PLC0415
+
+            return all_pinned(said.rest, own)
+
+        return _told(launch, installed_by(launch, uv, arguments, is_pinned=is_pinned, own=own), uv, arguments, own)
+
+
+def run(said: Words) -> int:
+    """Run a command; returns how it ended.
+
+    Raises:
+        HubError: the hub is away, and nothing else may be asked; or there is no such program.
+        WrongWords: there is no command.
+    """
+    from creamery.cli.through import warn, wish_of  # noqa: PLC0415
+    from creamery.client.installing import run as run_by  # noqa: PLC0415
+    from creamery.client.launching import Launch, own_variables  # noqa: PLC0415
+
+    if not said.rest:
+        raise WrongWords("say what is to be run: creamery run -- uv sync")
+    own = own_variables()
+    with Launch(wish_of(said), own, warn) as launch:
+        return _told(launch, run_by(launch, said.rest, own), "", (), own)
+
+
+def _told(launch: Launch, ended: Installed, uv: str, arguments: Sequence[str], own: Mapping[str, str]) -> int:
+    from creamery.cli.through import warn  # noqa: PLC0415
+
+    try:
+        _tell(launch, ended, uv, arguments, own)
+    except KeyboardInterrupt:
+        warn("not everything that was built here is shared.")
+        return INTERRUPTED
+    return ended.code
+
+
+def _tell(launch: Launch, ended: Installed, uv: str, arguments: Sequence[str], own: Mapping[str, str]) -> None:
+    """What there is to tell, once what was built is shared."""
+    wish = launch.wish
+    outcomes = launch.builds.outcomes if launch.builds is not None else []
+    if not (ended.changes or outcomes or wish.report or wish.as_json) or ended.was_interrupted:
+        return
+    from creamery.cli.progress import Bar  # noqa: PLC0415
+    from creamery.client.report import make_report, summary  # noqa: PLC0415
+
+    if launch.sharing is not None:
+        with Bar("Sharing", quiet=wish.quiet) as bar:
+            launch.sharing.wait(bar.begin, lambda done, of: bar.at(done, of, what="Sharing"))
+    report = make_report(launch, ended, uv, arguments, own)
+    line = summary(report)
+    if line and not wish.quiet:
+        sys.stderr.write(line + "\n")
+    if wish.as_json or wish.report:
+        _write(report, wish.report, as_json=wish.as_json)
+
+
+def _write(report: Mapping[str, Any], path: str, *, as_json: bool) -> None:
+    import json  # noqa: PLC0415
+    from pathlib import Path  # noqa: PLC0415
+
+    from creamery.client.errors import UnusableInput  # noqa: PLC0415
+
+    text = json.dumps(report, indent=2) + "\n"
+    if as_json:
+        sys.stdout.write(text)
+    if path:
+        try:
+            Path(path).write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise UnusableInput(f"The report {path} cannot be written: {error.strerror}.") from error
+
+
+def place(arguments: Sequence[str], environ: Mapping[str, str], folder: str) -> list[str]:
+    """Where to, in uv's words, where it would find nothing by itself."""
+    is_said = any(word in _PLACES or word.startswith(tuple(f"{option}=" for option in _PLACES)) for word in arguments)
+    is_known = any(name in environ for name in ("VIRTUAL_ENV", "CONDA_PREFIX", "UV_PYTHON", "UV_SYSTEM_PYTHON"))
+    if is_said or is_known or _has_venv(folder):
+        return []
+    return ["--python", sys.executable]
+
+
+def _has_venv(folder: str) -> bool:
+    while not os.path.isdir(os.path.join(folder, ".venv")):  # noqa: PTH112, PTH118
+        above = os.path.dirname(folder)  # noqa: PTH120
+        if above == folder:
+            return False
+        folder = above
+    return True

@@ -1,0 +1,139 @@
+"""The words of `creamery install` and `creamery run` that are about the hub; all others are uv's, or the command's.
+
+They are read here and not by click, which would take a third of the time that uv needs for everything: uv's options are
+not known here, and what is not ours goes to it as it stands. The same table is `--help` (`through.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One of ours.
+
+    Attributes:
+        name: what it is called here.
+        spelt: how it is written.
+        value: what it takes, as its help shows it; empty: it is a switch.
+        told: for its help.
+        commands: that have it.
+    """
+
+    name: str
+    spelt: tuple[str, ...]
+    value: str
+    told: str
+    commands: tuple[str, ...] = ("install", "run")
+
+
+class WrongWords(Exception):
+    """The command was called wrongly; the text says how."""
+
+
+DEFAULT_HUB = "http://127.0.0.1:8000"
+
+OPTIONS = (
+    Option(
+        "hub",
+        ("-c", "--hub"),
+        "URL",
+        f"The hub. uv's own -c (constraints) goes by its long name here.  [CREAMERY_HUB, else {DEFAULT_HUB}]",
+    ),
+    Option(
+        "token_file",
+        ("--token-file",),
+        "FILE",
+        "A file whose first line is the token.  [CREAMERY_TOKEN, else the address's user, else ~/.netrc]",
+    ),
+    Option("upload", ("-u", "--upload"), "", "Share what is built here: the next machine need not build it."),
+    Option(
+        "allow_fallback",
+        ("--allow-fallback",),
+        "",
+        "If the hub is away, install from what is configured otherwise. What is pinned by hashes does so anyway.",
+    ),
+    Option(
+        "require_cache",
+        ("--require-cache",),
+        "",
+        "Build nothing here, and if the hub is away, install nothing.",
+    ),
+    Option("report", ("--report",), "FILE", "Write what was installed, and where it came from, as JSON.", ("install",)),
+    Option("as_json", ("--json",), "", "The same on standard output, for programs.", ("install",)),
+)
+
+_NOT_HERE = (
+    "a token does not belong on the command line, where everybody on this machine can read it (`ps`), and the shell"
+    " remembers it: put it in CREAMERY_TOKEN, or in a file that --token-file names"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What was said.
+
+    Attributes:
+        ours: by the options' names.
+        rest: everything else, as it stood.
+    """
+
+    ours: dict[str, str]
+    rest: list[str]
+
+    def has(self, name: str) -> bool:
+        """Was the option given?"""
+        return name in self.ours
+
+
+def read_words(command: str, words: Sequence[str]) -> Words:
+    """Tell ours from the others. Of `run` only those before the command are ours, of `install` all before `--`.
+
+    Raises:
+        WrongWords: a value is missing, or a token stands there.
+    """
+    known = {spelt: option for option in OPTIONS if command in option.commands for spelt in option.spelt}
+    ours: dict[str, str] = {}
+    rest: list[str] = []
+    at = 0
+    while at < len(words):
+        word = words[at]
+        at += 1
+        if word == "--" or (command == "run" and not word.startswith("-")):
+            rest += words[at - (word != "--" or command == "install") :]
+            break
+        option, value = _match(known, word)
+        if option is None:
+            _refuse(command, word)
+            rest.append(word)
+        elif not option.value:
+            ours[option.name] = "yes"
+        elif value is not None:
+            ours[option.name] = value
+        elif at < len(words):
+            ours[option.name] = words[at]
+            at += 1
+        else:
+            raise WrongWords(f"{word} needs a value: {word} {option.value}")
+    return Words(ours, rest)
+
+
+def _match(known: dict[str, Option], word: str) -> tuple[Option | None, str | None]:
+    """The option that a word is, and the value that stands in the same word."""
+    if word in known:
+        return known[word], None
+    head, equals, value = word.partition("=")
+    if equals and head.startswith("--") and head in known and known[head].value:
+        return known[head], value
+    if not word.startswith("--") and word[:2] in known and known[word[:2]].value:
+        return known[word[:2]], word[2:].removeprefix("=")
+    return None, None
+
+
+def _refuse(command: str, word: str) -> None:
+    if word == "--token" or word.startswith("--token="):
+        raise WrongWords(_NOT_HERE)
+    if command == "run":
+        raise WrongWords(f"there is no option {word}; what is to be run stands behind --")

@@ -1,0 +1,79 @@
+"""The socket at which the hook asks, one question a connection: a line of JSON, and a line of JSON back.
+
+It listens before uv starts, and answers from threads of its own: uv builds several things at a time, and one of them
+may wait for somebody else's build. It is for programs of the same user alone: the socket lies in a folder of theirs;
+where there are no such sockets it is a port of this machine, and a word that only what is started here knows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import json
+import os
+import secrets
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+VARIABLE = "CREAMERY_BROKER"
+MOST_QUESTION = 4 * 1024**2
+QUESTION_SECONDS = 30.0
+WAITING = 64
+"""Connections that nobody has taken yet."""
+LONGEST_PATH = 100
+"""Of a socket, in bytes: what every system allows."""
+
+Answer = Callable[[dict[str, Any]], Mapping[str, Any]]
+
+
+class Broker:
+    """Listens from the beginning; answers once `serve` says how, and until it is closed."""
+
+    def __init__(self, folder: str) -> None:
+        """`folder`: this user's alone."""
+        path = os.path.join(folder, "broker")  # noqa: PTH118 - pathlib costs 3 ms of a start
+        self._word = ""
+        if hasattr(socket, "AF_UNIX") and len(os.fsencode(path)) <= LONGEST_PATH:
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self._socket.bind(path)
+            self.address = path
+        else:
+            self._word = secrets.token_hex(16)
+            self._socket = socket.create_server(("127.0.0.1", 0))
+            self.address = f"tcp:{self._socket.getsockname()[1]}:{self._word}"
+        self._socket.listen(WAITING)
+
+    def serve(self, answer: Answer) -> None:
+        """Answer questions, from threads; returns at once."""
+        threading.Thread(target=self._accept, args=(answer,), daemon=True, name="broker").start()
+
+    def close(self) -> None:
+        """Take no more questions."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)  # or whoever waits in accept() would go on waiting
+        self._socket.close()
+
+    def _accept(self, answer: Answer) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:  # it was closed
+                return
+            threading.Thread(target=self._answer, args=(connection, answer), daemon=True).start()
+
+    def _answer(self, connection: socket.socket, answer: Answer) -> None:
+        with connection, contextlib.suppress(OSError):  # whoever asked has gone: their build was stopped
+            connection.settimeout(QUESTION_SECONDS)
+            with connection.makefile("rb") as lines:
+                if self._word and not hmac.compare_digest(lines.readline(64).strip(), self._word.encode()):
+                    return
+                line = lines.readline(MOST_QUESTION)
+            try:
+                question = json.loads(line)
+            except ValueError:
+                return
+            if isinstance(question, dict):
+                connection.settimeout(None)
+                connection.sendall(json.dumps(dict(answer(question))).encode() + b"\n")

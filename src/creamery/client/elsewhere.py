@@ -1,0 +1,81 @@
+"""The hub is away, and another index is asked: but never for a name that is the hub's own.
+
+Whoever could put a package of such a name into the other index would otherwise be installed in its place (dependency
+confusion). Names that were claimed are made impossible to satisfy. What falls under a reserved pattern cannot be listed
+beforehand: uv first says what it would install, from wheels alone, so that no code of anybody's runs.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packaging.utils import canonicalize_name
+
+from creamery.client.errors import HubError, UnusableInput
+from creamery.client.own_names import OwnNames
+
+if TYPE_CHECKING:
+    from creamery.client.launching import Launch
+
+SECONDS = 300.0
+SAID = 2_000
+_WOULD = re.compile(r"^ [+~] ([A-Za-z0-9._-]+)==", re.MULTILINE)
+_OFFERED = re.compile(r"(?:--no-binary|--no-build-isolation)(?:=.*)?")
+
+
+def kept_out(
+    launch: Launch, names: OwnNames, uv: str, arguments: Sequence[str], own: Mapping[str, str]
+) -> Sequence[str]:
+    """More words for `uv pip install`, with which none of these names is installed.
+
+    Raises:
+        HubError: one of them would be, or nobody can tell.
+    """
+    if not names:
+        return ()
+    constraints = Path(launch.folder, "own-names.txt")
+    constraints.write_text("".join(f"{name}<0\n" for name in sorted(names.claimed)), encoding="utf-8")
+    more = ["--constraints", str(constraints)]
+    if names.reserved:
+        _look(names, [uv, "pip", "install", "--dry-run", "--only-binary", ":all:", *_plain(arguments), *more], own)
+    return more
+
+
+def _look(names: OwnNames, command: Sequence[str], own: Mapping[str, str]) -> None:
+    environment = {**own, "UV_NO_COLOR": "1", "NO_COLOR": "1"}
+    try:
+        ran = subprocess.run(  # noqa: S603 - uv, with what its user has asked for
+            command, env=environment, capture_output=True, text=True, errors="replace", timeout=SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise UnusableInput(f"uv has found nothing to install within {SECONDS:g} s.") from error
+    meant = {canonicalize_name(name) for name in _WOULD.findall(ran.stderr + ran.stdout)}
+    own_ones = sorted(name for name in meant if names.has(name))
+    if own_ones:
+        raise HubError(
+            f"{', '.join(own_ones)} would be installed from elsewhere, and the hub keeps that name for itself.",
+            "Nothing was installed. Start the hub.",
+        )
+    if ran.returncode:
+        raise HubError(
+            "Without building anything nobody can tell whether a name that the hub keeps for itself"
+            f" ({', '.join(sorted(names.reserved))}) would come from elsewhere:\n{ran.stderr.strip()[-SAID:]}",
+            "Nothing was installed. Start the hub.",
+        )
+
+
+def _plain(arguments: Sequence[str]) -> list[str]:
+    """Without what would let something be built, or be told in another form."""
+    kept, skips = [], False
+    for word in arguments:
+        if skips:
+            skips = False
+        elif word in {"--no-binary", "--output-format"}:
+            skips = True
+        elif not _OFFERED.fullmatch(word) and not word.startswith("--output-format="):
+            kept.append(word)
+    return kept

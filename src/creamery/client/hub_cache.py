@@ -1,0 +1,147 @@
+"""A hub's built wheels, by the keys of builds (`/w/v1/`)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Callable, Iterator
+from io import BufferedIOBase
+from pathlib import Path
+from typing import Any
+
+from creamery import __version__
+from creamery.client.asking import Asked
+from creamery.client.caches import Fate, Made, Offer
+from creamery.client.errors import HubError, NotAHub
+from creamery.client.wire import Form, Hub
+
+MOST_LOG = 8 * 1024**2
+"""Bytes of a log that are sent: its end says why."""
+PIECE_BYTES = 256 * 1024
+
+
+class HubCache:
+    """Wheels by key, leases, failures."""
+
+    def __init__(self, hub: Hub) -> None:
+        """`hub`: at its root."""
+        self._hub = hub
+        self.name = str(hub.address)
+
+    def look(self, asked: Asked) -> Fate:
+        """One question."""
+        told = _object(self._hub.post("w", "v1", "lookup", body={"keys": [asked.key]}), self._hub)
+        keys = told.get("keys")
+        found = keys.get(asked.key) if isinstance(keys, dict) else None
+        return _fate(_object(found, self._hub), self._hub)
+
+    def fetch(self, offer: Offer, into: Path, most: int) -> None:
+        """By its digest, which the bytes are held against as they come."""
+        with self._hub.stream("GET", "w", "f", offer.sha256, offer.filename, headers={"Accept": "*/*"}) as answer:
+            write_verified(answer, offer, into, most)
+
+    def push(self, made: Made, sent: Callable[[int], object]) -> None:
+        """Record, wheel and log in one form."""
+        fields = {"record": json.dumps(_record(made))}
+        if made.log is not None:
+            fields["log"] = end_of(made.log)
+        self._hub.put_form("w", "v1", "entries", made.asked.key, form=Form(fields, ("wheel", made.wheel)), sent=sent)
+
+    def lease(self, asked: Asked, wait_seconds: float) -> Fate:
+        """Waits at the hub."""
+        told = self._hub.post("w", "v1", "lease", asked.key, query={"wait": f"{wait_seconds:g}"})
+        return _fate(_object(told, self._hub), self._hub)
+
+    def renew(self, asked: Asked, token: str) -> float:
+        """409 where it has passed on."""
+        told = _object(self._hub.put("w", "v1", "lease", asked.key, query={"token": token}), self._hub)
+        return float(told["seconds"]) if isinstance(told.get("seconds"), int | float) else 0.0
+
+    def give_back(self, asked: Asked, token: str) -> None:
+        """The next who waits has it."""
+        self._hub.delete("w", "v1", "lease", asked.key, query={"token": token})
+
+    def fail(self, asked: Asked, reason: str, log: Path | None) -> None:
+        """The hub refuses what is no backend's."""
+        project, version = asked.source.project, asked.source.version
+        record = {"project": project, "version": version, "kind": "backend", "reason": reason[:4_000]}
+        fields = {"record": json.dumps(record)} | ({} if log is None else {"log": end_of(log)})
+        self._hub.put_form("w", "v1", "failures", asked.key, form=Form(fields), sent=lambda _: None)
+
+
+def write_verified(answer: BufferedIOBase, offer: Offer, into: Path, most: int) -> None:
+    """Write what comes; what is left behind is the wheel that was offered, or nothing.
+
+    Raises:
+        HubError: it is larger than `most`, or other bytes.
+    """
+    found, size = hashlib.sha256(), 0
+    limit = most if offer.size is None else min(most, offer.size)
+    try:
+        with into.open("xb") as file:
+            for piece in _pieces(answer):
+                size += len(piece)
+                if size > limit:
+                    break
+                found.update(piece)
+                file.write(piece)
+    except BaseException:
+        into.unlink(missing_ok=True)
+        raise
+    if found.hexdigest() != offer.sha256 or offer.size not in {None, size}:
+        into.unlink()
+        raise HubError(f"{offer.filename} came with other bytes than were promised.")
+
+
+def end_of(log: Path) -> str:
+    """What is sent of a log."""
+    with log.open("rb") as file:
+        file.seek(0, 2)
+        file.seek(max(0, file.tell() - MOST_LOG))
+        return file.read().decode("utf-8", "replace")
+
+
+def _pieces(answer: BufferedIOBase) -> Iterator[bytes]:
+    while piece := answer.read(PIECE_BYTES):
+        yield piece
+
+
+def _record(made: Made) -> dict[str, Any]:
+    asked = made.asked
+    provenance = {
+        "seconds": round(made.seconds, 3),
+        "backend": asked.backend[:2_000],
+        "machine": platform.node()[:2_000],
+        "client": f"creamery/{__version__}",
+        "requirements": dict(list(asked.requirements.items())[:2_000]),
+    }
+    return {"schema": 1, "build": asked.build.to_json(), "provenance": provenance}
+
+
+def _fate(told: dict[str, Any], hub: Hub) -> Fate:
+    state = told.get("state")
+    if state == "hit":
+        try:
+            size, seconds = int(told["size"]), float(told.get("seconds") or 0)
+            offer = Offer(str(told["filename"]), str(told["sha256"]), size, str(told["sha256"]), seconds)
+        except (KeyError, TypeError, ValueError) as error:
+            raise _unreadable(hub) from error
+        return Fate("hit", offer)
+    if state == "yours":
+        return Fate("yours", token=str(told.get("token", "")))
+    if state == "leased":
+        return Fate("leased", told=str(told.get("by", "")))
+    if state == "failed":
+        return Fate("failed", told=str(told.get("reason", "")))
+    return Fate("miss")
+
+
+def _object(told: Any, hub: Hub) -> dict[str, Any]:
+    if not isinstance(told, dict):
+        raise _unreadable(hub)
+    return told
+
+
+def _unreadable(hub: Hub) -> NotAHub:
+    return NotAHub(f"What {hub.address} says of built wheels cannot be read.", "Is it a hub of this age?")

@@ -1,0 +1,183 @@
+"""`uv pip install` through a hub.
+
+uv is started at once, with the hub as its one index; whether the hub is there is looked at meanwhile. If it is not, uv
+is stopped before it has anything, and what may come from elsewhere does: what is pinned by hashes, or everything, where
+whoever calls says so; never a name that the hub has ever called its own.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from creamery.client.errors import HubError
+from creamery.client.launching import Ended, Launch, refuse_unless_safe
+
+JSON_SINCE = (0, 13)
+"""uv says what it has changed from then on."""
+PROBE_SECONDS = 5.0
+"""Longer than a look at the hub takes."""
+_FORMAT = ("--output-format", "json")
+_VERSION = re.compile(rb"(\d+)\.(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What uv did to one package: `installed`, `uninstalled`, `reinstalled`, or as uv calls it."""
+
+    name: str
+    version: str
+    action: str
+
+
+@dataclass(slots=True)
+class Installed:
+    """How an installation ended.
+
+    Attributes:
+        code: uv's.
+        seconds: that it took.
+        changes: None: this uv does not say.
+        fell_back: the hub was away, and what is configured otherwise was asked.
+        was_interrupted: somebody has stopped it.
+    """
+
+    code: int
+    seconds: float
+    changes: list[Change] | None
+    fell_back: bool = False
+    was_interrupted: bool = False
+
+
+@dataclass(slots=True)
+class Watch:
+    """A look at the hub while uv is at work.
+
+    Attributes:
+        away: why it cannot be installed through; None: it can, or nobody knows yet.
+    """
+
+    launch: Launch
+    away: HubError | None = None
+    looked: threading.Event = field(default_factory=threading.Event)
+
+    def start(self) -> None:
+        """In a thread of its own."""
+        threading.Thread(target=self._look, daemon=True, name="watch").start()
+
+    def _look(self) -> None:
+        from creamery.client.serving import why_away  # noqa: PLC0415 - while uv is at work
+
+        try:
+            self.away = why_away(self.launch.wish, self.launch.say)
+            if self.away is None:
+                self.launch.serve()
+            else:
+                self.launch.stop()
+        finally:
+            self.looked.set()
+
+
+def install(
+    launch: Launch, uv: str, arguments: Sequence[str], *, is_pinned: Callable[[], bool], own: Mapping[str, str]
+) -> Installed:
+    """Let uv install, and tell how it ended.
+
+    Args:
+        launch: of the hub.
+        uv: the program.
+        arguments: of `uv pip install`.
+        is_pinned: is everything that is asked for pinned by its hash?
+        own: this process's environment.
+
+    Raises:
+        HubError: the hub is away, and nothing may be had elsewhere; nothing was installed.
+    """
+    began = time.monotonic()
+    watch = Watch(launch)
+    tells = _tells(uv, arguments, own)
+    command = [uv, "pip", "install", *(_FORMAT if tells else ()), *arguments]
+    watch.start()
+    ended = launch.call(command, launch.variables(), keeps_output=tells)
+    away = _why_it_failed(watch, launch) if ended.code and not launch.interrupted else None
+    if away is None:
+        changes = _changes(ended) if tells else None
+        return Installed(ended.code, time.monotonic() - began, changes, was_interrupted=launch.interrupted)
+    refuse_unless_safe(launch.wish, away, is_pinned=is_pinned())
+    launch.say(f"{away.sentence} It is not asked; what you have configured is.")
+    return _elsewhere(launch, command, tells=tells, own=own, began=began)
+
+
+def run(launch: Launch, command: Sequence[str], own: Mapping[str, str]) -> Installed:
+    """Run a command that installs, through the hub if it answers now.
+
+    Nobody knows what a command will ask for. So where the hub has names of its own, nothing else is asked in its place.
+
+    Raises:
+        HubError: the hub is away, and nothing else may be asked; nothing was run.
+        UnusableInput: there is no such program.
+    """
+    from creamery.client.serving import recalled_names, why_away  # noqa: PLC0415
+
+    began = time.monotonic()
+    away = why_away(launch.wish, launch.say)
+    if away is None:
+        launch.serve()
+        ended = launch.call(command, launch.variables())
+    else:
+        refuse_unless_safe(launch.wish, away)
+        if recalled_names(launch.wish):
+            away.remedy = "Nothing was run: the hub has names of its own, which no other index may be asked for."
+            raise away
+        launch.say(f"{away.sentence} It is not asked; what you have configured is.")
+        ended = launch.call(command, own)
+    seconds = time.monotonic() - began
+    return Installed(ended.code, seconds, None, fell_back=away is not None, was_interrupted=launch.interrupted)
+
+
+def _why_it_failed(watch: Watch, launch: Launch) -> HubError | None:
+    """The hub was away from the beginning, or has gone since; None: it is there, and uv failed for another reason."""
+    from creamery.client.serving import why_away  # noqa: PLC0415
+
+    watch.looked.wait(PROBE_SECONDS)
+    return watch.away or why_away(launch.wish, launch.say)
+
+
+def _elsewhere(
+    launch: Launch, command: Sequence[str], *, tells: bool, own: Mapping[str, str], began: float
+) -> Installed:
+    """Without the hub, and without the names that are its own."""
+    from creamery.client.elsewhere import kept_out  # noqa: PLC0415
+    from creamery.client.serving import recalled_names  # noqa: PLC0415
+
+    more = kept_out(launch, recalled_names(launch.wish), command[0], [*command[3:]], own)
+    ended = launch.call([*command, *more], own, keeps_output=tells)
+    changes = _changes(ended) if tells else None
+    seconds = time.monotonic() - began
+    return Installed(ended.code, seconds, changes, fell_back=True, was_interrupted=launch.interrupted)
+
+
+def _tells(uv: str, arguments: Sequence[str], own: Mapping[str, str]) -> bool:
+    """Does this uv say in JSON what it has changed, and has nobody asked it for something else?"""
+    if any(word.startswith(("--output-format", "--help")) or word == "-h" for word in arguments):
+        return False
+    import subprocess  # noqa: PLC0415 - known already
+
+    ran = subprocess.run([uv, "--version"], env=dict(own), capture_output=True, check=False)  # noqa: S603
+    match = _VERSION.search(ran.stdout)
+    return match is not None and (int(match[1]), int(match[2])) >= JSON_SINCE
+
+
+def _changes(ended: Ended) -> list[Change]:
+    """What uv has done; nothing where it failed."""
+    try:
+        told: Any = json.loads(ended.output or b"{}")
+        found = [Change(str(each["name"]), str(each["version"]), str(each["action"])) for each in told["changes"]]
+    except (ValueError, KeyError, TypeError):
+        return []
+    return found

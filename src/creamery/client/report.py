@@ -1,0 +1,184 @@
+"""What an installation tells: where each package came from, what was built, and what that has saved."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+
+from creamery.client.errors import HubError
+from creamery.client.installing import Change, Installed
+from creamery.client.launching import Launch
+from creamery.client.serving import KnownWheel, known_wheels
+
+SCHEMA = 1
+SECONDS = 30.0
+From = Literal["index", "built wheel", "built here", "elsewhere"]
+
+_PLACES = ("--python", "-p", "--target", "-t", "--prefix")
+_ADDED = {"installed", "reinstalled", "updated", "upgraded", "downgraded"}
+
+
+def make_report(
+    launch: Launch, installed: Installed, uv: str, arguments: Sequence[str], own: Mapping[str, str]
+) -> dict[str, Any]:
+    """All of it, for programs: `docs/reference/install-report.md` describes each field."""
+    outcomes = [] if launch.builds is None else list(launch.builds.outcomes)
+    shared = [] if launch.sharing is None else list(launch.sharing.outcomes)
+    troubles = {str(each.made.asked.key): each.trouble for each in shared}
+    origins = {(each.project, _version(each.version)): each for each in outcomes if each.kind != "failed"}
+    changes = installed.changes or []
+    listed = {} if installed.fell_back else _listed(launch, changes, uv, arguments, own)
+    packages: list[dict[str, Any]] = []
+    for change in changes:
+        name = canonicalize_name(change.name)
+        outcome, known = origins.get((name, _version(change.version))), listed.get((name, _version(change.version)))
+        came: From = "elsewhere" if installed.fell_back else "index"
+        seconds = None
+        if outcome is not None:
+            came, seconds = "built here" if outcome.kind == "built" else "built wheel", outcome.seconds
+        elif known is not None:
+            came, seconds = "built wheel", known.seconds
+        is_added = change.action in _ADDED or change.action.startswith("would")
+        packages.append(
+            {
+                "name": name,
+                "version": change.version,
+                "action": change.action,
+                "from": came if is_added else None,
+                "build_seconds": seconds,
+            }
+        )
+    builds: list[dict[str, Any]] = [
+        {
+            "name": each.project,
+            "version": each.version,
+            "outcome": each.kind,
+            "key": each.key,
+            "filename": each.filename or None,
+            "seconds": round(each.seconds, 3),
+            "reason": each.reason or None,
+            "shared": each.key in troubles and not troubles[each.key],
+            "not_shared": troubles.get(each.key) or None,
+        }
+        for each in outcomes
+    ]
+    saved = sum(p["build_seconds"] or 0 for p in packages if p["from"] == "built wheel")
+    if installed.changes is None:
+        saved = sum(each.seconds for each in outcomes if each.kind == "found")
+    return {
+        "schema": SCHEMA,
+        "hub": str(launch.wish.address),
+        "code": installed.code,
+        "seconds": round(installed.seconds, 3),
+        "fell_back": installed.fell_back,
+        "packages": None if installed.changes is None else packages,
+        "builds": builds,
+        "saved_seconds": round(saved, 3),
+    }
+
+
+def summary(report: Mapping[str, Any]) -> str:
+    """The same in one line, for people; empty: there is nothing to tell."""
+    packages, builds = report["packages"], report["builds"]
+    parts = []
+    if packages is not None:
+        added = [package for package in packages if package["from"] is not None]
+        wheels = sum(package["from"] == "built wheel" for package in added)
+        here = [package for package in added if package["from"] == "built here"]
+        others = len(added) - wheels - len(here)
+        total = len(added)
+    else:
+        wheels = sum(build["outcome"] == "found" for build in builds)
+        here = [build for build in builds if build["outcome"] == "built"]
+        others = total = 0
+    if others:
+        parts.append(f"{others} from {'elsewhere' if report['fell_back'] else 'the index'}")
+    if wheels:
+        parts.append(f"{wheels} built by others")
+    if here:
+        took = sum(build["seconds"] for build in builds if build["outcome"] == "built")
+        shared = sum(build["shared"] for build in builds)
+        parts.append(f"{len(here)} built here in {took:.1f} s" + (f", {shared} of them shared" if shared else ""))
+    if not parts:
+        return ""
+    begin = "" if packages is None else f"{total} package{'' if total == 1 else 's'}: "
+    saved = report["saved_seconds"]
+    return begin + ", ".join(parts) + (f"; {saved:.1f} s saved" if saved else "") + "."
+
+
+def _listed(
+    launch: Launch, changes: Sequence[Change], uv: str, arguments: Sequence[str], own: Mapping[str, str]
+) -> dict[tuple[str, str], KnownWheel]:
+    """What came from the index and is a built wheel: it has the tags of one that the index lists."""
+    versions = [(canonicalize_name(each.name), each.version) for each in changes if each.action in _ADDED]
+    if not versions:
+        return {}
+    try:
+        known = known_wheels(launch.wish, [(str(name), version) for name, version in versions])
+    except HubError as error:
+        launch.say(f"{error.sentence} Which packages others have built is not known.")
+        return {}
+    if not known:
+        return {}
+    folder = _location(uv, [name for name, _ in known], arguments, own)
+    found = {}
+    for (name, version), wheels in known.items():
+        tags = None if folder is None else _installed_tags(folder, name, version)
+        match = next((wheel for wheel in wheels if tags is None or tags == _tags_of(wheel.filename)), None)
+        if match is not None:
+            found[name, version] = match
+    return found
+
+
+def _location(uv: str, names: Sequence[str], arguments: Sequence[str], own: Mapping[str, str]) -> Path | None:
+    """The folder that packages were installed into, as uv says it."""
+    words = [uv, "pip", "show", *_place_words(arguments), *names]
+    ran = subprocess.run(  # noqa: S603 - uv itself
+        words, env=dict(own), capture_output=True, text=True, errors="replace", timeout=SECONDS, check=False
+    )
+    for line in ran.stdout.splitlines():
+        if line.startswith("Location: "):
+            return Path(line.removeprefix("Location: ").strip())
+    return None
+
+
+def _place_words(arguments: Sequence[str]) -> list[str]:
+    found, takes = [], False
+    for word in arguments:
+        if takes or word == "--system" or word.startswith(tuple(f"{name}=" for name in _PLACES)):
+            found.append(word)
+            takes = False
+        elif word in _PLACES:
+            found.append(word)
+            takes = True
+    return found
+
+
+def _installed_tags(folder: Path, name: str, version: str) -> frozenset[str] | None:
+    for path in folder.glob("*.dist-info"):
+        project, _, installed = path.name.removesuffix(".dist-info").partition("-")
+        if canonicalize_name(project) == name and _version(installed) == _version(version):
+            text = (path / "WHEEL").read_text(encoding="utf-8", errors="replace") if (path / "WHEEL").is_file() else ""
+            lines = (line.partition(":") for line in text.splitlines())
+            return frozenset(value.strip() for head, _, value in lines if head.lower() == "tag")
+    return None
+
+
+def _tags_of(filename: str) -> frozenset[str]:
+    try:
+        return frozenset(map(str, parse_wheel_filename(filename)[3]))
+    except InvalidWheelFilename:
+        return frozenset()
+
+
+def _version(text: str) -> str:
+    from packaging.version import InvalidVersion, Version  # noqa: PLC0415 - with what is imported above
+
+    try:
+        return str(Version(text))
+    except InvalidVersion:
+        return text

@@ -1,0 +1,91 @@
+"""The hub behind one run: is it there, and what the hook is answered from. Imported while uv is already at work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from creamery.client.builds import Builds
+from creamery.client.errors import HubError, Refused
+from creamery.client.hub_cache import HubCache
+from creamery.client.own_names import Memory, OwnNames
+from creamery.client.sharing import Sharing
+from creamery.client.wire import Hub, Patience
+from creamery.client.wishes import Wish
+
+if TYPE_CHECKING:
+    from creamery.client.launching import Launch
+
+PROBE = Patience(connect_seconds=1.0, silent_seconds=1.0, whole_seconds=1.5)
+"""A hub that is there answers at once; one that is not costs no more."""
+ASKING = Patience(connect_seconds=2.0, silent_seconds=40.0, whole_seconds=60.0)
+"""It may be asked to wait for somebody's build."""
+MOST_VERSIONS = 1_000
+"""In one question."""
+
+
+def why_away(wish: Wish, say: Callable[[str], object]) -> HubError | None:
+    """Why the hub cannot be installed through; None: it can. What it says of its names is remembered."""
+    hub = Hub(wish.address, wish.credentials, patience=PROBE).at_root()
+    try:
+        Memory(wish.address).learn(hub)
+    except HubError as error:
+        return error
+    except OSError as error:  # a home that cannot be written to; what is remembered from before counts on
+        say(f"The names that {wish.address} keeps for itself cannot be remembered: {error.strerror}.")
+    return None
+
+
+def recalled_names(wish: Wish) -> OwnNames:
+    """What the hub has ever said of its names."""
+    return Memory(wish.address).recall()[0]
+
+
+def serve(launch: Launch) -> tuple[Builds, Sharing | None]:
+    """What answers the hook's questions in a run, and what sends wheels."""
+    wish = launch.wish
+    hub = Hub(wish.address, wish.credentials, warn=launch.say, patience=ASKING).at_root()
+    cache = HubCache(hub)
+    sharing = Sharing([cache], note=launch.say) if wish.shares else None
+    builds = Builds(
+        Path(launch.folder),
+        [cache],
+        sharing=sharing,
+        note=launch.say,
+        must_have=wish.must_have,
+        more=wish.declared,
+    )
+    return builds, sharing
+
+
+@dataclass(frozen=True, slots=True)
+class KnownWheel:
+    """A built wheel that the plain index lists.
+
+    Attributes:
+        seconds: that its build took; 0: nobody has said.
+    """
+
+    filename: str
+    seconds: float
+
+
+def known_wheels(wish: Wish, versions: list[tuple[str, str]]) -> dict[tuple[str, str], list[KnownWheel]]:
+    """Which of these projects' versions have built wheels that pages list.
+
+    Raises:
+        HubError: the hub does not answer.
+    """
+    hub = Hub(wish.address, wish.credentials, patience=PROBE).at_root()
+    found: dict[tuple[str, str], list[KnownWheel]] = {}
+    for begin in range(0, len(versions), MOST_VERSIONS):
+        try:
+            told = hub.post("w", "v1", "known", body={"versions": versions[begin : begin + MOST_VERSIONS]})
+        except Refused:  # a version that is none; nobody is kept from installing it
+            continue
+        for wheel in told.get("wheels", []) if isinstance(told, dict) else []:
+            place = (str(wheel["project"]), str(wheel["version"]))
+            found.setdefault(place, []).append(KnownWheel(str(wheel["filename"]), float(wheel["seconds"])))
+    return found

@@ -1,0 +1,37 @@
+"""What whoever calls `creamery install` or `creamery run` wants. Imports next to nothing: uv is to start at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from creamery.client.address import HubAddress
+    from creamery.client.credentials import Credentials
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How to install.
+
+    Attributes:
+        address: the hub's.
+        credentials: of whoever asks it; None: nobody's.
+        may_fall_back: if the hub is away, install from what is configured otherwise, whatever is asked for.
+        must_have: what the hub has not got is not installed.
+        shares: what is built here is sent to the hub.
+        quiet: say nothing but what went wrong.
+        as_json: the report goes to standard output.
+        report: a file that it goes to; empty: none.
+        declared: variables that count in keys beside those that always do.
+    """
+
+    address: HubAddress
+    credentials: Credentials | None
+    may_fall_back: bool = False
+    must_have: bool = False
+    shares: bool = False
+    quiet: bool = False
+    as_json: bool = False
+    report: str = ""
+    declared: tuple[str, ...] = ()
