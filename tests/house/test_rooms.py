@@ -156,7 +156,7 @@ def test_a_room_has_a_face_that_lists_what_others_may_use(room: str) -> None:
         for target in node.targets
         if isinstance(target, ast.Name)
     }
-    assert assigned == {"__all__"}
+    assert assigned - {"TYPE_CHECKING"} == {"__all__"}  # what is for types alone costs no import of typing
     assert not [node for node in tree.body if isinstance(node, ast.ClassDef)]
 
 

@@ -1,16 +1,17 @@
 """The words of `creamery install` and `creamery run` that are about the hub; all others are uv's, or the command's.
 
 They are read here and not by click, which would take a third of the time that uv needs for everything: uv's options are
-not known here, and what is not ours goes to it as it stands. The same table is `--help` (`through.py`).
+not known here, and what is not ours goes to it as it stands. The same table is `--help` (`through.py`). What is
+imported on the way to uv's start has no dataclasses either, for the same reason.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+TYPE_CHECKING = False  # `typing` takes half as long as Python's own start
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
-@dataclass(frozen=True, slots=True)
 class Option:
     """One of ours.
 
@@ -22,11 +23,16 @@ class Option:
         commands: that have it.
     """
 
-    name: str
-    spelt: tuple[str, ...]
-    value: str
-    told: str
-    commands: tuple[str, ...] = ("install", "run")
+    __slots__ = ("commands", "name", "spelt", "told", "value")
+
+    def __init__(
+        self, name: str, spelt: tuple[str, ...], value: str, told: str, commands: tuple[str, ...] = ("install", "run")
+    ) -> None:
+        self.name = name
+        self.spelt = spelt
+        self.value = value
+        self.told = told
+        self.commands = commands
 
 
 class WrongWords(Exception):
@@ -71,7 +77,6 @@ _NOT_HERE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
 class Words:
     """What was said.
 
@@ -80,8 +85,11 @@ class Words:
         rest: everything else, as it stood.
     """
 
-    ours: dict[str, str]
-    rest: list[str]
+    __slots__ = ("ours", "rest")
+
+    def __init__(self, ours: dict[str, str], rest: list[str]) -> None:
+        self.ours = ours
+        self.rest = rest
 
     def has(self, name: str) -> bool:
         """Was the option given?"""

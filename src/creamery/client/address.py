@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from ipaddress import ip_address
-from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from creamery.client.errors import UnusableInput
+
+TYPE_CHECKING = False  # `typing` takes half as long as Python's own start: uv is waited for
+if TYPE_CHECKING:
+    from typing import Literal
 
 EXAMPLE = "An address is like https://hub.example or http://127.0.0.1:8000."
 
@@ -17,7 +18,6 @@ _HOST = re.compile(r"[^\s/?#@\[\]\\%<>\"'`{}|^:]+|[0-9a-f:.]+", re.IGNORECASE)
 _WORDS = re.compile(r"[!-~]*", re.ASCII)  # neither spaces nor control characters: it becomes a request's line
 
 
-@dataclass(frozen=True, slots=True)
 class HubAddress:
     """Where a hub is. What the address held of a user is not part of it.
 
@@ -26,10 +26,13 @@ class HubAddress:
         path: what stands before `/api/v1`; empty, or with a slash at its beginning alone.
     """
 
-    scheme: Literal["http", "https"]
-    host: str
-    port: int
-    path: str = ""
+    __slots__ = ("host", "path", "port", "scheme")
+
+    def __init__(self, scheme: Literal["http", "https"], host: str, port: int, path: str = "") -> None:
+        self.scheme = scheme
+        self.host = host
+        self.port = port
+        self.path = path
 
     @property
     def origin(self) -> tuple[str, str, int]:
@@ -47,6 +50,8 @@ class HubAddress:
         """Is it this machine? Nobody else sees what is sent."""
         if self.host == "localhost" or self.host.endswith(".localhost"):
             return True
+        from ipaddress import ip_address  # noqa: PLC0415 - seldom asked before uv has started
+
         try:
             return ip_address(self.host).is_loopback
         except ValueError:
@@ -55,13 +60,24 @@ class HubAddress:
     def __str__(self) -> str:
         return f"{self.scheme}://{self.authority}{self.path}"
 
+    def __repr__(self) -> str:
+        return f"HubAddress({self})"
 
-@dataclass(frozen=True, slots=True)
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, HubAddress) and str(self) == str(other)
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+
 class User:
     """Who the address says asks: `name:password@`. Never shown."""
 
-    name: str
-    password: str | None
+    __slots__ = ("name", "password")
+
+    def __init__(self, name: str, password: str | None) -> None:
+        self.name = name
+        self.password = password
 
     def __repr__(self) -> str:
         return "User(***)"

@@ -8,14 +8,16 @@ where there are no such sockets it is a port of this machine, and a word that on
 from __future__ import annotations
 
 import contextlib
-import hmac
-import json
 import os
-import secrets
 import socket
 import threading
-from collections.abc import Callable, Mapping
-from typing import Any
+
+TYPE_CHECKING = False  # `typing` takes half as long as Python's own start: uv is waited for
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    Answer = Callable[[dict[str, Any]], Mapping[str, Any]]
 
 VARIABLE = "CREAMERY_BROKER"
 MOST_QUESTION = 4 * 1024**2
@@ -24,8 +26,6 @@ WAITING = 64
 """Connections that nobody has taken yet."""
 LONGEST_PATH = 100
 """Of a socket, in bytes: what every system allows."""
-
-Answer = Callable[[dict[str, Any]], Mapping[str, Any]]
 
 
 class Broker:
@@ -40,7 +40,7 @@ class Broker:
             self._socket.bind(path)
             self.address = path
         else:
-            self._word = secrets.token_hex(16)
+            self._word = os.urandom(16).hex()
             self._socket = socket.create_server(("127.0.0.1", 0))
             self.address = f"tcp:{self._socket.getsockname()[1]}:{self._word}"
         self._socket.listen(WAITING)
@@ -51,7 +51,7 @@ class Broker:
 
     def close(self) -> None:
         """Take no more questions."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # where a listening socket cannot be shut down, closing it does
             self._socket.shutdown(socket.SHUT_RDWR)  # or whoever waits in accept() would go on waiting
         self._socket.close()
 
@@ -64,6 +64,9 @@ class Broker:
             threading.Thread(target=self._answer, args=(connection, answer), daemon=True).start()
 
     def _answer(self, connection: socket.socket, answer: Answer) -> None:
+        import hmac  # noqa: PLC0415 - while uv is at work
+        import json  # noqa: PLC0415
+
         with connection, contextlib.suppress(OSError):  # whoever asked has gone: their build was stopped
             connection.settimeout(QUESTION_SECONDS)
             with connection.makefile("rb") as lines:

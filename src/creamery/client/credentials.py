@@ -8,13 +8,16 @@ Reading the environment is left to the command, which hands in what it found.
 from __future__ import annotations
 
 import base64
-import netrc
+import os
 import re
-from dataclasses import dataclass, field
-from pathlib import Path
 
-from creamery.client.address import HubAddress, User
 from creamery.client.errors import UnusableInput
+
+TYPE_CHECKING = False  # `typing` takes half as long as Python's own start: uv is waited for
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from creamery.client.address import HubAddress, User
 
 LONGEST = 4_096
 """Characters of a token. Whatever is longer is another file than was meant."""
@@ -23,7 +26,6 @@ _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+", re.ASCII)  # RFC 6750 section 2.1
 _HIDDEN = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # what ends a header, and what no UTF-8 has
 
 
-@dataclass(frozen=True, slots=True)
 class Credentials:
     """What a request proves with who asks.
 
@@ -32,8 +34,14 @@ class Credentials:
         place: where it was found, for people.
     """
 
-    header: str = field(repr=False)
-    place: str
+    __slots__ = ("header", "place")
+
+    def __init__(self, header: str, place: str) -> None:
+        self.header = header
+        self.place = place
+
+    def __repr__(self) -> str:
+        return f"Credentials(place={self.place!r})"
 
     @classmethod
     def of_token(cls, text: str, place: str) -> Credentials:
@@ -71,7 +79,6 @@ class Credentials:
         return name, password
 
 
-@dataclass(frozen=True, slots=True)
 class Sources:
     """Where credentials may be.
 
@@ -81,9 +88,17 @@ class Sources:
         netrc_file: the file that the environment names; None: `.netrc` in one's home.
     """
 
-    token_file: Path | None = None
-    token: str | None = field(default=None, repr=False)
-    netrc_file: Path | None = None
+    __slots__ = ("netrc_file", "token", "token_file")
+
+    def __init__(
+        self, token_file: Path | str | None = None, token: str | None = None, netrc_file: Path | str | None = None
+    ) -> None:
+        self.token_file = token_file
+        self.token = token
+        self.netrc_file = netrc_file
+
+    def __repr__(self) -> str:
+        return f"Sources(token_file={self.token_file!r}, netrc_file={self.netrc_file!r})"
 
 
 def find_credentials(address: HubAddress, user: User | None, sources: Sources) -> Credentials | None:
@@ -106,18 +121,20 @@ def find_credentials(address: HubAddress, user: User | None, sources: Sources) -
     return _of_netrc(address.host, None if user is None else user.name, sources.netrc_file)
 
 
-def _first_line(path: Path) -> str:
+def _first_line(path: Path | str) -> str:
     try:
-        with path.open(encoding="ascii", errors="replace") as file:
+        with open(path, encoding="ascii", errors="replace") as file:  # noqa: PTH123 - pathlib is not imported
             return file.readline(LONGEST + 2)
     except OSError as error:
         raise UnusableInput(f"The token file {path} cannot be read: {error.strerror}.") from error
 
 
-def _of_netrc(host: str, name: str | None, named: Path | None) -> Credentials | None:
+def _of_netrc(host: str, name: str | None, named: Path | str | None) -> Credentials | None:
     path = named or _at_home()
     if path is None:
         return None
+    import netrc  # noqa: PLC0415 - where there is a file
+
     try:
         found = netrc.netrc(str(path)).authenticators(host)
     except FileNotFoundError as error:
@@ -135,8 +152,6 @@ def _of_netrc(host: str, name: str | None, named: Path | None) -> Credentials | 
     return Credentials.of_password(found[0] or "", found[2], str(path))
 
 
-def _at_home() -> Path | None:
-    try:
-        return Path("~/.netrc").expanduser()
-    except RuntimeError:  # nobody knows where home is
-        return None
+def _at_home() -> str | None:
+    path = os.path.expanduser("~/.netrc")  # noqa: PTH111
+    return path if os.path.exists(path) else None  # noqa: PTH110

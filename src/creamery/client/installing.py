@@ -7,35 +7,36 @@ whoever calls says so; never a name that the hub has ever called its own.
 
 from __future__ import annotations
 
-import json
-import re
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
-from creamery.client.errors import HubError
+from creamery.client.finding_uv import uv_version
 from creamery.client.launching import Ended, Launch, refuse_unless_safe
+
+TYPE_CHECKING = False  # `typing` takes half as long as Python's own start: uv is waited for
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from creamery.client.errors import HubError
 
 JSON_SINCE = (0, 13)
 """uv says what it has changed from then on."""
 PROBE_SECONDS = 5.0
 """Longer than a look at the hub takes."""
 _FORMAT = ("--output-format", "json")
-_VERSION = re.compile(rb"(\d+)\.(\d+)")
 
 
-@dataclass(frozen=True, slots=True)
 class Change:
     """What uv did to one package: `installed`, `uninstalled`, `reinstalled`, or as uv calls it."""
 
-    name: str
-    version: str
-    action: str
+    __slots__ = ("action", "name", "version")
+
+    def __init__(self, name: str, version: str, action: str) -> None:
+        self.name = name
+        self.version = version
+        self.action = action
 
 
-@dataclass(slots=True)
 class Installed:
     """How an installation ended.
 
@@ -47,14 +48,24 @@ class Installed:
         was_interrupted: somebody has stopped it.
     """
 
-    code: int
-    seconds: float
-    changes: list[Change] | None
-    fell_back: bool = False
-    was_interrupted: bool = False
+    __slots__ = ("changes", "code", "fell_back", "seconds", "was_interrupted")
+
+    def __init__(
+        self,
+        code: int,
+        seconds: float,
+        changes: list[Change] | None,
+        *,
+        fell_back: bool = False,
+        was_interrupted: bool = False,
+    ) -> None:
+        self.code = code
+        self.seconds = seconds
+        self.changes = changes
+        self.fell_back = fell_back
+        self.was_interrupted = was_interrupted
 
 
-@dataclass(slots=True)
 class Watch:
     """A look at the hub while uv is at work.
 
@@ -62,9 +73,10 @@ class Watch:
         away: why it cannot be installed through; None: it can, or nobody knows yet.
     """
 
-    launch: Launch
-    away: HubError | None = None
-    looked: threading.Event = field(default_factory=threading.Event)
+    def __init__(self, launch: Launch) -> None:
+        self.launch = launch
+        self.away: HubError | None = None
+        self.looked = threading.Event()
 
     def start(self) -> None:
         """In a thread of its own."""
@@ -102,8 +114,7 @@ def install(
     watch = Watch(launch)
     tells = _tells(uv, arguments, own)
     command = [uv, "pip", "install", *(_FORMAT if tells else ()), *arguments]
-    watch.start()
-    ended = launch.call(command, launch.variables(), keeps_output=tells)
+    ended = launch.call(command, launch.variables(), keeps_output=tells, meanwhile=watch.start)
     away = _why_it_failed(watch, launch) if ended.code and not launch.interrupted else None
     if away is None:
         changes = _changes(ended) if tells else None
@@ -166,17 +177,17 @@ def _tells(uv: str, arguments: Sequence[str], own: Mapping[str, str]) -> bool:
     """Does this uv say in JSON what it has changed, and has nobody asked it for something else?"""
     if any(word.startswith(("--output-format", "--help")) or word == "-h" for word in arguments):
         return False
-    import subprocess  # noqa: PLC0415 - known already
-
-    ran = subprocess.run([uv, "--version"], env=dict(own), capture_output=True, check=False)  # noqa: S603
-    match = _VERSION.search(ran.stdout)
-    return match is not None and (int(match[1]), int(match[2])) >= JSON_SINCE
+    return uv_version(uv, own) >= JSON_SINCE
 
 
 def _changes(ended: Ended) -> list[Change]:
     """What uv has done; nothing where it failed."""
+    if b'"name"' not in ended.output:
+        return []
+    import json  # noqa: PLC0415 - where there is something to tell
+
     try:
-        told: Any = json.loads(ended.output or b"{}")
+        told = json.loads(ended.output)
         found = [Change(str(each["name"]), str(each["version"]), str(each["action"])) for each in told["changes"]]
     except (ValueError, KeyError, TypeError):
         return []

@@ -11,23 +11,23 @@ the wheels that are handed out.
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
-import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Self
 
 from creamery.client.broker import VARIABLE, Broker
-from creamery.client.errors import HubError, UnusableInput
-from creamery.client.wishes import Wish
+from creamery.client.errors import UnusableInput
 
+TYPE_CHECKING = False  # `typing` takes half as long as Python's own start: uv is waited for
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from types import FrameType, TracebackType
+    from typing import Self
+
     from creamery.client.builds import Builds
+    from creamery.client.errors import HubError
     from creamery.client.sharing import Sharing
+    from creamery.client.wishes import Wish
 
 HOOK = os.path.join(os.path.dirname(os.path.abspath(__file__)), "hook")  # noqa: PTH100, PTH118, PTH120 - see Broker
 """The folder that is put on PYTHONPATH."""
@@ -52,7 +52,6 @@ def configured() -> dict[str, str]:
     return {name: os.environ[name] for name in names if name in os.environ}
 
 
-@dataclass(frozen=True, slots=True)
 class Ended:
     """A program that has ended.
 
@@ -61,8 +60,11 @@ class Ended:
         output: what it wrote to standard output, where that was kept.
     """
 
-    code: int
-    output: bytes = b""
+    __slots__ = ("code", "output")
+
+    def __init__(self, code: int, output: bytes = b"") -> None:
+        self.code = code
+        self.output = output
 
 
 class Launch:
@@ -84,12 +86,12 @@ class Launch:
         self._running: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        self.folder = tempfile.mkdtemp(prefix="creamery-")
+        self.folder = _new_folder(self._own)
         try:
             self._netrc = self._written_netrc()
             self._broker = Broker(self.folder)
         except BaseException:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            _remove(self.folder)
             raise
         return self
 
@@ -99,7 +101,7 @@ class Launch:
         self._broker.close()
         if self.builds is not None:
             self.builds.end()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        _remove(self.folder)
 
     def variables(self) -> dict[str, str]:
         """The environment of a program that installs through the hub."""
@@ -123,8 +125,21 @@ class Launch:
         self.builds, self.sharing = serve(self)
         self._broker.serve(self.builds.answer)
 
-    def call(self, command: Sequence[str], environment: Mapping[str, str], *, keeps_output: bool = False) -> Ended:
+    def call(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        keeps_output: bool = False,
+        meanwhile: Callable[[], object] = lambda: None,
+    ) -> Ended:
         """Run a program until it ends; what would stop this process stops that one first.
+
+        Args:
+            command: the program and what it is told.
+            environment: its own.
+            keeps_output: what it writes to standard output is returned.
+            meanwhile: called once it runs.
 
         Raises:
             UnusableInput: there is no such program.
@@ -133,6 +148,7 @@ class Launch:
         try:
             output = subprocess.PIPE if keeps_output else None
             self._running = subprocess.Popen(command, env=environment, stdout=output)  # noqa: S603 - as its user wants
+            meanwhile()
             said = self._running.communicate()[0] or b""
             code = self._running.returncode
             return Ended(code if code >= 0 else STOPPED - code, said)
@@ -195,6 +211,31 @@ def refuse_unless_safe(wish: Wish, away: HubError, *, is_pinned: bool = False) -
             " --allow-fallback."
         )
         raise away
+
+
+def _new_folder(own: Mapping[str, str]) -> str:
+    """For this user alone."""
+    above = own.get("TMPDIR") or "/tmp"  # noqa: S108 - a name of its own, made with its rights in one step
+    if os.name != "posix" or not os.path.isdir(above):  # noqa: PTH112 - see Broker
+        from tempfile import gettempdir  # noqa: PLC0415 - 4 ms, and elsewhere alone
+
+        above = gettempdir()
+    folder = os.path.join(above, f"creamery-{os.urandom(6).hex()}")  # noqa: PTH118
+    os.mkdir(folder, 0o700)  # noqa: PTH102
+    return folder
+
+
+def _remove(folder: str) -> None:
+    try:
+        for name in ("broker", "netrc"):
+            path = os.path.join(folder, name)  # noqa: PTH118
+            if os.path.lexists(path):
+                os.unlink(path)  # noqa: PTH108
+        os.rmdir(folder)  # noqa: PTH106
+    except OSError:  # wheels lie there, too
+        from shutil import rmtree  # noqa: PLC0415 - seldom
+
+        rmtree(folder, ignore_errors=True)
 
 
 def _signals() -> tuple[signal.Signals, ...]:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # `typing` takes half as long as Python's own start, and so do dataclasses
 if TYPE_CHECKING:
     from creamery.client.address import HubAddress
     from creamery.client.credentials import Credentials
 
 
-@dataclass(frozen=True, slots=True)
 class Wish:
     """How to install.
 
@@ -26,12 +23,25 @@ class Wish:
         declared: variables that count in keys beside those that always do.
     """
 
-    address: HubAddress
-    credentials: Credentials | None
-    may_fall_back: bool = False
-    must_have: bool = False
-    shares: bool = False
-    quiet: bool = False
-    as_json: bool = False
-    report: str = ""
-    declared: tuple[str, ...] = ()
+    def __init__(  # noqa: PLR0913 - what one may want; all by name
+        self,
+        address: HubAddress,
+        credentials: Credentials | None,
+        *,
+        may_fall_back: bool = False,
+        must_have: bool = False,
+        shares: bool = False,
+        quiet: bool = False,
+        as_json: bool = False,
+        report: str = "",
+        declared: tuple[str, ...] = (),
+    ) -> None:
+        self.address = address
+        self.credentials = credentials
+        self.may_fall_back = may_fall_back
+        self.must_have = must_have
+        self.shares = shares
+        self.quiet = quiet
+        self.as_json = as_json
+        self.report = report
+        self.declared = declared

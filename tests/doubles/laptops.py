@@ -1,0 +1,98 @@
+"""Machines that install with `creamery`: each has a home, a cache and environments of its own, and is not set up."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+from typing import Any
+
+from tests.doubles.running import RunningHub
+from tests.doubles.uploading import Auth
+
+CREAMERY = Path(sys.executable).parent / "creamery"
+UV = Path(sys.executable).parent / "uv"
+
+
+class Laptop:
+    """One of them, at a hub; `token` may share what it builds."""
+
+    def __init__(self, folder: Path, hub: RunningHub | None, token: Auth | None = None) -> None:
+        self.folder = folder
+        self.builds = folder / "builds.txt"
+        self.base = "" if hub is None else hub.base
+        self._token = token
+        self._environments = 0
+        for name in ("home", "tmp"):
+            (folder / name).mkdir(parents=True)
+
+    def variables(self, **more: str) -> dict[str, str]:
+        """The whole environment of what runs here."""
+        known = {} if self._token is None else {"CREAMERY_TOKEN": self._token[1]}
+        found = {
+            "PATH": f"{UV.parent}{os.pathsep}/usr/bin{os.pathsep}/bin",
+            "HOME": str(self.folder / "home"),
+            "TMPDIR": str(self.folder / "tmp"),
+            "LANG": "C.UTF-8",
+            "UV_CACHE_DIR": str(self.folder / "cache"),
+            "UV_PYTHON_DOWNLOADS": "never",
+            "BUILDS": str(self.builds),
+            "CREAMERY_HUB": self.base,
+            **known,
+        }
+        return {**found, **more}
+
+    def environment(self) -> Path:
+        """A new one, empty."""
+        self._environments += 1
+        folder = self.folder / f"environment-{self._environments}"
+        venv.create(folder, symlinks=True)
+        return folder
+
+    def start(self, *words: str | Path, **variables: str) -> subprocess.Popen[str]:
+        """Run `creamery`."""
+        return subprocess.Popen(
+            [CREAMERY, *words],
+            env=self.variables(**variables),
+            cwd=self.folder / "home",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def call(self, *words: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run `creamery` to its end."""
+        with self.start(*words, **variables) as started:
+            out, err = started.communicate(timeout=60)
+        return subprocess.CompletedProcess(words, started.returncode, out, err)
+
+    def install(self, *words: str | Path, **variables: str) -> tuple[Path, str]:
+        """`creamery install` into a new environment, which has to work; the environment, and what was said."""
+        environment = self.environment()
+        ended = self.call("install", "--python", environment / "bin" / "python", *words, **variables)
+        assert ended.returncode == 0, ended.stderr
+        return environment, ended.stderr
+
+    def built(self) -> list[str]:
+        """What was built here, each as often as it was."""
+        return self.builds.read_text().split() if self.builds.exists() else []
+
+    def left(self) -> list[str]:
+        """What we have left in the temporary folder."""
+        return sorted(path.name for path in (self.folder / "tmp").iterdir() if path.name.startswith("creamery"))
+
+
+def modules_of(environment: Path) -> list[str]:
+    """The modules that were installed, in order."""
+    (packages,) = environment.glob("lib/python*/site-packages")
+    return sorted(path.stem for path in packages.glob("*.py") if not path.name.startswith("_"))
+
+
+def entries_of(hub: RunningHub, project: str) -> list[dict[str, Any]]:
+    """The built wheels that the hub has of it."""
+    found: list[dict[str, Any]] = hub.get(f"/w/v1/projects/{project}").json()["wheels"]
+    return found
