@@ -18,7 +18,7 @@ import pytest
 from creamery.accounts import Scope
 from tests.doubles.counted import counted_files, counted_sdist
 from tests.doubles.distributions import Distribution
-from tests.doubles.laptops import UV, Laptop, entries_of, modules_of
+from tests.doubles.laptops import UV, Laptop, entries_of, packages_of
 from tests.doubles.running import RunningHub
 from tests.doubles.uploading import token_of
 from tests.doubles.upstream import Upstream
@@ -73,7 +73,8 @@ def test_what_one_machine_builds_and_shares_no_other_builds(laptop: Laptop, othe
 
     assert sorted(laptop.built()) == ["alpha", "beta"]
     assert other.built() == []
-    assert modules_of(one)[:2] == modules_of(two) == modules_of(three) == ["alpha", "beta"]
+    assert packages_of(one) == ["alpha", "beta", "plain"]
+    assert packages_of(two) == packages_of(three) == ["alpha", "beta"]
     assert "3 packages: 1 from the index, 2 built here in" in said
     assert "2 of them shared" in said
     assert "2 packages: 2 built by others" in told
@@ -90,7 +91,7 @@ def test_what_is_pinned_by_its_hash_is_not_built_again(laptop: Laptop, other: La
     environment, told = other.install("--require-hashes", "-r", pins(other, "alpha", "beta"))
 
     assert other.built() == []
-    assert modules_of(environment) == ["alpha", "beta"]
+    assert packages_of(environment) == ["alpha", "beta"]
     assert "2 packages: 2 built by others" in told
 
 
@@ -110,7 +111,7 @@ def test_a_locked_project_syncs_without_building(laptop: Laptop, other: Laptop, 
     assert other.built() == []
     assert (project / "uv.lock").read_text() == before
     assert ".whl" not in before
-    assert modules_of(project / ".venv") == ["alpha", "beta"]
+    assert packages_of(project / ".venv") == ["alpha", "beta"]
     assert synced.stderr.rstrip().splitlines()[-1].startswith("2 built by others")
 
 
@@ -163,7 +164,7 @@ def test_settings_and_compiler_flags_are_another_build(laptop: Laptop, other: La
     for changed in ({"words": ("-C", "level=2")}, {"CFLAGS": "-O3"}):
         words = changed.pop("words", ())
         environment, _ = other.install("--no-cache", "--no-binary", ":all:", *words, "beta", **changed)
-        assert modules_of(environment) == ["beta"]
+        assert packages_of(environment) == ["beta"]
     assert other.built() == ["beta", "beta"]
     other.install("--no-cache", "--no-binary", ":all:", "beta", CFLAGS="-g -ffile-prefix-map=/a=/b")
     assert other.built() == ["beta", "beta"]
@@ -183,7 +184,7 @@ def test_a_build_that_fails_shows_its_log_and_is_remembered(laptop: Laptop, othe
 
     assert failed.returncode == 1
     assert "the compiler has words" in failed.stderr
-    assert modules_of(environment) == ["beta"]
+    assert packages_of(environment) == ["beta"]
     assert "beta 1.0 could not be built elsewhere lately: RuntimeError: it cannot be built" in told
     assert entries_of(hub, "beta") == []
     (failure,) = hub.get("/api/v1/wheels/projects/beta/1.0").json()["failures"]
@@ -201,7 +202,7 @@ def test_eight_machines_at_once_build_once(hub: RunningHub, tmp_path: Path) -> N
         )
 
     assert [name for laptop in laptops for name in laptop.built()] == ["beta"]
-    assert all(modules_of(environment) == ["beta"] for environment, _ in ended)
+    assert all(packages_of(environment) == ["beta"] for environment, _ in ended)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
@@ -219,7 +220,7 @@ def test_a_builder_that_is_stopped_leaves_its_turn_to_the_next(
     began = time.monotonic()
     next_one.install("-u", "beta")
 
-    assert modules_of(environment) == []
+    assert packages_of(environment) == []
     assert next_one.built() == ["beta"]
     if number != signal.SIGKILL:
         assert laptop.left() == []
@@ -286,7 +287,7 @@ def test_who_may_not_share_is_told_so_once_and_installs(hub: RunningHub, tmp_pat
 
     environment, said = reader.install("-u", "alpha")
 
-    assert modules_of(environment) == ["alpha", "beta"]
+    assert packages_of(environment) == ["alpha", "beta"]
     assert 1 <= said.count("Warning:") <= 2, said
     assert entries_of(hub, "alpha") == []
 

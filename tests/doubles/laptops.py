@@ -86,10 +86,10 @@ class Laptop:
         return sorted(path.name for path in (self.folder / "tmp").iterdir() if path.name.startswith("creamery"))
 
 
-def modules_of(environment: Path) -> list[str]:
-    """The modules that were installed, in order."""
+def packages_of(environment: Path) -> list[str]:
+    """The names of what is installed there, in order."""
     (packages,) = environment.glob("lib/python*/site-packages")
-    return sorted(path.stem for path in packages.glob("*.py") if not path.name.startswith("_"))
+    return sorted(path.name.partition("-")[0] for path in packages.glob("*.dist-info"))
 
 
 def entries_of(hub: RunningHub, project: str) -> list[dict[str, Any]]:

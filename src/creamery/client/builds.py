@@ -191,7 +191,7 @@ class Builds:
             free = max(0, shutil.disk_usage(self._folder).free - SPARE_BYTES)
             if offer.size is not None and offer.size > free:
                 where = self._folder.parent
-                self.say_once(f"{name} has {offer.size} bytes, and {free} are free in {where}; it is built here.")
+                self.say_once(f"{name} has {offer.size} bytes, which {where} has no room for; it is built here.")
                 return False
             cache.fetch(offer, path, free)
         known.wheel = path

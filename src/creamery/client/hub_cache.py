@@ -46,7 +46,8 @@ class HubCache:
         fields = {"record": json.dumps(_record(made))}
         if made.log is not None:
             fields["log"] = end_of(made.log)
-        self._hub.put_form("w", "v1", "entries", made.asked.key, form=Form(fields, ("wheel", made.wheel)), sent=sent)
+        form = Form(fields, ("wheel", made.wheel))
+        _object(self._hub.put_form("w", "v1", "entries", made.asked.key, form=form, sent=sent), self._hub)
 
     def lease(self, asked: Asked, wait_seconds: float) -> Fate:
         """Waits at the hub."""

@@ -2,7 +2,8 @@
 
 uv is started at once, with the hub as its one index; whether the hub is there is looked at meanwhile. If it is not, uv
 is stopped before it has anything, and what may come from elsewhere does: what is pinned by hashes, or everything, where
-whoever calls says so; never a name that the hub has ever called its own.
+whoever calls says so; never a name that the hub has ever called its own. If the hub is there and its built wheels are
+not what it says, they are done without.
 """
 
 from __future__ import annotations
@@ -116,8 +117,13 @@ def install(
     command = [uv, "pip", "install", *(_FORMAT if tells else ()), *arguments]
     ended = launch.call(command, launch.variables(), keeps_output=tells, meanwhile=watch.start)
     away = _why_it_failed(watch, launch) if ended.code and not launch.interrupted else None
+    if away is None and ended.code and not launch.interrupted and _is_for_built_wheels(launch, command):
+        launch.say("The hub's built wheels cannot be had; what it has of them is built here.")
+        ended = launch.call(command, launch.variables(page="i"), keeps_output=tells)
     if away is None:
         changes = _changes(ended) if tells else None
+        if changes or not tells:
+            watch.looked.wait(PROBE_SECONDS)  # what the hub says of its names is remembered
         return Installed(ended.code, time.monotonic() - began, changes, was_interrupted=launch.interrupted)
     refuse_unless_safe(launch.wish, away, is_pinned=is_pinned())
     launch.say(f"{away.sentence} It is not asked; what you have configured is.")
@@ -157,6 +163,21 @@ def _why_it_failed(watch: Watch, launch: Launch) -> HubError | None:
 
     watch.looked.wait(PROBE_SECONDS)
     return watch.away or why_away(launch.wish, launch.say)
+
+
+def _is_for_built_wheels(launch: Launch, command: Sequence[str]) -> bool:
+    """Did uv fail because what the plain index lists of built wheels is wrong, or does not come?
+
+    uv has told its user, and nobody else; so it is asked once more what it would do. It fails over one of them again,
+    or has found everything: then what it could not have was a wheel, for no build has failed.
+    """
+    import subprocess  # noqa: PLC0415 - known already
+
+    if launch.builds is None or any(each.kind == "failed" for each in launch.builds.outcomes):
+        return False
+    again = [*command[:3], "--dry-run", *command[3:]]
+    ran = subprocess.run(again, env=launch.variables(), capture_output=True, check=False)  # noqa: S603 - uv, as before
+    return not ran.returncode or b"/w/f/" in ran.stderr
 
 
 def _elsewhere(

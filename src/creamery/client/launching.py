@@ -103,9 +103,9 @@ class Launch:
             self.builds.end()
         _remove(self.folder)
 
-    def variables(self) -> dict[str, str]:
-        """The environment of a program that installs through the hub."""
-        index = f"{self.wish.address}/w/i/"
+    def variables(self, page: str = "w/i") -> dict[str, str]:
+        """The environment of a program that installs through the hub; `page`: the index with built wheels, or `i`."""
+        index = f"{self.wish.address}/{page}/"
         before = self._own.get("PYTHONPATH")
         found = {
             **self._own,

@@ -9,6 +9,15 @@ from pathlib import Path
 HASHES = "--require-hashes"
 _VARIABLES = ("UV_REQUIRE_HASHES", "PIP_REQUIRE_HASHES")
 _FILE = ("-r", "--requirement", "--requirements")
+_TAKING = frozenset(
+    {
+        *("--python", "-p", "--target", "-t", "--prefix", "--python-version", "--python-platform", "--directory"),
+        *("--project", "--cache-dir", "--config-file", "--link-mode", "--color", "--exclude-newer", "--resolution"),
+        *("--prerelease", "--no-binary", "--only-binary", "--config-setting", "--config-settings", "-C"),
+        *("--constraint", "--constraints", "--override", "--overrides", "--build-constraints", "-b"),
+    }
+)
+"""Options of uv's whose value is no requirement."""
 _LOCK = re.compile(r"pylock(?:\.[^.]+)?\.toml")
 _FALSE = frozenset({"", "0", "false", "no", "off"})
 
@@ -22,15 +31,19 @@ def is_pinned(arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
 
 
 def _asked(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Requirements files, and words that may be requirements; so may what an option takes."""
-    files, others, takes = [], [], False
+    """Requirements files, and words that may be requirements; so may what an option takes that nobody knows here."""
+    files: list[str] = []
+    others: list[str] = []
+    takes: list[str] | None = None
     for word in arguments:
         head, equals, value = word.partition("=")
-        if takes:
-            files.append(word)
-            takes = False
+        if takes is not None:
+            takes.append(word)
+            takes = None
         elif word in _FILE:
-            takes = True
+            takes = files
+        elif word in _TAKING:
+            takes = []
         elif equals and head in _FILE:
             files.append(value)
         elif word.startswith("-r") and not word.startswith("--"):

@@ -152,8 +152,8 @@ class Hub:
         if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
             self._understood(answer)
 
-    def put_form(self, *path: str, form: Form, sent: Callable[[int], object]) -> bytes:
-        """PUT a form with a file of whatever length (RFC 7578); returns what is answered.
+    def put_form(self, *path: str, form: Form, sent: Callable[[int], object]) -> Any:
+        """PUT a form with a file of whatever length (RFC 7578).
 
         Args:
             form: its fields and its file.
@@ -163,10 +163,7 @@ class Hub:
         length = form.length(boundary)
         kind = f"multipart/form-data; boundary={boundary}"
         headers = {"Content-Type": kind, "Content-Length": str(length)}
-        answer = self._sent(path, form.pieces(boundary, sent), headers)
-        if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
-            self._understood(answer)
-        return answer.content
+        return self._understood(self._sent(path, form.pieces(boundary, sent), headers))
 
     def _sent(self, path: tuple[str, ...], body: Iterator[bytes], headers: Mapping[str, str]) -> _Answer:
         known = self._headers({"Accept": "application/json, application/problem+json", **headers})

@@ -1,0 +1,266 @@
+"""A cache never stands in the way: dead, slow, lying, full or half a hub, an installation ends as it would without."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from creamery.accounts import Scope
+from tests.doubles.counted import counted_sdist
+from tests.doubles.distributions import wheel
+from tests.doubles.hosted import host
+from tests.doubles.laptops import Laptop, entries_of, packages_of
+from tests.doubles.loopback import Answerer, Exchange, Reply
+from tests.doubles.meddler import Meddler
+from tests.doubles.misbehaviour import close_at, garbage, hang, redirect_to, say, status
+from tests.doubles.running import RunningHub
+from tests.doubles.uploading import token_of
+from tests.doubles.upstream import Upstream
+
+SCOPES = [Scope("wheels:push"), Scope("wheels:read"), Scope("index:read")]
+FORCED = ("--no-binary", ":all:", "beta")
+
+
+@pytest.fixture
+def upstream() -> Iterator[Upstream]:
+    with Upstream() as started:
+        started.add_file("beta", "1.0", counted_sdist("beta", is_static=False))
+        started.add("plain", "1.0")
+        yield started
+
+
+@pytest.fixture
+def hub(upstream: Upstream, tmp_path: Path) -> Iterator[RunningHub]:
+    with RunningHub(tmp_path / "data", index={"upstreams": [upstream.url]}) as started:
+        yield started
+
+
+@pytest.fixture
+def full(hub: RunningHub, tmp_path: Path) -> RunningHub:
+    """It has a wheel of what is asked for."""
+    Laptop(tmp_path / "builder", hub, token_of(hub, "ann", SCOPES)).install("-u", *FORCED)
+    assert len(entries_of(hub, "beta")) == 1
+    return hub
+
+
+@pytest.fixture
+def meddler(hub: RunningHub) -> Iterator[Meddler]:
+    with Meddler(hub.base) as started:
+        yield started
+
+
+@pytest.fixture
+def laptop(hub: RunningHub, meddler: Meddler, tmp_path: Path) -> Laptop:
+    """It asks through the meddler, and may share."""
+    made = Laptop(tmp_path / "laptop", hub, token_of(hub, "ben", SCOPES))
+    made.base = meddler.base
+    return made
+
+
+def looked_up(**changes: Any) -> Callable[[Reply], Reply]:
+    """The hub's answer to a look, with other things in each hit."""
+
+    def change(reply: Reply) -> Reply:
+        told = json.loads(reply.body)
+        for found in told["keys"].values():
+            found.update(changes)
+        return replace(reply, body=json.dumps(told).encode())
+
+    return change
+
+
+def other_wheel(reply: Reply) -> Reply:
+    """Whatever is asked for, these bytes come."""
+    return replace(reply, body=wheel("beta", "1.0").content)
+
+
+LIES: dict[str, dict[str, Callable[[Reply], Reply]]] = {
+    "other bytes": {"/w/f/": other_wheel},
+    "more bytes": {"/w/f/": lambda reply: replace(reply, body=reply.body + b"x" * 1000)},
+    "fewer bytes": {"/w/f/": lambda reply: replace(reply, body=reply.body[:-10])},
+    "another project": {"/w/v1/lookup": looked_up(filename="gamma-1.0-py3-none-any.whl")},
+    "another version": {"/w/v1/lookup": looked_up(filename="beta-2.0-py3-none-any.whl")},
+    "another machine": {"/w/v1/lookup": looked_up(filename="beta-1.0-cp311-cp311-win_amd64.whl")},
+    "a newer libc": {"/w/v1/lookup": looked_up(filename="beta-1.0-cp311-cp311-manylinux_2_99_x86_64.whl")},
+    "a path": {"/w/v1/lookup": looked_up(filename="../beta-1.0-py3-none-any.whl")},
+    "no digest": {"/w/v1/lookup": looked_up(sha256="../../../etc/passwd")},
+    "no name": {"/w/v1/lookup": looked_up(filename=None)},
+    "too large": {"/w/v1/lookup": looked_up(size=10**15)},
+    "no size": {"/w/v1/lookup": looked_up(size="many")},
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_hub_that_lies_about_a_wheel_has_none(lie: str, full: RunningHub, meddler: Meddler, laptop: Laptop) -> None:
+    meddler.changes.update(LIES[lie])
+
+    environment, said = laptop.install(*FORCED)
+
+    assert laptop.built() == ["beta"]
+    assert packages_of(environment) == ["beta"]
+    assert 1 <= said.count("Warning:") <= 2, said
+    assert laptop.left() == []
+
+
+TROUBLES: dict[str, Answerer] = {
+    "HTML": say(b"<html>a portal</html>"),
+    "garbage": garbage(),
+    "elsewhere": redirect_to("http://127.0.0.1:9/w/v1/lookup", 307),
+    "a password of another host": status(401, b"{}", **{"WWW-Authenticate": 'Basic realm="other"'}),
+    "a broken answer": close_at(0.5),
+    "an error": status(500, b"oops"),
+    "a full disk": status(507, b'{"title": "Full"}', **{"Content-Type": "application/problem+json"}),
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+@pytest.mark.parametrize("path", ["/w/v1/lookup", "/w/v1/lease", "/w/v1/entries", "/w/f/"])
+def test_whatever_goes_wrong_at_the_cache_the_wheel_is_built(
+    trouble: str, path: str, full: RunningHub, meddler: Meddler, laptop: Laptop
+) -> None:
+    meddler.orders[path] = TROUBLES[trouble]
+    where = ("-u", *FORCED) if path in {"/w/v1/lease", "/w/v1/entries"} else FORCED
+    flags = {"CFLAGS": "-O3"} if path in {"/w/v1/lease", "/w/v1/entries"} else {}  # which the hub has no wheel of
+
+    environment, said = laptop.install(*where, UV_HTTP_RETRIES="0", **flags)
+
+    assert packages_of(environment) == ["beta"]
+    assert laptop.built() == ["beta"]
+    assert 1 <= said.count("Warning:") <= 2, said
+    assert "Traceback" not in said
+    assert laptop.variables()["CREAMERY_TOKEN"] not in said
+
+
+@pytest.mark.parametrize("trouble", ["HTML", "garbage", "a broken answer", "an error", "silence"])
+def test_what_is_no_hub_is_passed_over_in_one_line_where_that_is_said(
+    trouble: str, meddler: Meddler, laptop: Laptop, upstream: Upstream
+) -> None:
+    meddler.orders["/"] = hang() if trouble == "silence" else TROUBLES[trouble]
+
+    environment, said = laptop.install("--allow-fallback", "plain", UV_DEFAULT_INDEX=upstream.url)
+    python = environment / "bin" / "python"
+    refused = laptop.call("install", "--python", python, "beta", UV_DEFAULT_INDEX=upstream.url)
+
+    assert packages_of(environment) == ["plain"]
+    assert said.count("Warning:") == 1, said
+    assert "It is not asked; what you have configured is." in said
+    assert refused.returncode == 3
+    assert "--allow-fallback" in refused.stderr
+
+
+# Names of the hub's own
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Upstream]:
+    """Another index, into which somebody has put packages of the hub's names."""
+    with Upstream() as started:
+        started.add("acme-tool", "9.0")
+        started.add("corp-x", "9.0")
+        started.add("wants-corp", "1.0", requires=["corp-x"])
+        started.add("plain", "1.0")
+        started.add_file("beta", "1.0", counted_sdist("beta"))
+        yield started
+
+
+@pytest.fixture
+def knowing(upstream: Upstream, tmp_path: Path) -> Iterator[Laptop]:
+    """It has asked a hub once that has names of its own, and cannot reach it now."""
+    settings = {"upstreams": [upstream.url], "reserved": ["corp-*"]}
+    with RunningHub(tmp_path / "own", index=settings) as hub, Meddler(hub.base) as between:
+        token_of(hub, "ann", SCOPES)
+        host(hub, "acme-tool", owner="ann")
+        made = Laptop(tmp_path / "knowing", hub)
+        made.base = between.base
+        made.install("plain")
+        between.stop()
+        yield made
+
+
+def words(laptop: Laptop, *more: str) -> tuple[Path, list[str | Path]]:
+    environment = laptop.environment()
+    return environment, ["install", "--allow-fallback", "--python", environment / "bin" / "python", *more]
+
+
+@pytest.mark.parametrize("asked", ["acme-tool", "Acme.Tool>=1", "corp-x", "wants-corp"])
+def test_a_name_of_the_hubs_own_never_comes_from_elsewhere(asked: str, knowing: Laptop, elsewhere: Upstream) -> None:
+    environment, called = words(knowing, "plain", asked)
+
+    ended = knowing.call(*called, UV_DEFAULT_INDEX=elsewhere.url)
+
+    assert ended.returncode != 0
+    assert "acme-tool" in ended.stderr or "corp-x" in ended.stderr
+    assert packages_of(environment) == []
+    assert elsewhere.count("/files/") == 0
+
+
+def test_what_else_there_is_comes_unless_it_must_be_built_first(knowing: Laptop, elsewhere: Upstream) -> None:
+    environment, called = words(knowing, "plain")
+    other, builds = words(knowing, "beta")
+
+    ended = knowing.call(*called, UV_DEFAULT_INDEX=elsewhere.url)
+    refused = knowing.call(*builds, UV_DEFAULT_INDEX=elsewhere.url)
+    ran = knowing.call("run", "--allow-fallback", "--", "true")
+
+    assert ended.returncode == 0, ended.stderr
+    assert packages_of(environment) == ["plain"]
+    assert (refused.returncode, packages_of(other), knowing.built()) == (3, [], [])
+    assert "nobody can tell" in refused.stderr
+    assert ran.returncode == 3
+    assert "names of its own" in ran.stderr
+
+
+def test_what_is_pinned_by_hashes_falls_back_by_itself(upstream: Upstream, hub: RunningHub, tmp_path: Path) -> None:
+    laptop = Laptop(tmp_path / "far", hub)
+    laptop.base = "http://127.0.0.1:9"
+    pinned, loose = laptop.folder / "pinned.txt", laptop.folder / "loose.txt"
+    pinned.write_text(f"beta==1.0 \\\n    --hash=sha256:{counted_sdist('beta', is_static=False).sha256}\n")
+    loose.write_text(pinned.read_text() + "plain==1.0\n")
+    python = laptop.environment() / "bin" / "python"
+
+    environment, said = laptop.install("-r", pinned, UV_DEFAULT_INDEX=upstream.url)
+    refused = laptop.call("install", "--python", python, "-r", loose, UV_DEFAULT_INDEX=upstream.url)
+
+    assert packages_of(environment) == ["beta"]
+    assert said.count("Warning:") == 1
+    assert refused.returncode == 3
+
+
+def test_a_hub_that_dies_in_between_does_not_break_what_may_fall_back(
+    laptop: Laptop, meddler: Meddler, upstream: Upstream
+) -> None:
+    dying: Answerer = close_at(0.0)
+
+    async def die(exchange: Exchange) -> None:
+        meddler.orders["/"] = dying
+        await dying(exchange)
+
+    meddler.orders["/w/i/plain/plain-1.0"] = die
+    environment, said = laptop.install("--allow-fallback", "plain", UV_DEFAULT_INDEX=upstream.url, UV_HTTP_RETRIES="0")
+
+    assert packages_of(environment) == ["plain"]
+    assert "It is not asked" in said
+
+
+def test_a_home_that_cannot_be_written_to_is_said_and_no_hindrance(laptop: Laptop) -> None:
+    (laptop.folder / "home" / ".local").write_text("a file where a folder should be")
+
+    environment, said = laptop.install("plain")
+
+    assert packages_of(environment) == ["plain"]
+    assert said.count("cannot be remembered") == 1
+
+
+def test_a_socket_whose_path_would_be_too_long_is_a_port(full: RunningHub, laptop: Laptop) -> None:
+    deep = laptop.folder / "tmp" / ("d" * 120)
+    deep.mkdir()
+
+    environment, _ = laptop.install(*FORCED, TMPDIR=str(deep))
+
+    assert packages_of(environment) == ["beta"]
+    assert laptop.built() == []
