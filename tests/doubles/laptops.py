@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import venv
@@ -67,7 +68,11 @@ class Laptop:
     def call(self, *words: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run `creamery` to its end."""
         with self.start(*words, **variables) as started:
-            out, err = started.communicate(timeout=60)
+            try:
+                out, err = started.communicate(timeout=60)
+            finally:
+                if started.poll() is None:
+                    os.killpg(started.pid, signal.SIGKILL)
         return subprocess.CompletedProcess(words, started.returncode, out, err)
 
     def install(self, *words: str | Path, **variables: str) -> tuple[Path, str]:

@@ -203,6 +203,8 @@ class Builds:
     def _to_build(self, asked: Asked, known: _Known, question: dict[str, Any]) -> Mapping[str, Any]:
         """A number to build under; or, where somebody else has built it meanwhile, their wheel."""
         token = ""
+        for number in [number for number, (begun, _) in self._running.items() if begun.key == asked.key]:
+            self._leasing.give_back(self._running.pop(number)[1])  # its process was killed: it would be waited for
         for cache in self._answering():
             if isinstance(cache, Leases):
                 with self._watched(cache):
@@ -251,6 +253,10 @@ class Builds:
                     with self._watched(cache):
                         cache.fail(asked, _line(reason), log if log.exists() else None)
         self._leasing.give_back(token)
+
+    def has_failed(self) -> bool:
+        """Has a build failed, or was one begun that nobody has heard of again? Once uv has ended."""
+        return bool(self._running) or any(each.kind == "failed" for each in self.outcomes)
 
     def end(self) -> None:
         """Nothing more is built: what was being built is given back to others."""

@@ -173,7 +173,7 @@ def _is_for_built_wheels(launch: Launch, command: Sequence[str]) -> bool:
     """
     import subprocess  # noqa: PLC0415 - known already
 
-    if launch.builds is None or any(each.kind == "failed" for each in launch.builds.outcomes):
+    if launch.builds is None or launch.builds.has_failed():
         return False
     again = [*command[:3], "--dry-run", *command[3:]]
     ran = subprocess.run(again, env=launch.variables(), capture_output=True, check=False)  # noqa: S603 - uv, as before
