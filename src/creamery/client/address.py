@@ -89,7 +89,7 @@ def parse_address(text: str) -> tuple[HubAddress, User | None]:
     Raises:
         UnusableInput: it is none; what it holds of a password is not in the text.
     """
-    shown = repr(re.sub(r"(?<=//).*@", "***@", text))
+    shown = repr(without_user(text))
     try:
         parts = urlsplit(text)
         scheme, host, port = parts.scheme, parts.hostname, parts.port
@@ -106,3 +106,13 @@ def parse_address(text: str) -> tuple[HubAddress, User | None]:
     if parts.username is None:
         return address, None
     return address, User(unquote(parts.username), None if parts.password is None else unquote(parts.password))
+
+
+def without_user(text: str) -> str:
+    """What may be shown of an address, also of one that is none: neither its user nor what stands behind a `?`."""
+    scheme, separator, rest = text.partition("://")
+    if not separator or "@" in scheme:
+        scheme, separator, rest = "", "", text
+    _, at, place = rest.rpartition("@")
+    place, mark, _ = place.partition("?")
+    return scheme + separator + ("***@" if at else "") + place + ("?***" if mark else "")
