@@ -89,7 +89,7 @@ def test_a_command_is_told_the_same_and_ends_as_it_ends(call: Call, hub: Running
     assert "There is no program no-such-program." in missing.stderr
 
 
-@pytest.mark.parametrize("place", ["address", "token", "netrc"])
+@pytest.mark.parametrize("place", ["address", "token", "netrc", "keyring"])
 def test_credentials_are_in_a_file_for_its_owner_alone_and_in_no_variable(
     call: Call, hub: RunningHub, tmp_path: Path, place: str
 ) -> None:
@@ -102,6 +102,12 @@ def test_credentials_are_in_a_file_for_its_owner_alone_and_in_no_variable(
         variables["CREAMERY_HUB"] = hub.base.replace("//", f"//{name}:{password}@")
     elif place == "token":
         variables["CREAMERY_TOKEN"] = password
+    elif place == "keyring":
+        keyring = tmp_path / "bin" / "keyring"
+        keyring.parent.mkdir()
+        keyring.write_text(f"#!/bin/sh\n[ \"$*\" = 'get {hub.base} {name}' ] && echo {password}\n")
+        keyring.chmod(0o755)
+        variables |= {"CREAMERY_HUB": hub.base.replace("//", f"//{name}@"), "PATH": f"{keyring.parent}:/usr/bin:/bin"}
     else:
         own.write_text(own.read_text() + f"machine 127.0.0.1\nlogin {name}\npassword {password}\n")
 

@@ -18,7 +18,7 @@ import click
 from click.core import ParameterSource
 
 from creamery.cli.showing import plain
-from creamery.cli.words import DEFAULT_HUB
+from creamery.cli.words import DEFAULT_HUB, holds_a_password
 
 if TYPE_CHECKING:
     from creamery.client import Hub, HubError
@@ -108,7 +108,7 @@ def _not_on_the_command_line(context: click.Context, parameter: click.Parameter,
 def warned_of_a_password(context: click.Context, parameter: click.Parameter, value: str) -> str:
     """For options that take an address."""
     is_typed = parameter.name and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
-    if is_typed and "@" in value:
+    if is_typed and holds_a_password(value):
         _warn("everybody on this machine can read a password on the command line (`ps`); CREAMERY_HUB may hold it")
     return value
 
@@ -119,23 +119,29 @@ def token_options() -> tuple[Callable[[Callable[..., Any]], Callable[..., Any]],
         click.option(
             "--token-file",
             type=click.Path(path_type=Path, dir_okay=False),
-            help="A file whose first line is the token.  [CREAMERY_TOKEN, else the address's user, else ~/.netrc]",
+            help="A file whose first line is the token.  [CREAMERY_TOKEN, else the address's user, ~/.netrc, keyring]",
         ),
         click.option("--token", envvar="CREAMERY_TOKEN", hidden=True, callback=_not_on_the_command_line),
         click.option("--netrc-file", envvar="NETRC", hidden=True, type=click.Path(path_type=Path)),
     )
 
 
-_OPTIONS: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] = (
-    click.option(
+def hub_option(*short: str, said: str = "The hub to ask.") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Which hub."""
+    return click.option(
+        *short,
         "--hub",
         "hub_url",
         metavar="URL",
         envvar="CREAMERY_HUB",
         default=DEFAULT_HUB,
         callback=warned_of_a_password,
-        help=f"The hub to ask.  [CREAMERY_HUB, else {DEFAULT_HUB}]",
-    ),
+        help=f"{said}  [CREAMERY_HUB, else {DEFAULT_HUB}]",
+    )
+
+
+_OPTIONS: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] = (
+    hub_option(),
     *token_options(),
     click.option("--json", "as_json", is_flag=True, help="For programs."),
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from creamery.cli.words import DEFAULT_HUB, OPTIONS, WrongWords, read_words
+from creamery.cli.words import DEFAULT_HUB, OPTIONS, WrongWords, holds_a_password, read_words
 
 TYPE_CHECKING = False  # `typing` takes half as long as Python's own start: uv is waited for
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def wish_of(said: Words) -> Wish:
 
     environ = configured()
     url = said.ours.get("hub", environ.get("CREAMERY_HUB") or DEFAULT_HUB)
-    if "@" in said.ours.get("hub", ""):
+    if holds_a_password(said.ours.get("hub", "")):
         warn("everybody on this machine can read a password on the command line (`ps`); CREAMERY_HUB may hold it")
     address, user = parse_address(url)
     sources = Sources(said.ours.get("token_file"), environ.get("CREAMERY_TOKEN"), environ.get("NETRC"))

@@ -52,7 +52,7 @@ OPTIONS = (
         "token_file",
         ("--token-file",),
         "FILE",
-        "A file whose first line is the token.  [CREAMERY_TOKEN, else the address's user, else ~/.netrc]",
+        "A file whose first line is the token.  [CREAMERY_TOKEN, else the address's user, ~/.netrc, keyring]",
     ),
     Option("upload", ("-u", "--upload"), "", "Share what is built here: the next machine need not build it."),
     Option(
@@ -70,6 +70,12 @@ OPTIONS = (
     Option("report", ("--report",), "FILE", "Write what was installed, and where it came from, as JSON.", ("install",)),
     Option("as_json", ("--json",), "", "The same on standard output, for programs.", ("install",)),
 )
+
+def holds_a_password(url: str) -> bool:
+    """Would everybody read one in it who sees this process's words? A token may stand as the name."""
+    user, at, _ = url.partition("//")[2].rpartition("@")
+    return bool(at) and (":" in user or "cmy_" in user)
+
 
 _NOT_HERE = (
     "a token does not belong on the command line, where everybody on this machine can read it (`ps`), and the shell"

@@ -1,7 +1,7 @@
 """What runs on other people's machines: it asks a hub over HTTP, and imports nothing of the hub's but `contract`.
 
-`Hub` is a hub as commands ask it; `client/wire.py` alone opens sockets outwards, and `client/uv.py`, `launching.py` and
-what they start alone run other programs. Everything else here reads what it is given. Each name is imported when it is
+`Hub` is a hub as commands ask it; `client/wire.py` alone opens sockets outwards; `client/uv.py`, `launching.py` and
+`programs.py` run other programs. Everything else here reads what it is given. Each name is imported when it is
 used: `creamery install` waits for none that it does not need.
 """
 

@@ -1,6 +1,7 @@
 """Who asks: a token or a password, from wherever its owner keeps it.
 
-The first of these that there is counts: the file that a flag names, the environment, the hub's address, a netrc file.
+The first of these that there is counts: the file that a flag names, the environment, the hub's address, a netrc file,
+and, where the address names a user, the system's keyring.
 What is found is only ever sent to the hub that it was found for, and shown nowhere: not in a text, not in a `repr`.
 Reading the environment is left to the command, which hands in what it found.
 """
@@ -118,7 +119,13 @@ def find_credentials(address: HubAddress, user: User | None, sources: Sources) -
         return Credentials.of_token(sources.token, "CREAMERY_TOKEN")
     if user is not None and user.password is not None:
         return Credentials.of_password(user.name, user.password, "the hub's address")
-    return _of_netrc(address.host, None if user is None else user.name, sources.netrc_file)
+    found = _of_netrc(address.host, None if user is None else user.name, sources.netrc_file)
+    if found is None and user is not None:
+        from creamery.client.keyring import password_of  # noqa: PLC0415 - where one is named
+
+        password = password_of(address, user.name)
+        return None if password is None else Credentials.of_password(user.name, password, "the keyring")
+    return found
 
 
 def _first_line(path: Path | str) -> str:
