@@ -73,6 +73,16 @@ def test_json_goes_there_and_comes_back(stub: StubHub) -> None:
     assert stub.last.headers["user-agent"].startswith("creamery/")
 
 
+def test_an_answer_may_be_wanted_with_its_date(stub: StubHub) -> None:
+    there = {"Content-Type": "application/json", "Date": "Thu, 01 Jan 2026 00:00:00 GMT"}
+    stub.replies("GET", "/healthz", Reply(307, {"Location": "/health"}))
+    stub.replies("GET", "/health", Reply(200, there, b"{}"))
+
+    assert asking(stub.url).at_root().get_dated("healthz") == ({}, "Thu, 01 Jan 2026 00:00:00 GMT")
+    with pytest.raises(Refused, match="There is nothing"):
+        asking(stub.url).get_dated("nothing")
+
+
 def test_a_hub_below_a_path_is_asked_there(stub: StubHub) -> None:
     stub.replies("GET", "/creamery/api/v1/me", Reply(200, {"Content-Type": "application/json"}, b"{}"))
 

@@ -84,7 +84,7 @@ class ForwardProxy:
         path = parts.path + (f"?{parts.query}" if parts.query else "")
         kept = {name: value for name, value in seen.headers.items() if not name.startswith("proxy-")}
         head = [f"{seen.method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in kept.items())]
-        writer.write(("\r\n".join([*head, "connection: close"]) + "\r\n\r\n").encode("latin-1"))
+        writer.write(("\r\n".join([*head, "connection: close"]) + "\r\n\r\n").encode("latin-1") + seen.body)
         try:
             await _copy(reader, exchange.writer)
         finally:

@@ -100,6 +100,11 @@ class Hub:
         """What there is; None in `query` is left out."""
         return self._ask("GET", _joined(path, query), None)
 
+    def get_dated(self, *path: str) -> tuple[Any, str]:
+        """What there is, and the answer's `Date`; empty: it has none."""
+        answer = self._answered("GET", _joined(path), None)
+        return self._understood(answer), answer.date
+
     def post(self, *path: str, body: Mapping[str, Any] | None = None, query: Query | None = None) -> Any:
         """Let something be done."""
         return self._ask("POST", _joined(path, query), body)
@@ -187,13 +192,16 @@ class Hub:
         return self._received(response)
 
     def _ask(self, method: Method, target: str, body: Mapping[str, Any] | None) -> Any:
+        return self._understood(self._answered(method, target, body))
+
+    def _answered(self, method: Method, target: str, body: Mapping[str, Any] | None) -> _Answer:
         target = self.address.path + self._prefix + target
         for _ in range(MOST_REDIRECTS + 1):
             answer = self._exchange(method, target, body)
             if answer.status in _SAME_AGAIN or (method == "GET" and answer.status in _LOOK_THERE):
                 target = self._next_target(target, answer)
             else:
-                return self._understood(answer)
+                return answer
         raise NotAHub(f"{self.address} sends from one address to the next and never answers.", _ADDRESS_IS_RIGHT)
 
     def _exchange(self, method: Method, target: str, body: Mapping[str, Any] | None) -> _Answer:
@@ -355,12 +363,14 @@ class _Answer:
     status: int
     kind: str
     location: str
+    date: str
     content: bytes
 
     @classmethod
     def of(cls, response: HTTPResponse, content: bytes) -> _Answer:
         kind = response.headers.get_content_type() if "Content-Type" in response.headers else ""
-        return cls(response.status, kind[:SHOWN], response.headers.get("Location", ""), content)
+        location, date = (response.headers.get(name, "") for name in ("Location", "Date"))
+        return cls(response.status, kind[:SHOWN], location, date, content)
 
     def parsed(self) -> Any:
         """The JSON; None where it is none."""
