@@ -1,4 +1,4 @@
-"""pip's own configuration: which index `pip install` asks on this machine.
+"""pip's own configuration: which indexes `pip install` asks on this machine.
 
 As pip reads it (pip._internal.configuration, whose names change from one pip to the next); settings.py hands in the
 environment, and judges what is found.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import configparser
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 
@@ -22,16 +22,29 @@ def pip_index_url(environment: Mapping[str, str]) -> tuple[str, str] | None:
     if url := environment.get("PIP_INDEX_URL"):
         return url, "PIP_INDEX_URL"
     found: dict[str, tuple[str, str]] = {}
+    for path, section, url in _written(environment, "index-url"):
+        found[section] = url, str(path)
+    return next((found[section] for section in _SECTIONS if found.get(section, ("", ""))[0]), None)
+
+
+def pip_files_values(environment: Mapping[str, str], option: str) -> list[tuple[str, Path]]:
+    """What pip's files say of an option of `pip install`, each with the file that says it; the later wins."""
+    return [(value, path) for path, _, value in _written(environment, option)]
+
+
+_SECTIONS = ("install", "global")
+
+
+def _written(environment: Mapping[str, str], option: str) -> Iterator[tuple[Path, str, str]]:
     for path in _files(environment):
         parser = _File()
         try:
             parser.read(path, encoding="utf-8")
         except (OSError, UnicodeDecodeError, configparser.Error):
             continue  # pip's own business; it says so itself, and the hub has a default
-        for section in ("install", "global"):
-            if parser.has_option(section, "index-url"):
-                found[section] = parser.get(section, "index-url"), str(path)
-    return next((found[section] for section in ("install", "global") if found.get(section, ("", ""))[0]), None)
+        for section in _SECTIONS:
+            if parser.has_option(section, option):
+                yield path, section, parser.get(section, option)
 
 
 class _File(configparser.RawConfigParser):
