@@ -77,6 +77,13 @@ def test_without_the_hub_help_and_version_work() -> None:
     assert run("-c", ONLY_CLIENT, "version").returncode == 0
 
 
+def test_without_the_hub_doctor_works() -> None:
+    told = json.loads(run("-c", ONLY_CLIENT, "doctor", "--json", "--hub", "http://127.0.0.1:9").stdout)
+
+    assert [check["name"] for check in told["checks"] if "cannot be looked at" in check["found"]] == []
+    assert next(check["state"] for check in told["checks"] if check["name"] == "hub") == "wrong"
+
+
 def test_an_unknown_command_is_refused_by_its_name() -> None:
     refused = CliRunner().invoke(main, ["serv"])
 

@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "install": ("creamery.cli.install", "Install packages with uv, through a hub that has what others have built."),
     "run": ("creamery.cli.run", "Run a command so that what it installs comes through a hub."),
     "lock": ("creamery.cli.lock", "Add wheels that a hub has built to a lock file."),
+    "doctor": ("creamery.cli.doctor", "Say what is wrong with the set-up for installing through a hub."),
     "jobs": ("creamery.cli.jobs", "Show, retry and cancel jobs."),
     "journal": ("creamery.cli.journal", "Show who did what, when, and from where."),
     "fsck": ("creamery.cli.fsck", "Compare what is stored with what is known, and mend it."),
