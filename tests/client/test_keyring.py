@@ -42,7 +42,7 @@ def keyring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
 
 
 def found(user: User | None, **given: str) -> Credentials | None:
-    return find_credentials(HUB, user, Sources(**given))  # type: ignore[arg-type]  # a token alone is given
+    return find_credentials(HUB, user, Sources(**given))
 
 
 def test_it_has_a_users_password_under_the_hubs_address(keyring: Callable[[str], Path]) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from creamery.cli.hub import hub_option, token_options
-from creamery.cli.install import place
+from creamery.cli.installing import place
 from creamery.cli.showing import show
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def command(
     from creamery.clock import SECOND, SystemClock  # noqa: PLC0415
 
     own, folder, clock = own_variables(), _here(), SystemClock()
-    machine = Machine(own, folder, lambda: place((), own, folder))
+    machine = Machine(own, folder, lambda: place((), own, str(folder)))
     told = Clock(lambda: clock.now() / SECOND, clock.monotonic)
     checks = examine(hub_url, Sources(token_file, token, netrc_file), machine, lambda: _of_pip(own), told)
     is_ok = all(check.state != "wrong" for check in checks)

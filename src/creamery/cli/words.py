@@ -71,6 +71,7 @@ OPTIONS = (
     Option("as_json", ("--json",), "", "The same on standard output, for programs.", ("install",)),
 )
 
+
 def holds_a_password(url: str) -> bool:
     """Would everybody read one in it who sees this process's words? A token may stand as the name."""
     user, at, _ = url.partition("//")[2].rpartition("@")

@@ -17,7 +17,6 @@ from creamery.client.address import HubAddress, parse_address
 from creamery.client.checks import Check, checked, failed
 from creamery.client.credentials import Credentials, Sources, find_credentials
 from creamery.client.errors import HubError, Refused
-from creamery.client.launching import PROBE, probe
 from creamery.client.machine import (
     Machine,
     look_at_compiler,
@@ -27,6 +26,7 @@ from creamery.client.machine import (
     look_at_uv,
 )
 from creamery.client.other_indexes import OtherIndex, PipFiles, Unread, other_indexes, switches
+from creamery.client.serving import PROBE, probe
 from creamery.client.wire import Hub, Patience
 
 UNHURRIED = Patience(connect_seconds=2.0, silent_seconds=5.0, whole_seconds=10.0, answer_bytes=64 * 1024)

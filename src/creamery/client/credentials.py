@@ -44,6 +44,12 @@ class Credentials:
     def __repr__(self) -> str:
         return f"Credentials(place={self.place!r})"
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Credentials) and (self.header, self.place) == (other.header, other.place)
+
+    def __hash__(self) -> int:
+        return hash((self.header, self.place))
+
     @classmethod
     def of_token(cls, text: str, place: str) -> Credentials:
         """A token, as it was shown when it was made.

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from creamery.client.checks import Check
+from creamery.client.finding_uv import find_uv
 from creamery.client.programs import ask
-from creamery.client.uv import find_uv
 
 SAYS_ITS_COMMAND = (0, 9, 15)
 """The first uv that tells an index which of its commands asks."""

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from creamery.client.address import HubAddress
 from creamery.client.builds import Builds
+from creamery.client.credentials import Credentials
 from creamery.client.errors import HubError, Refused
 from creamery.client.hub_cache import HubCache
 from creamery.client.own_names import Memory, OwnNames
@@ -36,6 +38,15 @@ def why_away(wish: Wish, say: Callable[[str], object]) -> HubError | None:
     except OSError as error:  # a home that cannot be written to; what is remembered from before counts on
         say(f"The names that {wish.address} keeps for itself cannot be remembered: {error.strerror}.")
     return None
+
+
+def probe(address: HubAddress, credentials: Credentials | None) -> None:
+    """Ask the hub whether it is there, and whether these may read its built wheels.
+
+    Raises:
+        HubError: it does not answer, or refuses.
+    """
+    Hub(address, credentials, patience=PROBE).at_root().post("w", "v1", "lookup", body={"keys": []})
 
 
 def recalled_names(wish: Wish) -> OwnNames:
