@@ -137,6 +137,40 @@ def test_a_git_requirement_is_built_once_and_another_commit_again(
     assert other.built() == ["gamma"]
 
 
+def test_a_lock_is_enriched_with_what_was_built_of_just_that_sdist(
+    laptop: Laptop, other: Laptop, hub: RunningHub
+) -> None:
+    lock, asked = other.folder / "pylock.toml", other.folder / "asked.in"
+    asked.write_text("alpha\n")
+    compile_it = (
+        UV,
+        "pip",
+        "compile",
+        "--default-index",
+        f"{hub.base}/i/",
+        "--format",
+        "pylock.toml",
+        "-o",
+        lock,
+        asked,
+    )
+    subprocess.run(compile_it, env=other.variables(), check=True, capture_output=True)
+    laptop.install("-u", "alpha")
+    hub.wait_until(lambda: all(each["listing"]["state"] == "listed" for each in entries_of(hub, "alpha")))
+
+    said = other.call("lock", "--enrich", lock, "--json")
+    other.builds.unlink(missing_ok=True)
+    environment = other.environment()
+    sync = (UV, "pip", "sync", "--preview", "--no-cache", "--python", environment / "bin" / "python", lock)
+    subprocess.run(sync, env=other.variables(), check=True, capture_output=True)
+
+    assert [each["project"] for each in json.loads(said.stdout)["added"]] == ["alpha", "beta"]
+    assert packages_of(environment) == ["alpha", "beta"]
+    assert other.built() == []
+    (entry,) = entries_of(hub, "alpha")
+    assert entry["record"]["provenance"]["sdist"] == sdist_of("alpha").sha256
+
+
 def git(folder: Path, *words: str) -> None:
     who = ["-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "init.defaultBranch=main"]
     subprocess.run(["git", *who, *words], cwd=folder, check=True, env={"PATH": os.environ["PATH"], "HOME": str(folder)})

@@ -14,7 +14,9 @@ from creamery import __version__
 from creamery.client.asking import Asked
 from creamery.client.caches import Fate, Made, Offer
 from creamery.client.errors import HubError, NotAHub
+from creamery.client.sdists import find_sdist
 from creamery.client.wire import Form, Hub
+from creamery.contract import Digest
 
 MOST_LOG = 8 * 1024**2
 """Bytes of a log that are sent: its end says why."""
@@ -43,7 +45,8 @@ class HubCache:
 
     def push(self, made: Made, sent: Callable[[int], object]) -> None:
         """Record, wheel and log in one form."""
-        fields = {"record": json.dumps(_record(made))}
+        sdist = find_sdist(self._hub, made.asked.source, made.wheel)
+        fields = {"record": json.dumps(_record(made, sdist))}
         if made.log is not None:
             fields["log"] = end_of(made.log)
         form = Form(fields, ("wheel", made.wheel))
@@ -108,15 +111,17 @@ def _pieces(answer: BufferedIOBase) -> Iterator[bytes]:
         yield piece
 
 
-def _record(made: Made) -> dict[str, Any]:
+def _record(made: Made, sdist: Digest | None) -> dict[str, Any]:
     asked = made.asked
-    provenance = {
+    provenance: dict[str, Any] = {
         "seconds": round(made.seconds, 3),
         "backend": asked.backend[:2_000],
         "machine": platform.node()[:2_000],
         "client": f"creamery/{__version__}",
         "requirements": dict(list(asked.requirements.items())[:2_000]),
     }
+    if sdist is not None:
+        provenance["sdist"] = sdist
     return {"schema": 1, "build": asked.build.to_json(), "provenance": provenance}
 
 

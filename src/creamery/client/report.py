@@ -100,8 +100,10 @@ def summary(report: Mapping[str, Any]) -> str:
     if wheels:
         parts.append(f"{wheels} built by others")
     if here:
-        took = sum(build["seconds"] for build in builds if build["outcome"] == "built")
-        shared = sum(build["shared"] for build in builds)
+        names = {package["name"] for package in here}  # what was built to build others is no package of this
+        built = [build for build in builds if build["outcome"] == "built" and build["name"] in names]
+        took = sum(build["seconds"] for build in built)
+        shared = sum(build["shared"] for build in built)
         parts.append(f"{len(here)} built here in {took:.1f} s" + (f", {shared} of them shared" if shared else ""))
     if not parts:
         return ""

@@ -58,8 +58,17 @@ def read_source(tree: Path) -> Source | None:
     if not any(_CACHED.fullmatch(part) for part in tree.parts):
         return None
     history = _history(tree)
-    if history is None:
-        return None
+    digest = None if history is None else digest_of_tree(tree, history)
+    return None if digest is None else _described(tree, digest, is_checkout=bool(history))
+
+
+def digest_of_tree(tree: Path, history: str = "") -> Digest | None:
+    """SHA-256 of what is in a tree; None: it is too large.
+
+    Args:
+        tree: a folder.
+        history: of a checkout, which a version may be made from.
+    """
     listed = hashlib.sha256(history.encode())
     size = count = 0
     for path, name in _files(tree):
@@ -75,7 +84,7 @@ def read_source(tree: Path) -> Source | None:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         mode = "x" if status.st_mode & 0o100 else "-"
         listed.update(f"file {mode} {digest}\0{name}\0".encode(errors="surrogateescape"))
-    return _described(tree, Digest(listed.hexdigest()), is_checkout=bool(history))
+    return Digest(listed.hexdigest())
 
 
 def _described(tree: Path, digest: Digest, *, is_checkout: bool) -> Source:
