@@ -26,6 +26,9 @@ SAYING = ("uv-first",)
 UPLOADING = ("twine", "twine-6", "uv", "flit", "hatch", "poetry", "pdm", "setuptools")
 """What uploads; `setuptools` is the last that had `upload`, on the oldest Python there is."""
 
+RUNNING = ("tox",)
+"""What runs installations for others: tox with its plugin for uv, and nox."""
+
 MIRRORING = ("bandersnatch",)
 """What mirrors; it wants a newer Python than the hub does."""
 
@@ -105,5 +108,5 @@ def _run(*command: str) -> None:
 
 
 if __name__ == "__main__":
-    for each in dict.fromkeys(NAMES + SAYING + UPLOADING + MIRRORING):
+    for each in dict.fromkeys(NAMES + SAYING + UPLOADING + RUNNING + MIRRORING):
         print(prepared(each))

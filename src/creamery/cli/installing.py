@@ -32,7 +32,7 @@ def install(said: Words) -> int:
     from creamery.client.installing import install as installed_by  # noqa: PLC0415
     from creamery.client.launching import Launch, own_variables  # noqa: PLC0415
 
-    wish, own, uv = wish_of(said), own_variables(), find_uv()
+    wish, own, uv = wish_of("install", said), own_variables(), find_uv()
     arguments = [*place(said.rest, own, os.getcwd()), *said.rest]  # noqa: PTH109 - pathlib costs 3 ms of a start
     with Launch(wish, own, warn) as launch:
 
@@ -58,7 +58,7 @@ def run(said: Words) -> int:
     if not said.rest:
         raise WrongWords("say what is to be run: creamery run -- uv sync")
     own = own_variables()
-    with Launch(wish_of(said), own, warn) as launch:
+    with Launch(wish_of("run", said), own, warn) as launch:
         return _told(launch, run_by(launch, said.rest, own), "", (), own)
 
 

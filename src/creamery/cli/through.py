@@ -41,7 +41,7 @@ def begin(command: str, words: Sequence[str]) -> int:
         return told(error, as_json=as_json)
 
 
-def wish_of(said: Words) -> Wish:
+def wish_of(command: str, said: Words) -> Wish:
     """What the words about the hub mean, with what the environment says.
 
     Raises:
@@ -65,7 +65,7 @@ def wish_of(said: Words) -> Wish:
         may_fall_back=said.has("allow_fallback"),
         must_have=said.has("require_cache"),
         shares=said.has("upload"),
-        quiet=not {"-q", "--quiet", "-qq"}.isdisjoint(said.rest),
+        quiet=command == "install" and not {"-q", "--quiet", "-qq"}.isdisjoint(said.rest),
         as_json=said.has("as_json"),
         report=said.ours.get("report", ""),
         declared=tuple(filter(None, (name.strip() for name in declared.split(",")))),

@@ -37,6 +37,7 @@ STOPPED = 128
 """A program that a signal has ended ends with this and its number, as shells have it."""
 GRACE_SECONDS = 5.0
 
+_FOR_TOX = f"testenv.pass_env+=PYTHONPATH,{VARIABLE}"
 _OURS = frozenset({"CREAMERY_TOKEN", "CREAMERY_HUB"})
 """The latter may hold a password."""
 
@@ -116,6 +117,9 @@ class Launch:
         }
         if self._netrc:
             found["NETRC"] = self._netrc
+        if not before:  # tox gives its environments few variables; one of the user's own it is not given because of us
+            theirs = self._own.get("TOX_OVERRIDE")
+            found["TOX_OVERRIDE"] = _FOR_TOX if not theirs else f"{theirs};{_FOR_TOX}"
         return found
 
     def serve(self) -> None:
