@@ -31,6 +31,7 @@ _SUFFIX = re.compile(r"\.(?P<abi>[a-z]+-?[0-9]+[a-z]*(?:-pp[0-9]+)?)(?:-[\w-]+)?
 _DIST_INFO = re.compile(r"(?P<name>[A-Za-z0-9._]+)-(?P<version>[^-]+)\.dist-info")
 _MUSL_VERSION = re.compile(r"^Version (\d+)\.(\d+)", re.MULTILINE)
 MUSL_SECONDS = 5.0
+LOADERS = Path("/lib")
 NARROW = 32
 """Bits of an address."""
 
@@ -165,7 +166,7 @@ def musl() -> str:
     Raises:
         CannotTell: this system has none.
     """
-    for loader in sorted(Path("/lib").glob("ld-musl-*.so.1")):
+    for loader in sorted(LOADERS.glob("ld-musl-*.so.1")):
         said = subprocess.run(  # noqa: S603 - the system's own loader
             [str(loader)], capture_output=True, text=True, timeout=MUSL_SECONDS, check=False
         ).stderr

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.utils import InvalidWheelFilename, canonicalize_name, canonicalize_version, parse_wheel_filename
 
 from creamery.client.errors import HubError
 from creamery.client.installing import Change, Installed
@@ -29,13 +29,16 @@ def make_report(
     outcomes = [] if launch.builds is None else list(launch.builds.outcomes)
     shared = [] if launch.sharing is None else list(launch.sharing.outcomes)
     troubles = {str(each.made.asked.key): each.trouble for each in shared}
-    origins = {(each.project, _version(each.version)): each for each in outcomes if each.kind != "failed"}
+    origins = {(each.project, canonicalize_version(each.version)): each for each in outcomes if each.kind != "failed"}
     changes = installed.changes or []
     listed = {} if installed.fell_back else _listed(launch, changes, uv, arguments, own)
     packages: list[dict[str, Any]] = []
     for change in changes:
         name = canonicalize_name(change.name)
-        outcome, known = origins.get((name, _version(change.version))), listed.get((name, _version(change.version)))
+        outcome, known = (
+            origins.get((name, canonicalize_version(change.version))),
+            listed.get((name, canonicalize_version(change.version))),
+        )
         came: From = "elsewhere" if installed.fell_back else "index"
         seconds = None
         if outcome is not None:
@@ -163,7 +166,7 @@ def _place_words(arguments: Sequence[str]) -> list[str]:
 def _installed_tags(folder: Path, name: str, version: str) -> frozenset[str] | None:
     for path in folder.glob("*.dist-info"):
         project, _, installed = path.name.removesuffix(".dist-info").partition("-")
-        if canonicalize_name(project) == name and _version(installed) == _version(version):
+        if canonicalize_name(project) == name and canonicalize_version(installed) == canonicalize_version(version):
             text = (path / "WHEEL").read_text(encoding="utf-8", errors="replace") if (path / "WHEEL").is_file() else ""
             lines = (line.partition(":") for line in text.splitlines())
             return frozenset(value.strip() for head, _, value in lines if head.lower() == "tag")
@@ -175,12 +178,3 @@ def _tags_of(filename: str) -> frozenset[str]:
         return frozenset(map(str, parse_wheel_filename(filename)[3]))
     except InvalidWheelFilename:
         return frozenset()
-
-
-def _version(text: str) -> str:
-    from packaging.version import InvalidVersion, Version  # noqa: PLC0415 - with what is imported above
-
-    try:
-        return str(Version(text))
-    except InvalidVersion:
-        return text

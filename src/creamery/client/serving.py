@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from packaging.utils import canonicalize_version
+
 from creamery.client.address import HubAddress
 from creamery.client.builds import Builds
 from creamery.client.credentials import Credentials
@@ -97,6 +99,6 @@ def known_wheels(wish: Wish, versions: list[tuple[str, str]]) -> dict[tuple[str,
         except Refused:  # a version that is none; nobody is kept from installing it
             continue
         for wheel in told.get("wheels", []) if isinstance(told, dict) else []:
-            place = (str(wheel["project"]), str(wheel["version"]))
+            place = (str(wheel["project"]), canonicalize_version(str(wheel["version"])))
             found.setdefault(place, []).append(KnownWheel(str(wheel["filename"]), float(wheel["seconds"])))
     return found

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import orjson
+from packaging.utils import canonicalize_version
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -233,8 +234,8 @@ def listed(connection: Connection, project: str | None, after: int, limit: int, 
 
 
 def listed_of(connection: Connection, versions: Sequence[tuple[str, str]], sight: Sight) -> list[Entry]:
-    """Those that pages may list of these projects and versions."""
-    wanted = set(versions)
+    """Those that pages may list of these projects and versions, however the versions are written (1 is 1.0)."""
+    wanted = {(project, canonicalize_version(version)) for project, version in versions}
     query = _ALL.where(
         _HERE,
         wheel_entry.c.state == "listed",
@@ -242,7 +243,7 @@ def listed_of(connection: Connection, versions: Sequence[tuple[str, str]], sight
         wheel_entry.c.project.in_({project for project, _ in wanted}),
     )
     found = [_entry(row) for row in connection.execute(query.order_by(wheel_entry.c.id))]
-    return [entry for entry in found if (entry.file.project, entry.file.version) in wanted]
+    return [each for each in found if (each.file.project, canonicalize_version(each.file.version)) in wanted]
 
 
 def conflicts_of(connection: Connection, keys: Sequence[Digest], sight: Sight) -> list[Conflict]:

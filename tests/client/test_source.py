@@ -1,0 +1,149 @@
+"""Source trees: the same on every machine, whatever a build leaves behind; and what they say of themselves."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from creamery.client.source import Source, is_same_version, read_source
+from creamery.contract import ProjectName
+
+
+def tree(folder: Path, **files: str) -> Path:
+    """A tree in a cache of uv's."""
+    root = folder / "sdists-v9" / "index" / "0123" / "acme" / "1.0" / "abc" / "src"
+    root.mkdir(parents=True)
+    (folder / "sdists-v9" / ".git").touch()
+    for name, text in {"PKG-INFO": "Name: Acme\nVersion: 1.0\n", "a.py": "1", **files}.items():
+        path = root / name.replace("__", "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return root
+
+
+def source_of(root: Path) -> Source:
+    found = read_source(root)
+    assert found is not None
+    return found
+
+
+def test_the_same_files_are_the_same_source_wherever_they_lie(tmp_path: Path) -> None:
+    one, two = tree(tmp_path / "one", b__c="2"), tree(tmp_path / "two", b__c="2")
+    os.utime(two / "a.py", (1, 1))
+
+    assert source_of(one).digest == source_of(two).digest
+    assert source_of(one).project == "acme"
+    assert source_of(one).version == "1.0"
+    assert not source_of(one).is_checkout
+
+
+@pytest.mark.parametrize(
+    "left",
+    ["acme.egg-info__SOURCES.txt", "src__acme.egg-info__PKG-INFO", "build__lib.linux__x.py", "__pycache____a.pyc"],
+)
+def test_what_a_build_leaves_behind_makes_no_difference(left: str, tmp_path: Path) -> None:
+    root = tree(tmp_path)
+    before = source_of(root).digest
+    path = root / left.replace("__pycache____", "__PYCACHE__/").replace("__PYCACHE__", "\0").replace("__", "/").replace(
+        "\0", "__pycache__"
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("left")
+
+    assert source_of(root).digest == before
+
+
+def test_everything_else_makes_one(tmp_path: Path) -> None:
+    root = tree(tmp_path)
+    seen = {source_of(root).digest}
+    (root / "a.py").write_text("2")
+    seen.add(source_of(root).digest)
+    (root / "a.py").chmod(0o755)
+    seen.add(source_of(root).digest)
+    (root / "a.py").rename(root / "b.py")
+    seen.add(source_of(root).digest)
+    (root / "build").mkdir()
+    (root / "build" / "own.py").write_text("a package of that name")
+    seen.add(source_of(root).digest)
+    (root / "link").symlink_to("b.py")
+    seen.add(source_of(root).digest)
+    (root / "link").unlink()
+    (root / "link").symlink_to("elsewhere")
+    seen.add(source_of(root).digest)
+
+    assert len(seen) == 7
+
+
+def test_a_name_cannot_pretend_to_be_another_files_end(tmp_path: Path) -> None:
+    one, two = tree(tmp_path / "one"), tree(tmp_path / "two")
+    (one / "x").write_text("")
+    (one / "y").write_text("")
+    (two / "x\0y".replace("\0", "_")).write_text("")
+
+    assert source_of(one).digest != source_of(two).digest
+
+
+def test_a_folder_of_ones_own_is_no_source(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "PKG-INFO").write_text("Name: acme\nVersion: 1\n")
+
+    assert read_source(tmp_path / "own") is None
+
+
+def test_a_checkout_is_its_commit_and_its_tags(tmp_path: Path) -> None:
+    root = tmp_path / "git-v0" / "checkouts" / "ab" / "cd"
+    root.mkdir(parents=True)
+    (root / "a.py").write_text("1")
+    git(root, "init", "-q")
+    git(root, "add", ".")
+    seen = []
+    for words in (
+        ["commit", "-qm", "1"],
+        ["commit", "-qm", "2", "--allow-empty"],
+        ["tag", "v1"],
+        ["pack-refs", "--all"],
+    ):
+        git(root, *words)
+        seen.append(source_of(root).digest)
+    (root / "sub").mkdir()
+    below = source_of(root / "sub")
+
+    assert len({*seen[:3], below.digest}) == 4
+    assert seen[2] == seen[3]
+    assert below.is_checkout
+    (root / ".hg").mkdir()
+    assert read_source(root) is None
+
+
+def git(folder: Path, *words: str) -> None:
+    who = ["-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "init.defaultBranch=main"]
+    subprocess.run(["git", *who, *words], cwd=folder, check=True, env={"PATH": os.environ["PATH"], "HOME": str(folder)})
+
+
+def test_what_it_needs_and_declares_is_read(tmp_path: Path) -> None:
+    head = "Name: Acme\nVersion: 1.0\nRequires-Dist: NumPy>=1; extra == 'x'\n\nRequires-Dist: not-this\n"
+    project = (
+        '[project]\nname = "acme"\nversion = "2"\ndependencies = ["Torch>2", "x.y"]\n'
+        '[tool.creamery]\nenvironment = ["ACME_FAST"]\n'
+    )
+    found = source_of(tree(tmp_path, **{"PKG-INFO": head, "pyproject.toml": project}))
+
+    assert found.required == {ProjectName("numpy"), ProjectName("torch"), ProjectName("x-y")}
+    assert found.declared == ("ACME_FAST",)
+    assert found.version == "1.0"
+
+
+def test_what_cannot_be_read_says_nothing(tmp_path: Path) -> None:
+    found = source_of(tree(tmp_path, **{"PKG-INFO": "Name: ../x\n", "pyproject.toml": "not [ toml"}))
+
+    assert (found.project, found.version, found.declared) == (None, None, ())
+
+
+def test_versions_are_compared_as_installers_do() -> None:
+    assert is_same_version("1.0", "1")
+    assert is_same_version(None, "7")
+    assert not is_same_version("1.0", "1.0.post1")
+    assert not is_same_version("nonsense", "1.0")
