@@ -288,41 +288,41 @@ def _built(number, log, build, arguments):
 
 
 class _Teed:
-    """What this process and its children write goes into a file too, in the order in which it is written."""
+    """What this process and its children write goes into a file too, in the order in which it is written.
+
+    That order is why both of their streams are one meanwhile: uv gets all of it on standard error.
+    """
 
     def __init__(self, path):
         self.path = path
-        self.pumps = []
 
     def __enter__(self):
         import threading
 
         self.log = open(self.path, "wb", buffering=0)
-        for number in (1, 2):
-            kept = os.dup(number)
-            reads, writes = os.pipe()
-            os.dup2(writes, number)
-            os.close(writes)
-            thread = threading.Thread(target=self.pump, args=(reads, kept), daemon=True)
-            thread.start()
-            self.pumps.append((number, kept, thread))
+        self.kept = [os.dup(1), os.dup(2)]
+        self.reads, writes = os.pipe()
+        os.dup2(writes, 1)
+        os.dup2(writes, 2)
+        os.close(writes)
+        self.pump = threading.Thread(target=self.run, daemon=True)
+        self.pump.start()
 
-    def pump(self, reads, kept):
+    def run(self):
         while True:
-            piece = os.read(reads, 65536)
+            piece = os.read(self.reads, 65536)
             if not piece:
                 return
             self.log.write(piece)
             while piece:
-                piece = piece[os.write(kept, piece) :]
+                piece = piece[os.write(self.kept[1], piece) :]
 
     def __exit__(self, *_):
         sys.stdout.flush()
         sys.stderr.flush()
-        for number, kept, _ in self.pumps:
-            os.dup2(kept, number)
-        for _, _, thread in self.pumps:
-            thread.join(2.0)  # whoever a backend has left behind may hold it open
+        os.dup2(self.kept[0], 1)
+        os.dup2(self.kept[1], 2)
+        self.pump.join(2.0)  # whoever a backend has left behind may hold it open
 
 
 def _another():
