@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import jsonschema_rs
 import pytest
 
 from creamery.accounts import Scope
@@ -23,6 +24,7 @@ from tests.doubles.running import RunningHub
 from tests.doubles.uploading import token_of
 from tests.doubles.upstream import Upstream
 
+SCHEMA = Path(__file__).parents[2] / "docs" / "reference" / "install-report.schema.json"
 SCOPES = [Scope("wheels:push"), Scope("wheels:read"), Scope("index:read")]
 
 
@@ -343,6 +345,8 @@ def test_the_report_says_where_everything_came_from(laptop: Laptop, other: Lapto
         "plain": "index",
     }
     assert [each["name"] for each in json.loads(dry.stdout)["packages"]] == ["alpha", "beta", "plain"]
+    for told in (report, json.loads(dry.stdout)):
+        jsonschema_rs.validate(json.loads(SCHEMA.read_text()), told)
     assert report["hub"] == hub.base
     assert report["saved_seconds"] > 0
     assert (dry.returncode, done.returncode) == (0, 0)
