@@ -249,7 +249,7 @@ def test_a_builder_that_is_stopped_leaves_its_turn_to_the_next(
     environment = laptop.environment()
     words = ("install", "-u", "--python", environment / "bin" / "python", "beta")
     with laptop.start(*words, BUILD_DOES="wait:30") as started:
-        wait_until(lambda: laptop.built() == ["beta"])
+        laptop.wait_until(lambda: laptop.built() == ["beta"])
         os.killpg(started.pid, number)
         started.communicate(timeout=20)
 
@@ -261,13 +261,6 @@ def test_a_builder_that_is_stopped_leaves_its_turn_to_the_next(
     if number != signal.SIGKILL:
         assert laptop.left() == []
         assert time.monotonic() - began < 3  # the lease was given back: nobody has waited for its end
-
-
-def wait_until(holds: object) -> None:
-    until = time.monotonic() + 20
-    while not holds():  # type: ignore[operator]
-        assert time.monotonic() < until
-        time.sleep(0.02)
 
 
 def test_a_backend_that_is_killed_fails_the_build_and_is_no_failure_of_its_own(laptop: Laptop, hub: RunningHub) -> None:

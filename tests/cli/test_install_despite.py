@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -245,6 +247,44 @@ def test_a_hub_that_dies_in_between_does_not_break_what_may_fall_back(
 
     assert packages_of(environment) == ["plain"]
     assert "It is not asked" in said
+
+
+def test_a_hub_that_is_killed_while_something_is_built_costs_the_sharing_alone(
+    laptop: Laptop, meddler: Meddler
+) -> None:
+    environment = laptop.environment()
+    words = ("install", "-u", "--python", environment / "bin" / "python", *FORCED)
+    with laptop.start(*words, BUILD_DOES="wait:1") as started:
+        laptop.wait_until(lambda: laptop.built() == ["beta"])
+        meddler.stop()
+        _, said = started.communicate(timeout=60)
+
+    assert started.returncode == 0, said
+    assert packages_of(environment) == ["beta"]
+    assert "was not shared" in said
+    assert said.count("Warning:") == 1, said
+    assert laptop.left() == []
+
+
+def test_ctrl_c_while_something_is_shared_ends_it_and_leaves_no_lease(
+    laptop: Laptop, meddler: Meddler, hub: RunningHub, tmp_path: Path
+) -> None:
+    meddler.orders["/w/v1/entries"] = hang()
+    environment = laptop.environment()
+    words = ("install", "-u", "--python", environment / "bin" / "python", *FORCED)
+    with laptop.start(*words) as started:
+        laptop.wait_until(lambda: any(seen.path.startswith("/w/v1/entries") for seen in meddler.seen))
+        laptop.wait_until(lambda: packages_of(environment) == ["beta"])
+        os.killpg(started.pid, signal.SIGINT)
+        _, said = started.communicate(timeout=60)
+
+    assert started.returncode == 130
+    assert "not everything that was built here is shared" in said
+    assert packages_of(environment) == ["beta"]
+    assert laptop.left() == []
+    (key,) = {seen.path.rpartition("/")[2] for seen in meddler.seen if seen.path.startswith("/w/v1/entries")}
+    look = hub.client.post(f"{hub.base}/w/v1/lookup", json={"keys": [key]}).json()
+    assert look["keys"][key]["state"] == "miss"
 
 
 def test_a_home_that_cannot_be_written_to_is_said_and_no_hindrance(laptop: Laptop) -> None:

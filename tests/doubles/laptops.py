@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import venv
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +87,13 @@ class Laptop:
     def built(self) -> list[str]:
         """What was built here, each as often as it was."""
         return self.builds.read_text().split() if self.builds.exists() else []
+
+    def wait_until(self, holds: Callable[[], bool]) -> None:
+        """Look again and again until something holds."""
+        until = time.monotonic() + 30
+        while not holds():
+            assert time.monotonic() < until, "it did not come to hold"
+            time.sleep(0.02)
 
     def left(self) -> list[str]:
         """What we have left in the temporary folder."""

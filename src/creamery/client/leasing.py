@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -72,10 +73,8 @@ class Leasing:
         held = self._taken(token)
         if held is None:
             return
-        try:
+        with contextlib.suppress(HubError):  # away: the lease runs out by itself
             held.cache.give_back(held.asked, held.token)
-        except HubError as error:
-            self._say(f"{error.sentence} Its lease runs out by itself.")
 
     def has_come(self, token: str) -> None:
         """The wheel is at the hub, which has ended the lease itself."""

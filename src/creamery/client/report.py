@@ -124,8 +124,7 @@ def _listed(
         return {}
     try:
         known = known_wheels(launch.wish, [(str(name), version) for name, version in versions])
-    except HubError as error:
-        launch.say(f"{error.sentence} Which packages others have built is not known.")
+    except HubError:  # it has gone since; the packages are here, and where they came from is of less interest
         return {}
     if not known:
         return {}
