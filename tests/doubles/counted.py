@@ -8,6 +8,7 @@ import tarfile
 from collections.abc import Sequence
 
 from tests.doubles.distributions import Distribution, core_metadata
+from tests.doubles.native import PACKING
 
 BACKEND = '''\
 """Packs one module as a wheel. BUILDS names a file that hears of each build; BUILD_DOES says what it does first."""
@@ -37,16 +38,6 @@ def build_wheel(directory, config_settings=None, metadata_directory=None):
         f"{{info}}/METADATA": pathlib.Path("PKG-INFO").read_bytes(),
         f"{{info}}/WHEEL": f"Wheel-Version: 1.0\\nGenerator: own\\nRoot-Is-Purelib: true\\nTag: {{TAG}}\\n".encode(),
     }}
-    def line(path, data):
-        digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
-        return f"{{path}},sha256={{digest}},{{len(data)}}\\n"
-    record = "".join(line(path, data) for path, data in files.items()) + f"{{info}}/RECORD,,\\n"
-    files[f"{{info}}/RECORD"] = record.encode()
-    wheel = f"{{NAME}}-{{VERSION}}-{{TAG}}.whl"
-    with zipfile.ZipFile(pathlib.Path(directory, wheel), "w", zipfile.ZIP_DEFLATED) as archive:
-        for path, data in files.items():
-            archive.writestr(zipfile.ZipInfo(path), data)
-    return wheel
 '''
 
 
@@ -54,7 +45,7 @@ def counted_files(name: str, version: str, *, requires: Sequence[str] = (), is_s
     """What its tree has in it; where it is not static, uv asks the backend for its metadata, too."""
     return {
         "pyproject.toml": b'[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n',
-        "backend.py": BACKEND.format(name=name, version=version).encode(),
+        "backend.py": (BACKEND + PACKING).format(name=name, version=version).encode(),
         "PKG-INFO": core_metadata(name, version, requires=requires).replace(
             b"Version: 2.2", b"Version: 2.2" if is_static else b"Version: 2.1"
         ),

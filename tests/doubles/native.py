@@ -29,6 +29,9 @@ def build_wheel(directory, config_settings=None, metadata_directory=None):
         f"{{info}}/METADATA": pathlib.Path("PKG-INFO").read_bytes(),
         f"{{info}}/WHEEL": f"Wheel-Version: 1.0\\nGenerator: own\\nRoot-Is-Purelib: false\\nTag: {{TAG}}\\n".encode(),
     }}
+'''
+
+PACKING = """\
     def line(path, data):
         digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
         return f"{{path}},sha256={{digest}},{{len(data)}}\\n"
@@ -37,9 +40,10 @@ def build_wheel(directory, config_settings=None, metadata_directory=None):
     wheel = f"{{NAME}}-{{VERSION}}-{{TAG}}.whl"
     with zipfile.ZipFile(pathlib.Path(directory, wheel), "w", zipfile.ZIP_DEFLATED) as archive:
         for path, data in files.items():
-            archive.writestr(path, data)
+            archive.writestr(zipfile.ZipInfo(path), data)  # the same bytes each time
     return wheel
-'''
+"""
+"""How a backend makes a wheel of `files`, as `str.format` reads it."""
 
 CODE = """\
 #include <string.h>
@@ -52,7 +56,7 @@ def native_sdist(name: str, version: str) -> Distribution:
     root, metadata = f"{name}-{version}", core_metadata(name, version)
     files = {
         "pyproject.toml": b'[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n',
-        "backend.py": BACKEND.format(name=name, version=version).encode(),
+        "backend.py": (BACKEND + PACKING).format(name=name, version=version).encode(),
         "answer.c": CODE.encode(),
         "PKG-INFO": metadata,
     }

@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 from creamery.client.asking import Asked, CannotTell, read_asked
 from creamery.client.caches import Fate, Leases, Made, Offer, WheelCache
-from creamery.client.errors import HubError
+from creamery.client.errors import HubError, Refused
 from creamery.client.leasing import Leasing
 from creamery.client.sharing import Sharing
 from creamery.client.source import Source, read_source
@@ -205,7 +205,8 @@ class Builds:
         token = ""
         for number in [number for number, (begun, _) in self._running.items() if begun.key == asked.key]:
             self._leasing.give_back(self._running.pop(number)[1])  # its process was killed: it would be waited for
-        for cache in self._answering():
+        is_leased = known.fate is not None and known.fate.state == "leased"
+        for cache in self._answering() if self._sharing is not None or is_leased else ():
             if isinstance(cache, Leases):
                 with self._watched(cache):
                     fate = self._leasing.wait_for(cache, asked, may_build=self._sharing is not None)
@@ -290,7 +291,7 @@ class Builds:
             yield
         except HubError as error:
             self.say_once(f"{error.sentence} What it may have is built here.")
-            if not hasattr(error, "status"):
+            if not isinstance(error, Refused):
                 with self._lock:
                     self._caches = [each for each in self._caches if each is not cache]
         except OSError as error:
