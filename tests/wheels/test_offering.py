@@ -106,6 +106,27 @@ def test_of_one_name_one_is_listed_and_the_others_are_told_which() -> None:
     assert first.candidate.digest[:12] in second.reason
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ("my_demo-1.0-py3-none-any.whl", "My.Demo-1.0-py3-none-any.whl"),
+        ("my_demo-1.0-py3-none-any.whl", "my_demo-1.0.0-py3-none-any.whl"),
+        ("my_demo-1.0-2-py3-none-any.whl", "my_demo-1.0-02-py3-none-any.whl"),
+        ("my_demo-1.0-py2.py3-none-any.whl", "my_demo-1.0-py3.py2-none-any.whl"),
+    ],
+)
+def test_a_name_that_is_spelt_otherwise_is_the_same_name(ours: str, theirs: str) -> None:
+    """Both were listed, and pip and uv took the hub's wheel instead of the reader's own ring's."""
+    for own, other in permutations([ours, theirs]):
+        built = [candidate(other, 1, rank=1, ring="main"), candidate(own, 2, rank=0, ring="pr-17")]
+
+        assert listed([sdist("my_demo-1.0.tar.gz")], built) == [own]
+
+    assert (
+        len(listed([sdist("my_demo-1.0.tar.gz")], [candidate(ours), candidate("my_demo-1.0-3-py3-none-any.whl")])) == 2
+    )
+
+
 def test_the_readers_own_ring_goes_first_then_a_known_source_then_the_older() -> None:
     source = sdist().sha256
     trusted = candidate(number=1, rank=1, ring="trusted", source=source)

@@ -21,6 +21,9 @@ from creamery.index import ListedFile
 from creamery.wheels.clients import Libc
 from creamery.wheels.precedence import stands_in_for
 
+_Name = tuple[Version, tuple[()] | tuple[int, str], tuple[str, ...]]
+"""What an installer sees in a wheel's name: version, build number and tags. Of two that agree it takes either."""
+
 _NO_SDISTS = (".whl", ".egg", ".exe", ".msi", ".rpm", ".deb", ".dmg")
 
 
@@ -75,16 +78,16 @@ class Offered:
 
 
 def offer(published: Iterable[ListedFile], built: Sequence[Candidate], libc: Libc | None = None) -> list[Offered]:
-    """What becomes of each of a project's built wheels, by version, then name; of one name those first that go first.
+    """What becomes of each of a project's built wheels, by version, then tags; of one name those first that go first.
 
     Args:
         published: what the index's own page lists of the project.
         built: all in the rings that whoever asks may read.
         libc: of whoever asks, where that is known.
     """
-    ordered = sorted(built, key=lambda each: (Version(each.version), each.filename, _preference(each, libc)))
+    ordered = sorted(built, key=lambda each: (*_name_as_read(each.filename, each.version), _preference(each, libc)))
     releases = _releases(published, built)
-    first: dict[str, Candidate] = {}
+    first: dict[_Name, Candidate] = {}
     return [_judge(each, releases[Version(each.version)], first) for each in ordered]
 
 
@@ -119,13 +122,13 @@ class _Release:
     wheels: list[tuple[str, frozenset[Tag]]] = field(default_factory=list)
 
 
-def _judge(wheel: Candidate, release: _Release, first: dict[str, Candidate]) -> Offered:
-    """`first`: those that are listed already, by their names."""
+def _judge(wheel: Candidate, release: _Release, first: dict[_Name, Candidate]) -> Offered:
+    """`first`: those that are listed already, by their names as installers read them."""
     sdist = next((each for each in release.sdists if wheel.source in {None, each.sha256}), None)
     reason = _why_not(wheel, release, sdist)
     if reason is not None or sdist is None:
         return Offered(wheel, listed=False, reason=reason or "")
-    winner = first.setdefault(wheel.filename, wheel)
+    winner = first.setdefault(_name_as_read(wheel.filename, wheel.version), wheel)
     if winner is not wheel:
         reason = f"another build of that name goes first: SHA-256 {winner.digest[:12]}, in ring {winner.ring}"
         return Offered(wheel, listed=False, reason=reason)
@@ -178,6 +181,16 @@ def _releases(published: Iterable[ListedFile], built: Sequence[Candidate]) -> di
         elif (tags := _tags(file.filename)) is not None:
             release.wheels.append((file.filename, tags))
     return releases
+
+
+@lru_cache(4_096)
+def _name_as_read(filename: str, version: str) -> _Name:
+    """The same for `zope.x-1.0-...` and `zope_x-1.0.0-...`, as older and newer backends write one name."""
+    try:
+        _, _, build, tags = parse_wheel_filename(filename)
+    except InvalidWheelFilename:
+        return Version(version), (), (filename,)
+    return Version(version), build, tuple(sorted(map(str, tags)))
 
 
 @lru_cache(4_096)
