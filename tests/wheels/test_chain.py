@@ -213,3 +213,16 @@ def free_port() -> int:
 
 def _plain(build: dict[str, Any]) -> dict[str, Any]:
     return {"environment": {}, "requirements": {}, "settings": {}, **build}
+
+
+def test_a_loop_says_nothing_of_what_an_upstream_is(tmp_path: Path) -> None:
+    """Whoever met a loop first took the hub above for an old server from then on, which knows no keys."""
+    port = free_port()
+    with child_of(f"http://127.0.0.1:{port}/w/", tmp_path) as one:
+        two = RunningHub(tmp_path / "two", index={"upstreams": []}, wheels={"upstreams": [f"{one.base}/w/"]})
+        two.port = port
+        with two:
+            assert one.get(f"/w/v1/entries/{key_of(BUILD)}").status_code == 404
+            put_entry(one, MADE, token_of(one, "alice", [Scope("wheels:push")]), BUILD)
+
+            assert two.get(f"/w/v1/entries/{key_of(BUILD)}").status_code == 200

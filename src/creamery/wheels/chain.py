@@ -286,14 +286,17 @@ class Chain:
         """What it answers; None: it has no such thing.
 
         Raises:
-            NoAnswer: it is down, or talks nonsense.
+            NoAnswer: it is down, or talks nonsense; or it is asked already, which tells nothing of what it has, or is.
         """
         url = urljoin(upstream.base, path)
         try:
             content = None if body is None else orjson.dumps(body)
             async with self._ask(upstream, "GET" if body is None else "POST", url, via, content) as answer:
-                if answer.status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.LOOP_DETECTED}:
-                    self._asked.labels("loop" if answer.status == HTTPStatus.LOOP_DETECTED else "miss").inc()
+                if answer.status == HTTPStatus.LOOP_DETECTED:
+                    self._asked.labels("loop").inc()
+                    raise NoAnswer("it is asked already")
+                if answer.status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}:
+                    self._asked.labels("miss").inc()
                     return None
                 if answer.status != HTTPStatus.OK:
                     raise NoAnswer(f"it answers {answer.status}")
