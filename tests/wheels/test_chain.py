@@ -103,14 +103,14 @@ def test_a_lease_is_not_given_for_what_is_above(parent: RunningHub, tmp_path: Pa
 def test_an_old_servers_wheels_are_listed_and_brought(tmp_path: Path) -> None:
     folder = tmp_path / "wheels"
     folder.mkdir()
-    newer = wheel("acme", "1.1+local.1")
+    newer = wheel("acme", "1!0.9+local.1")  # its address has %21, and perhaps %2B
     for each in (MADE, newer):
         (folder / each.filename).write_bytes(each.content)
     with ServedFolder(tmp_path, "-H", "127.0.0.1", "-p", "0", folder) as old, child_of(old.base, tmp_path) as hub:
         listed = hub.get("/w/api/acme").json()
         best = hub.get("/w/s/acme")
 
-        assert [each["version"] for each in listed] == ["1.1+local.1", "1.0"]
+        assert [each["version"] for each in listed] == ["1!0.9+local.1", "1.0"]
         assert listed[1]["urls"][0] == {"url": f"{hub.base}/w/p/{MADE.filename}", "sha256": MADE.sha256}
         assert best.content == newer.content
         assert hub.get(f"/w/p/{MADE.filename}").content == MADE.content
@@ -186,6 +186,7 @@ def test_one_that_lies_brings_nothing(tmp_path: Path) -> None:
         if path.startswith("/api/acme"):
             urls: list[Any] = [{"url": f"http://elsewhere.example/p/{MADE.filename}", "sha256": MADE.sha256}]
             urls += [{"url": "no address", "sha256": 1}, {"sha256": "x"}, 1, {"url": "http://x/p/../../etc/passwd"}]
+            urls += [{"url": f"http://x/p/..%2F{MADE.filename}", "sha256": MADE.sha256}]
             urls += [{"url": f"http://x/p/{other.filename}", "sha256": hashlib.sha256(b"no zip").hexdigest()}]
             reply.body = json.dumps([{"name": "acme", "version": "1.0", "urls": urls}, 1]).encode()
         elif path.startswith("/p/"):

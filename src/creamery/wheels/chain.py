@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, unquote, urljoin, urlsplit
 
 import orjson
 
@@ -406,7 +406,7 @@ def _of_server(told: object) -> list[Mapping[str, Any]]:
     for release in told if isinstance(told, list) else ():
         for each in release.get("urls", ()) if isinstance(release, dict) else ():
             if isinstance(each, dict) and isinstance(each.get("url"), str):
-                filename = urlsplit(each["url"]).path.rpartition("/")[2].replace("%2B", "+")
+                filename = unquote(urlsplit(each["url"]).path.rpartition("/")[2])
                 found.append({"filename": filename, "sha256": each.get("sha256")})
     return found
 
