@@ -187,8 +187,9 @@ def test_one_that_lies_brings_nothing(tmp_path: Path) -> None:
             urls: list[Any] = [{"url": f"http://elsewhere.example/p/{MADE.filename}", "sha256": MADE.sha256}]
             urls += [{"url": "no address", "sha256": 1}, {"sha256": "x"}, 1, {"url": "http://x/p/../../etc/passwd"}]
             urls += [{"url": f"http://x/p/..%2F{MADE.filename}", "sha256": MADE.sha256}]
+            urls += [{"url": f"http://[x/{MADE.filename}", "sha256": 7}]
             urls += [{"url": f"http://x/p/{other.filename}", "sha256": hashlib.sha256(b"no zip").hexdigest()}]
-            reply.body = json.dumps([{"name": "acme", "version": "1.0", "urls": urls}, 1]).encode()
+            reply.body = json.dumps([{"urls": None}, {"name": "acme", "version": "1.0", "urls": urls}, 1]).encode()
         elif path.startswith("/p/"):
             reply.body = b"no zip" if "2.0" in path else b"other bytes"
         await exchange.send()

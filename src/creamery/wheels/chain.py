@@ -387,7 +387,7 @@ def _remote(upstream: Upstream, said: Mapping[str, Any]) -> Remote:
     try:
         filename = check_name(str(said["filename"]))
         digest = parse_digest(str(said["sha256"]))
-        size = int(said.get("size", 0))
+        size = max(0, int(said.get("size", 0)))
     except (KeyError, ValueError, TypeError, PushRefused, NotADigest) as error:
         raise NoAnswer(f"{upstream.host} tells of what is no wheel: {error}") from error
     is_entry = "key" in said
@@ -404,9 +404,10 @@ def _of_server(told: object) -> list[Mapping[str, Any]]:
     """As Curdling's server lists them: versions with addresses."""
     found: list[Mapping[str, Any]] = []
     for release in told if isinstance(told, list) else ():
-        for each in release.get("urls", ()) if isinstance(release, dict) else ():
+        urls = release.get("urls") if isinstance(release, dict) else None
+        for each in urls if isinstance(urls, list) else ():
             if isinstance(each, dict) and isinstance(each.get("url"), str):
-                filename = unquote(urlsplit(each["url"]).path.rpartition("/")[2])
+                filename = unquote(each["url"].partition("?")[0].partition("#")[0].rpartition("/")[2])
                 found.append({"filename": filename, "sha256": each.get("sha256")})
     return found
 
