@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from passlib.hash import apr_md5_crypt, bcrypt, des_crypt, ldap_sha1, sha256_crypt, sha512_crypt
+from passlib.hash import apr_md5_crypt, bcrypt, des_crypt, ldap_sha1, md5_crypt, sha256_crypt, sha512_crypt
 from pwdlib import PasswordHash
 from sqlalchemy import Connection
 
@@ -45,6 +45,7 @@ KINDS = {
     "sha512": sha512_crypt.using(rounds=1_000),
     "sha256": sha256_crypt.using(rounds=1_000),
     "apr1": apr_md5_crypt,
+    "md5": md5_crypt,
     "sha1": ldap_sha1,
     "crypt": des_crypt,
 }

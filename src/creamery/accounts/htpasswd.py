@@ -1,4 +1,4 @@
-"""Password files as Apache and nginx have them: of crypt, apr1, bcrypt, SHA-1, SHA-256 and SHA-512.
+"""Password files as Apache and nginx have them: of crypt, MD5, apr1, bcrypt, SHA-1, SHA-256 and SHA-512.
 
 A file belongs to one door. It is read again when it has changed. Whoever is in it is a principal of its own: never the
 hub's user of that name, never an administrator. A file may have hashes of several kinds, of which one costs a hundred
@@ -21,8 +21,10 @@ from creamery.threads import Pools
 if TYPE_CHECKING:
     from passlib.context import CryptContext
 
-_SCHEMES = ("bcrypt", "sha512_crypt", "sha256_crypt", "apr_md5_crypt", "ldap_sha1", "des_crypt")
-"""`htpasswd -B`, `-5`, `-2`, `-m`, `-s`, `-d`. Not `-p`: a file with passwords as they are is none to trust."""
+_SCHEMES = ("bcrypt", "sha512_crypt", "sha256_crypt", "apr_md5_crypt", "md5_crypt", "ldap_sha1", "des_crypt")
+"""`htpasswd -B`, `-5`, `-2`, `-m`, then `openssl passwd -1`, which Curdling's server took too, then `-s`, `-d`.
+
+Not `-p`: a file with passwords as they are is none to trust."""
 
 
 @dataclass(frozen=True, slots=True)
