@@ -165,6 +165,20 @@ def test_a_dead_one_is_waited_for_once(kind: str, tmp_path: Path) -> None:
             assert hub.get(f"/w/p/{MADE.filename}").content == MADE.content
 
 
+def test_nobody_waits_while_a_dead_one_is_looked_for(tmp_path: Path) -> None:
+    """Whoever asked during a look, each half minute for a second, waited as if it were the first time."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(100)
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/w/"
+        with child_of(url, tmp_path, limits={"breaker_seconds": 0.1}) as hub:
+            timed(hub, "/w/api/acme")
+            time.sleep(0.2)
+
+            assert max(timed(hub, f"/w/api/acme{number}") for number in range(5)) < 0.4
+            hub.wait_until(lambda: hub.metric("wheels_upstream_total", result="down") >= 2)
+
+
 def test_one_that_comes_back_is_asked_again(tmp_path: Path) -> None:
     port = free_port()
     with child_of(f"http://127.0.0.1:{port}/w/", tmp_path, limits={"breaker_seconds": 0.2}) as hub:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
@@ -318,11 +318,10 @@ class Chain:
         patience: float | None = 0.0,
     ) -> AsyncIterator[Answer]:
         """Ask, waiting no longer than for a page that could be served stale; `patience=None`: as for a file."""
-        if upstream.down_until > self._clock.monotonic():
+        if upstream.down_until and asyncio.current_task() is not upstream.looking:
+            if upstream.down_until <= self._clock.monotonic():
+                self._look(upstream)
             raise NoAnswer(f"{upstream.host} did not answer a moment ago")
-        if upstream.down_until:
-            self._look(upstream)
-            raise NoAnswer(f"{upstream.host} is being looked for")
         seconds = None if patience is None else self._limits.upstream_stale_seconds
         headers = {"Accept": "application/json"} | ({"Via": via} if via else {})
         headers |= {} if body is None else {"Content-Type": "application/json"}
@@ -346,16 +345,14 @@ class Chain:
             raise
 
     def _look(self, upstream: Upstream) -> None:
-        """Find out in the background whether it is there again."""
+        """Find out in the background whether it is there again; until then it is down for all others."""
         if upstream.looking is not None and not upstream.looking.done():
             return
 
         async def look() -> None:
-            down_until, upstream.down_until = upstream.down_until, 0.0
-            try:
+            with suppress(NoAnswer):
                 await self._is_hub(upstream, "")
-            except NoAnswer:
-                upstream.down_until = max(upstream.down_until, down_until)
+                upstream.down_until = 0.0
 
         upstream.looking = asyncio.create_task(look())
         upstream.looking.add_done_callback(hear)
