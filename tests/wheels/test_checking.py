@@ -107,6 +107,17 @@ def test_before_its_check_it_is_here_and_on_no_page(
     assert (why["offered"], why["why"]) == (False, "its tags are being checked")
 
 
+def test_a_wheel_that_is_promoted_before_its_check_is_checked_in_its_new_ring(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    with RunningHub(tmp_path / "data", index={"upstreams": [upstream.url]}, wheels={"agree": 2}) as hub:
+        made = native(tmp_path)
+        for user in ("ada", "bob"):
+            put_entry(hub, made, token_of(hub, user, [Scope("wheels:push", f"of-{user}")]), build_of(SOURCE.sha256))
+
+        hub.wait_until(lambda: listed(hub) == [TRUE_NAME])
+
+
 def test_what_is_refused_says_why_and_is_had_by_its_key_and_name(hub: RunningHub, alice: Auth, tmp_path: Path) -> None:
     made = native(tmp_path, needing(tmp_path, "libfoo.so.1"))
     push(hub, made, alice)

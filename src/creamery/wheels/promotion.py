@@ -13,6 +13,7 @@ from creamery.contract import Digest
 from creamery.database import TABLE_OPTIONS, DigestColumn, insert_unless_there, metadata
 from creamery.journal import By, record_by
 from creamery.wheels import tables
+from creamery.wheels.checking import enqueue_check
 from creamery.wheels.place import KeyTaken, Ring
 from creamery.wheels.tables import Entry, wheel_entry
 
@@ -48,6 +49,8 @@ def thin(connection: Connection, now: Micros) -> None:
 def promote(connection: Connection, entry: Entry, ring: Ring, by: By, why: str) -> bool:
     """Have a wheel in another ring, too, as it is; False: it is there already.
 
+    One that waits for its check waits there, too: what the check finds of one row is not told of the other.
+
     Raises:
         KeyTaken: other bytes have its key there.
         BeingPushed: another process has just written it: look again.
@@ -61,7 +64,9 @@ def promote(connection: Connection, entry: Entry, ring: Ring, by: By, why: str) 
         raise KeyTaken(entry.file.filename, entry.key, known.file.digest, digest)
     row = connection.execute(select(wheel_entry).where(wheel_entry.c.id == entry.id)).one()
     values = {name: value for name, value in row._mapping.items() if name not in _OWN}  # noqa: SLF001 - its public name
-    tables.fill(connection, row_id, {**values, "ring": ring})
+    new_id = tables.fill(connection, row_id, {**values, "ring": ring})
+    if row.state == "checking":
+        enqueue_check(connection, new_id, by.now)
     detail = {"sha256": digest, "from": entry.ring, "to": ring, "why": why}
     record_by(connection, "wheels", "promoted", entry.file.filename, by, detail)
     return True
