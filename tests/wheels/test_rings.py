@@ -128,6 +128,20 @@ def test_enough_users_who_have_built_the_same_make_it_trusted(tmp_path: Path) ->
         assert hub.get(f"/w/f/{MADE.sha256}/{MADE.filename}").content == MADE.content
 
 
+def test_what_an_administrator_has_removed_has_to_be_agreed_on_anew(tmp_path: Path) -> None:
+    with RunningHub(tmp_path, index={"upstreams": []}, wheels={"agree": 2}) as hub:
+        ada, bob = (of_ring(hub, user, f"of-{user}") for user in ("ada", "bob"))
+        for user in (ada, bob):
+            put_entry(hub, MADE, user)
+        root = token_of(hub, "root", [Scope("admin")], is_admin=True)
+        assert hub.client.delete(f"{hub.base}/api/v1/wheels/{MADE.filename}", auth=root).status_code == 204
+
+        put_entry(hub, MADE, ada)
+        assert seen(hub, None) is None
+        put_entry(hub, MADE, bob)
+        assert seen(hub, None) == MADE.sha256
+
+
 def test_strangers_push_into_a_ring_of_their_own_where_the_hub_lets_them(tmp_path: Path) -> None:
     with RunningHub(tmp_path, index={"upstreams": []}, wheels={"push": "anyone"}) as hub:
         alice = token_of(hub, "alice", [Scope("wheels:push")])

@@ -6,6 +6,8 @@ one: whoever wants to bring something else in needs as many accounts.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from sqlalchemy import BigInteger, Column, Connection, Table, delete, func, select
 
 from creamery.clock import SECOND, Micros
@@ -39,6 +41,14 @@ def vouch(connection: Connection, key: Digest, digest: Digest, user_id: int, now
     connection.execute(insert_unless_there(connection, wheel_vouch), row)
     count = select(func.count()).where(wheel_vouch.c.key == key, wheel_vouch.c.digest == digest)
     return int(connection.execute(count).scalar_one())
+
+
+def forget_builders(connection: Connection, entries: Iterable[Entry]) -> None:
+    """These bytes are not wanted: as many users as ever have to build them before they are promoted again."""
+    for entry in entries:
+        connection.execute(
+            delete(wheel_vouch).where(wheel_vouch.c.key == entry.key, wheel_vouch.c.digest == entry.file.digest)
+        )
 
 
 def thin(connection: Connection, now: Micros) -> None:

@@ -117,7 +117,7 @@ def _add_changes(found: APIRouter, hub: Hub, rings: Rings) -> None:
 
     @found.delete("/{filename}", summary="Take a built wheel away", status_code=204)
     async def remove_wheel(filename: File, request: Request, sha256: Sha256 = None) -> None:
-        await change(request, filename, sha256, tables.remove)
+        await change(request, filename, sha256, _remove)
 
     @found.put("/{filename}/pin", summary="Let a built wheel stay, whatever the cache gives way to", status_code=204)
     async def pin_wheel(filename: File, request: Request, sha256: Sha256 = None) -> None:
@@ -144,3 +144,10 @@ def _add_changes(found: APIRouter, hub: Hub, rings: Rings) -> None:
         meant = tables.is_meant(filename, None if sha256 is None else Digest(sha256))
         if not await hub.committer.commit(partial(work, meant=meant, principal=principal, by=by)):
             raise Problem(404, "Not found", f"There is no built wheel {filename}.", remedy="List what is here.")
+
+
+def _remove(connection: Connection, meant: ColumnElement[bool], principal: Principal, by: By) -> list[str]:
+    entries = tables.entries_meant(connection, meant)
+    names = tables.remove(connection, meant, principal, by)
+    promotion.forget_builders(connection, entries)
+    return names
