@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from creamery.accounts import Scope
+from creamery.accounts import Scope, UnknownScope, parse_scope
+from creamery.wheels import SCOPES
 from tests.doubles.building import build_of, key_of, put_entry
 from tests.doubles.distributions import Distribution, wheel
 from tests.doubles.pushing import push
@@ -62,6 +63,12 @@ def test_a_token_that_only_reads_pushes_nowhere(hub: RunningHub) -> None:
 
     assert put_entry(hub, MADE, fork).status_code == 403
     assert push(hub, MADE, fork).status_code == 403
+
+
+@pytest.mark.parametrize("ring", ["upstream", "Upstream", "strangers"])
+def test_no_token_writes_where_the_hub_keeps_what_others_brought(ring: str) -> None:
+    with pytest.raises(UnknownScope, match="name another"):
+        parse_scope(f"wheels:push:{ring}", SCOPES)
 
 
 @pytest.mark.parametrize("scopes", [["pr-17", "pr-18"], ["pr-17", ""]])

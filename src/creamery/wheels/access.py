@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from creamery.accounts import Rule, ScopeWord, UnknownScope
 from creamery.http import Strangers
-from creamery.wheels.place import check_ring
+from creamery.wheels.place import STRANGERS, UPSTREAM, check_ring
 
 READ = "wheels:read"
 """To find and have built wheels."""
@@ -22,10 +22,14 @@ def pushing_rule(written: str, strangers: Strangers) -> Rule:
 
 
 def _ring(written: str) -> str:
+    """A ring that tokens may name: who writes to it is neither a stranger nor an upstream, whom others trust or not."""
     try:
-        return check_ring(written)
+        ring = check_ring(written)
     except ValueError as error:
         raise UnknownScope(str(error)) from error
+    if ring in {STRANGERS, UPSTREAM}:
+        raise UnknownScope(f"the hub itself writes to the ring {ring}, so no token does: name another one")
+    return ring
 
 
 SCOPES = {

@@ -32,10 +32,9 @@ from creamery.journal import By
 from creamery.limits import MIB
 from creamery.sharing import Sharing, hear
 from creamery.telemetry import log
-from creamery.wheels.place import BuiltFile, Place, Pushed, PushRefused
+from creamery.wheels.place import UPSTREAM, BuiltFile, Place, Pushed, PushRefused
 from creamery.wheels.pushing import Pushing, check_name
 from creamery.wheels.records import read_record
-from creamery.wheels.rings import UPSTREAM
 
 FRESH_SECONDS = 10.0
 """How long an upstream's list of a project's wheels is believed."""

@@ -12,8 +12,7 @@ from sqlalchemy import Connection, bindparam, select
 from creamery.clock import SECOND, Micros
 from creamery.contract import Digest
 from creamery.wheels import leases
-from creamery.wheels.place import Sight
-from creamery.wheels.rings import UPSTREAM
+from creamery.wheels.place import UPSTREAM, Sight
 from creamery.wheels.showing import address_of
 from creamery.wheels.tables import wheel_entry
 

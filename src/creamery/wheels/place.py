@@ -21,6 +21,11 @@ Ring = NewType("Ring", str)
 Sight = tuple[Ring, ...]
 """The rings that somebody sees, their own first; what is in an earlier one goes before what is in a later."""
 
+STRANGERS = Ring("strangers")
+"""Where those push who are not signed in; nobody else sees it, unless the hub trusts it."""
+
+UPSTREAM = Ring("upstream")
+"""What was brought from upstreams; it is trusted after all others, where there are any."""
 
 _RING = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
 

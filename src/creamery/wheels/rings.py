@@ -16,13 +16,7 @@ from creamery.door import Hub
 from creamery.http import Problem, Strangers, exchange_of, principal_of
 from creamery.wheels import tables
 from creamery.wheels.access import MANAGE, PUSH
-from creamery.wheels.place import PushRefused, Ring, Sight
-
-STRANGERS = Ring("strangers")
-"""Where those push who are not signed in; nobody else sees it, unless the hub trusts it."""
-
-UPSTREAM = Ring("upstream")
-"""What was brought from upstreams; it is trusted after all others, where there are any."""
+from creamery.wheels.place import STRANGERS, UPSTREAM, PushRefused, Ring, Sight
 
 
 class NoRing(PushRefused):
