@@ -113,6 +113,23 @@ def test_leases_and_failures_of_a_branch_are_nobody_elses(hub: RunningHub, alice
     assert hub.get(f"/w/v1/failures/{KEY}").status_code == 404
 
 
+def test_in_a_ring_that_everybody_trusts_its_own_leases_and_failures_count(tmp_path: Path) -> None:
+    with RunningHub(tmp_path, index={"upstreams": []}, wheels={"trusted": ["nightly"]}) as hub:
+        nightly = token_of(hub, "night", [Scope("wheels:push", "nightly")])
+        alice = token_of(hub, "alice", [Scope("wheels:push")])
+        failed, theirs = (key_of(build_of(digit * 64)) for digit in "ab")
+        said = put_failure(hub, failed, nightly, log="no such header\n").json()
+        put_failure(hub, theirs, alice)
+        lease(hub, nightly)
+
+        keys = {"keys": [failed, theirs, KEY]}
+        told = hub.client.post(f"{hub.base}/w/v1/lookup", json=keys, auth=nightly).json()["keys"]
+
+        assert [told[key]["state"] for key in keys["keys"]] == ["failed", "miss", "leased"]
+        assert hub.client.get(said["log"], auth=nightly).text == "no such header\n"
+        assert hub.client.get(f"{hub.base}/w/v1/failures/{theirs}", auth=nightly).status_code == 404
+
+
 def test_there_are_so_many_leases_and_no_more(tmp_path: Path) -> None:
     with RunningHub(tmp_path, index={"upstreams": []}, limits={"wheel_leases": 2}) as hub:
         alice = token_of(hub, "alice", [Scope("wheels:push")])

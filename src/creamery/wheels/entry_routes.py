@@ -151,8 +151,8 @@ class EntryRoutes:
         most = self._limits.wheel_keys
         body = await receive_bytes(request, most * KEY_BYTES, "limits.wheel_keys")
         keys = _keys(body, most)
-        sight = self._rings.seen_by(request.scope)
-        question = partial(lookup.look_up, keys=keys, sight=sight, now=self._clock.now())
+        sight, home = self._rings.seen_by(request.scope), self._rings.home_of(request.scope)
+        question = partial(lookup.look_up, keys=keys, sight=sight, home=home, now=self._clock.now())
         found = await self._pools.database.run(self._database.read, question)
         missing = [key for key, each in found.items() if each.state == "miss"]
         for key, said in (await self._chain.look_up(missing, via_of(request.scope))).items():
@@ -260,7 +260,7 @@ class EntryRoutes:
         return await self._chain.bring_key(key, via_of(request.scope))
 
     async def _failure(self, request: Request) -> Failure:
-        key, ring = _key(request), self._rings.seen_by(request.scope)[0]
+        key, ring = _key(request), self._rings.home_of(request.scope)
         found = await self._pools.database.run(
             self._database.read, lambda connection: leases.find_failure(connection, key, ring)
         )

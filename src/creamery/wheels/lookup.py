@@ -12,7 +12,7 @@ from sqlalchemy import Connection, bindparam, select
 from creamery.clock import SECOND, Micros
 from creamery.contract import Digest
 from creamery.wheels import leases
-from creamery.wheels.place import UPSTREAM, Sight
+from creamery.wheels.place import UPSTREAM, Ring, Sight
 from creamery.wheels.showing import address_of
 from creamery.wheels.tables import wheel_entry
 
@@ -42,8 +42,10 @@ def elsewhere(said: Mapping[str, Any]) -> Looked:
     return Looked("hit", {**told, "ring": UPSTREAM})
 
 
-def look_up(connection: Connection, keys: Sequence[Digest], sight: Sight, now: Micros) -> dict[Digest, Looked]:
-    """Each key once; a wheel in an earlier ring goes before one in a later."""
+def look_up(
+    connection: Connection, keys: Sequence[Digest], sight: Sight, home: Ring, now: Micros
+) -> dict[Digest, Looked]:
+    """Each key once; a wheel in an earlier ring goes before one in a later. `home`: whose leases and failures count."""
     found: dict[Digest, Looked] = dict.fromkeys(keys, _MISS)
     rows = connection.execute(_ENTRIES, {"keys": list(found), "rings": sight}).all()
     for row in sorted(rows, key=lambda row: (sight.index(row.ring), row.id)):
@@ -53,10 +55,10 @@ def look_up(connection: Connection, keys: Sequence[Digest], sight: Sight, now: M
             found[row.key] = Looked("hit", told, row.filename, row.digest)
     missing = [key for key, each in found.items() if each is _MISS]
     if missing:
-        for lease in leases.leases_of(connection, missing, sight[0], now):
+        for lease in leases.leases_of(connection, missing, home, now):
             left = (lease.until - now) / SECOND
             found[lease.key] = Looked("leased", {"by": lease.holder, "seconds": left})
-        for failure in leases.failures_of(connection, missing, sight[0], now):
+        for failure in leases.failures_of(connection, missing, home, now):
             told = {"reason": failure.reason, "until": failure.until / SECOND, "times": failure.times}
             found[failure.key] = Looked("failed", told)
     return found

@@ -61,6 +61,11 @@ class Rings:
         own = self._written(principal_of(scope))
         return (*(own if len(own) == 1 and not own <= set(self.trusted) else ()), *self.trusted)
 
+    def home_of(self, scope: Mapping[str, Any]) -> Ring:
+        """The ring whose leases and failures count for whoever asks: that which they write to, else the hub's own."""
+        own = self._written(principal_of(scope))
+        return next(iter(own)) if len(own) == 1 else self.own
+
     async def all_seen_by(self, scope: Mapping[str, Any]) -> Sight:
         """The same, for lists; whoever looks after built wheels sees all rings."""
         seen = self.seen_by(scope)
