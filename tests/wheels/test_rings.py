@@ -106,6 +106,22 @@ def test_an_administrator_promotes_what_a_branch_has_built(hub: RunningHub, alic
     assert hub.get(f"/w/v1/entries/{KEY}/log").text == "built\n"
 
 
+def test_of_different_wheels_of_one_name_none_is_promoted_unless_it_is_said_which(hub: RunningHub) -> None:
+    put_entry(hub, MADE, of_ring(hub, "bob", "pr-17"))
+    put_entry(hub, OTHER, of_ring(hub, "mallory", "pr-18"), build_of("6" * 64))
+    root = token_of(hub, "root", [Scope("admin")], is_admin=True)
+    path = f"{hub.base}/api/v1/wheels/{MADE.filename}/promotion"
+
+    refused = hub.client.post(path, auth=root)
+    assert refused.status_code == 409
+    assert "pr-17, pr-18" in refused.json()["detail"]
+    assert hub.get("/api/v1/wheels").json()["items"] == []
+
+    assert hub.client.post(f"{path}?ring=pr-17", auth=root).status_code == 204
+    assert [each["sha256"] for each in hub.get("/api/v1/wheels").json()["items"]] == [MADE.sha256]
+    assert hub.client.post(f"{path}?sha256={OTHER.sha256}", auth=root).status_code == 204
+
+
 def test_a_promotion_never_replaces_what_main_has(hub: RunningHub, alice: Auth) -> None:
     put_entry(hub, OTHER, of_ring(hub, "bob", "pr-17"))
     put_entry(hub, MADE, alice)

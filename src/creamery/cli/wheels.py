@@ -142,7 +142,7 @@ def unpin(filename: str, sha256: str | None, hub: Hub, *, as_json: bool) -> None
 
 @command.command(name="promote")
 @click.argument("filename")
-@click.option("--ring", help="Where it was pushed to, where several rings have that name.")
+@click.option("--ring", help="Where it was pushed to; or --sha256, where rings have different wheels of that name.")
 @meaning_one
 @asks_a_hub
 def promote(filename: str, ring: str | None, sha256: str | None, hub: Hub, *, as_json: bool) -> None:

@@ -15,7 +15,7 @@ from creamery.door import Hub
 from creamery.http import Problem, by_of, principal_of
 from creamery.journal import By
 from creamery.wheels import promotion, tables
-from creamery.wheels.place import check_ring
+from creamery.wheels.place import Ring, check_ring
 from creamery.wheels.rings import Rings
 from creamery.wheels.tables import Entry
 
@@ -129,15 +129,7 @@ def _add_changes(found: APIRouter, hub: Hub, rings: Rings) -> None:
 
     @found.post("/{filename}/promotion", summary="Let everybody see a built wheel of a ring", status_code=204)
     async def promote_wheel(filename: File, request: Request, sha256: Sha256 = None, ring: InRing = None) -> None:
-        def promoted(connection: Connection, meant: ColumnElement[bool], principal: Principal, by: By) -> list[str]:
-            confirm(connection, principal, by.now)
-            entries = [entry for entry in tables.entries_meant(connection, meant) if ring in {None, entry.ring}]
-            for entry in entries:
-                if entry.ring != rings.own:
-                    promotion.promote(connection, entry, rings.own, by, "an administrator has said so")
-            return [entry.file.filename for entry in entries]
-
-        await change(request, filename, sha256, promoted)
+        await change(request, filename, sha256, partial(_promote, ring=ring, own=rings.own))
 
     async def change(request: Request, filename: str, sha256: str | None, work: Callable[..., list[str]]) -> None:
         by, principal = by_of(request.scope, hub.clock.now()), principal_of(request)
@@ -151,3 +143,23 @@ def _remove(connection: Connection, meant: ColumnElement[bool], principal: Princ
     names = tables.remove(connection, meant, principal, by)
     promotion.forget_builders(connection, entries)
     return names
+
+
+def _promote(
+    connection: Connection, meant: ColumnElement[bool], principal: Principal, by: By, *, ring: str | None, own: Ring
+) -> list[str]:
+    """Into the hub's own ring; what somebody else has called by the same name does not come along unseen."""
+    confirm(connection, principal, by.now)
+    entries = [entry for entry in tables.entries_meant(connection, meant) if ring in {None, entry.ring}]
+    others = [entry for entry in entries if entry.ring != own]
+    named = sorted({entry.ring for entry in others})
+    if len(named) > 1 and len({entry.file.digest for entry in others}) > 1:
+        raise Problem(
+            409,
+            "Several wheels",
+            f"The rings {', '.join(named)} have different wheels of the name {others[0].file.filename}.",
+            remedy="Say which is meant, by its ring or its SHA-256 (--ring, --sha256).",
+        )
+    for entry in others:
+        promotion.promote(connection, entry, own, by, "an administrator has said so")
+    return [entry.file.filename for entry in entries]
