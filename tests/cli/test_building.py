@@ -340,6 +340,9 @@ def test_the_report_says_where_everything_came_from(laptop: Laptop, other: Lapto
     assert [each["name"] for each in json.loads(dry.stdout)["packages"]] == ["alpha", "beta", "plain"]
     for told in (report, json.loads(dry.stdout)):
         jsonschema_rs.validate(json.loads(SCHEMA.read_text()), told)
+    _, said = other.install("-v", "beta", "plain", RUST_LOG="off")
+    assert "beta 1.0: built wheel" in said
+    assert "plain 1.0: index" in said
     assert report["hub"] == hub.base
     assert report["saved_seconds"] > 0
     assert (dry.returncode, done.returncode) == (0, 0)

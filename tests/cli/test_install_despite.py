@@ -13,13 +13,16 @@ from typing import Any
 import pytest
 
 from creamery.accounts import Scope
+from creamery.client import Hub, HubError, parse_address
+from creamery.client.caches import Offer
+from creamery.client.hub_cache import HubCache
 from tests.doubles.counted import counted_sdist
 from tests.doubles.distributions import wheel
 from tests.doubles.hosted import host
 from tests.doubles.laptops import Laptop, entries_of, packages_of
 from tests.doubles.loopback import Answerer, Exchange, Reply
 from tests.doubles.meddler import Meddler
-from tests.doubles.misbehaviour import close_at, garbage, hang, redirect_to, say, status
+from tests.doubles.misbehaviour import close_at, drip, garbage, hang, redirect_to, say, status
 from tests.doubles.running import RunningHub
 from tests.doubles.uploading import token_of
 from tests.doubles.upstream import Upstream
@@ -285,6 +288,24 @@ def test_ctrl_c_while_something_is_shared_ends_it_and_leaves_no_lease(
     (key,) = {seen.path.rpartition("/")[2] for seen in meddler.seen if seen.path.startswith("/w/v1/entries")}
     look = hub.client.post(f"{hub.base}/w/v1/lookup", json={"keys": [key]}).json()
     assert look["keys"][key]["state"] == "miss"
+
+
+def test_a_wheel_that_hardly_comes_is_built(
+    full: RunningHub, meddler: Meddler, laptop: Laptop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    offer = Offer("beta-1.0-py3-none-any.whl", "0" * 64, 10**6, "")
+    monkeypatch.setattr("creamery.client.hub_cache.SLOW_SECONDS", 0.2)
+
+    async def hardly(exchange: Exchange) -> None:
+        exchange.reply = Reply(body=b"x" * 10**6)
+        await drip(2_000)(exchange)
+
+    meddler.orders["/w/f/"] = hardly
+
+    with pytest.raises(HubError, match="too slowly"):
+        HubCache(Hub(parse_address(meddler.base)[0]).at_root()).fetch(offer, tmp_path / "wheel", 10**9)
+
+    assert not (tmp_path / "wheel").exists()
 
 
 def test_a_home_that_cannot_be_written_to_is_said_and_no_hindrance(laptop: Laptop) -> None:

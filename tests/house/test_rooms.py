@@ -28,7 +28,13 @@ POWERS = {
         "sitecustomize.py",
     ),  # other programs get their user's; the hook is one of them
     "os.getenv": ("settings.py",),
-    "time": ("clock.py", "faults.py", "installing.py", "sitecustomize.py"),  # a fault point may wait; the client counts
+    "time": (
+        "clock.py",
+        "faults.py",
+        "installing.py",
+        "sitecustomize.py",
+        "cache.py",
+    ),  # a fault point may wait; the client counts
     "datetime.datetime.now": (),
     "datetime.datetime.utcnow": (),
     "datetime.datetime.today": (),

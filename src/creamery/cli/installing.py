@@ -80,7 +80,7 @@ def _tell(launch: Launch, ended: Installed, uv: str, arguments: Sequence[str], o
     if not (ended.changes or outcomes or wish.report or wish.as_json) or ended.was_interrupted:
         return
     from creamery.cli.progress import Bar  # noqa: PLC0415
-    from creamery.client.report import make_report, summary  # noqa: PLC0415
+    from creamery.client.report import details, make_report, summary  # noqa: PLC0415
 
     if launch.sharing is not None:
         with Bar("Sharing", quiet=wish.quiet) as bar:
@@ -88,7 +88,8 @@ def _tell(launch: Launch, ended: Installed, uv: str, arguments: Sequence[str], o
     report = make_report(launch, ended, uv, arguments, own)
     line = summary(report)
     if line and not wish.quiet:
-        sys.stderr.write(line + "\n")
+        told = details(report) if wish.is_verbose else []
+        sys.stderr.write("\n".join([*told, line]) + "\n")
     if wish.as_json or wish.report:
         _write(report, wish.report, as_json=wish.as_json)
 

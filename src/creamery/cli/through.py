@@ -66,6 +66,7 @@ def wish_of(command: str, said: Words) -> Wish:
         must_have=said.has("require_cache"),
         shares=said.has("upload"),
         quiet=command == "install" and not {"-q", "--quiet", "-qq"}.isdisjoint(said.rest),
+        is_verbose=command == "install" and not {"-v", "--verbose", "-vv"}.isdisjoint(said.rest),
         as_json=said.has("as_json"),
         report=said.ours.get("report", ""),
         declared=tuple(filter(None, (name.strip() for name in declared.split(",")))),

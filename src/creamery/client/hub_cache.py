@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import time
 from collections.abc import Callable, Iterator
 from io import BufferedIOBase
 from pathlib import Path
@@ -21,6 +22,9 @@ from creamery.contract import Digest
 MOST_LOG = 8 * 1024**2
 """Bytes of a log that are sent: its end says why."""
 PIECE_BYTES = 256 * 1024
+SLOW_SECONDS = 20.0
+SLOW_BYTES = 20_000
+"""A second: what comes more slowly for as long as that is built here."""
 
 
 class HubCache:
@@ -78,15 +82,18 @@ def write_verified(answer: BufferedIOBase, offer: Offer, into: Path, most: int) 
     """Write what comes; what is left behind is the wheel that was offered, or nothing.
 
     Raises:
-        HubError: it is larger than `most`, or other bytes.
+        HubError: it is larger than `most`, or other bytes, or hardly comes.
     """
-    found, size = hashlib.sha256(), 0
+    found, size, began = hashlib.sha256(), 0, time.monotonic()
+    is_slow = False
     limit = most if offer.size is None else min(most, offer.size)
     try:
         with into.open("xb") as file:
             for piece in _pieces(answer):
                 size += len(piece)
-                if size > limit:
+                took = time.monotonic() - began
+                is_slow = took > SLOW_SECONDS and size < took * SLOW_BYTES
+                if is_slow or size > limit:
                     break
                 found.update(piece)
                 file.write(piece)
@@ -95,7 +102,8 @@ def write_verified(answer: BufferedIOBase, offer: Offer, into: Path, most: int) 
         raise
     if found.hexdigest() != offer.sha256 or offer.size not in {None, size}:
         into.unlink()
-        raise HubError(f"{offer.filename} came with other bytes than were promised.")
+        why = f"too slowly: {size} bytes until now" if is_slow else "with other bytes than were promised"
+        raise HubError(f"{offer.filename} came {why}.")
 
 
 def end_of(log: Path) -> str:
@@ -107,7 +115,7 @@ def end_of(log: Path) -> str:
 
 
 def _pieces(answer: BufferedIOBase) -> Iterator[bytes]:
-    while piece := answer.read(PIECE_BYTES):
+    while piece := answer.read1(PIECE_BYTES):
         yield piece
 
 

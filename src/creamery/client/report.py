@@ -115,6 +115,20 @@ def summary(report: Mapping[str, Any]) -> str:
     return begin + ", ".join(parts) + (f"; {saved:.1f} s saved" if saved else "") + "."
 
 
+def details(report: Mapping[str, Any]) -> list[str]:
+    """A line for each package that comes from somewhere, and for each build."""
+    found = []
+    for package in report["packages"] or ():
+        if package["from"] is not None:
+            took = f", {package['build_seconds']:.1f} s" if package["build_seconds"] else ""
+            found.append(f"{package['name']} {package['version']}: {package['from']}{took}")
+    for build in report["builds"]:
+        shared = "shared" if build["shared"] else build["not_shared"] or build["reason"] or "not shared"
+        state = "found" if build["outcome"] == "found" else f"{build['outcome']}, {shared}"
+        found.append(f"build {build['key'][:12]} of {build['name']} {build['version']}: {state}")
+    return found
+
+
 def _listed(
     launch: Launch, changes: Sequence[Change], uv: str, arguments: Sequence[str], own: Mapping[str, str]
 ) -> dict[tuple[str, str], KnownWheel]:

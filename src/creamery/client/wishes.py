@@ -18,6 +18,7 @@ class Wish:
         must_have: what the hub has not got is not installed.
         shares: what is built here is sent to the hub.
         quiet: say nothing but what went wrong.
+        is_verbose: say of each package where it came from.
         as_json: the report goes to standard output.
         report: a file that it goes to; empty: none.
         declared: variables that count in keys beside those that always do.
@@ -32,6 +33,7 @@ class Wish:
         must_have: bool = False,
         shares: bool = False,
         quiet: bool = False,
+        is_verbose: bool = False,
         as_json: bool = False,
         report: str = "",
         declared: tuple[str, ...] = (),
@@ -42,6 +44,7 @@ class Wish:
         self.must_have = must_have
         self.shares = shares
         self.quiet = quiet
+        self.is_verbose = is_verbose
         self.as_json = as_json
         self.report = report
         self.declared = declared
