@@ -14,6 +14,7 @@ from creamery.accounts import Scope
 from creamery.cli import main
 from tests.doubles.building import build_of, key_of, put_entry, put_failure
 from tests.doubles.distributions import Distribution, sdist, wheel
+from tests.doubles.pushing import push
 from tests.doubles.running import RunningHub
 from tests.doubles.uploading import token_of
 
@@ -140,8 +141,15 @@ def test_why_shows_builds_conflicts_and_failures(run: Run, hub: RunningHub) -> N
     assert "Failed once" in told.output
     assert "gcc ended with 1" in told.output
     assert (len(as_json["builds"]), len(as_json["conflicts"]), len(as_json["failures"])) == (1, 1, 1)
-    assert run("why", "acme", "2.0", user=None).output == "Nobody has pushed a wheel of acme 2.0.\n"
+    assert run("why", "acme", "2.0", user=None).output == "No built wheel of acme 2.0 is here.\n"
     assert run("why", "acme", "new", user=None).exit_code == 1
+
+
+def test_why_does_not_say_that_nobody_has_pushed_what_is_gone(run: Run, hub: RunningHub) -> None:
+    push(hub, ONE, token_of(hub, "alice", [Scope("wheels:push")]))
+    run("remove", ONE.filename, "--yes", user="root", scope="admin")
+
+    assert run("why", "acme", "1.0", user=None).output == "No built wheel of acme 1.0 is here.\n"
 
 
 def test_the_logs_of_builds_are_printed_and_nothing_in_them_is_obeyed(run: Run, hub: RunningHub) -> None:

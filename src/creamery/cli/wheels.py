@@ -60,7 +60,7 @@ def why(name: str, version: str, hub: Hub, *, as_json: bool) -> None:
         click.echo(json.dumps(told))
         return
     rows = [{**each, "by": each["pushed_by"], "seconds": each["seconds"] or None} for each in told["builds"]]
-    show(rows, REASONS, as_json=False, empty=f"Nobody has pushed a wheel of {plain(name)} {plain(version)}.")
+    show(rows, REASONS, as_json=False, empty=f"No built wheel of {plain(name)} {plain(version)} is here.")
     for each in told["conflicts"]:
         moment = _moment(each["came"])
         click.echo(
