@@ -31,6 +31,11 @@ def seen(hub: RunningHub, auth: Auth | None) -> str | None:
     return None if answer.status_code == 404 else str(answer.json()["sha256"])
 
 
+def conflicts(hub: RunningHub) -> list[tuple[str, str]]:
+    known = hub.get("/api/v1/wheels/projects/acme/1.0").json()["conflicts"]
+    return [(each["ring"], each["sha256"]) for each in known]
+
+
 def test_a_branch_sees_main_and_main_never_a_branch(hub: RunningHub, alice: Auth) -> None:
     branch = of_ring(hub, "bob", "pr-17")
     put_entry(hub, OTHER, branch)
@@ -131,6 +136,17 @@ def test_a_promotion_never_replaces_what_main_has(hub: RunningHub, alice: Auth) 
 
     assert refused.status_code == 409
     assert seen(hub, None) == MADE.sha256
+    assert conflicts(hub) == [("main", OTHER.sha256)]
+
+
+def test_that_main_has_other_bytes_than_enough_users_have_built_is_a_conflict(tmp_path: Path) -> None:
+    with RunningHub(tmp_path, index={"upstreams": []}, wheels={"agree": 2}) as hub:
+        put_entry(hub, MADE, token_of(hub, "mallory", [Scope("wheels:push")]))
+        for user in ("ada", "bob"):
+            assert put_entry(hub, OTHER, of_ring(hub, user, f"of-{user}")).status_code == 201
+
+        assert seen(hub, None) == MADE.sha256
+        assert conflicts(hub) == [("main", OTHER.sha256)]
 
 
 def test_enough_users_who_have_built_the_same_make_it_trusted(tmp_path: Path) -> None:

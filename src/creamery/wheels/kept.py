@@ -9,7 +9,6 @@ from typing import Any
 from sqlalchemy import Connection
 
 from creamery.accounts import confirm
-from creamery.clock import Micros
 from creamery.contract import Digest, ProjectName, digest_of, key_of_name, parse_filename
 from creamery.door import Hub
 from creamery.journal import By, record_by
@@ -17,7 +16,7 @@ from creamery.telemetry import log
 from creamery.wheels import leases, promotion, tables
 from creamery.wheels.checking import enqueue_check
 from creamery.wheels.place import BuiltFile, Found, KeyTaken, NameTaken, Opened, Outcome, Pushed, Ring, Sight
-from creamery.wheels.tables import BeingPushed, Conflict, Entry
+from creamery.wheels.tables import BeingPushed, Entry
 from creamery.wheels.uses import Uses
 
 ATTEMPTS = 3
@@ -119,6 +118,7 @@ class KeptWheels:
         try:
             promotion.promote(connection, entry, self._ring, By(pushed.by.now), f"{count} users have built it")
         except KeyTaken as error:
+            tables.add_conflict(connection, self._ring, entry.key, entry.file.digest, entry.file.filename, pushed.by)
             log.warning("wheels.not_promoted", file=entry.file.filename, reason=str(error))
 
 
@@ -165,7 +165,5 @@ def _row(pushed: Pushed, found: Found, key: Digest, digest: Digest) -> dict[str,
 
 
 def _remember_conflict(pushed: Pushed, connection: Connection) -> None:
-    digest, by = pushed.part.kept_digest(), pushed.by
-    conflict = Conflict(pushed.ring, key_of(pushed), digest, pushed.filename, Micros(by.now), by.actor)
-    tables.add_conflict(connection, conflict)
-    record_by(connection, "wheels", "conflict", pushed.filename, by, {"sha256": digest, "ring": pushed.ring})
+    digest = pushed.part.kept_digest()
+    tables.add_conflict(connection, pushed.ring, key_of(pushed), digest, pushed.filename, pushed.by)

@@ -68,7 +68,7 @@ class KeyTaken(PushRefused):
             f"{filename} came with SHA-256 {came}, and another machine's build of the key {key} is here already, with"
             f" {here}. The first build of a key stays; both are remembered as a conflict (creamery wheels why)"
         )
-        self.here, self.came = here, came
+        self.filename, self.key, self.here, self.came = filename, key, here, came
 
 
 class FileGone(Exception):

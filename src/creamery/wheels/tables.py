@@ -285,19 +285,12 @@ def settle(connection: Connection, entry: Entry, values: Mapping[str, Any]) -> b
     return bool(connection.execute(row.values(**values)).rowcount)
 
 
-def add_conflict(connection: Connection, conflict: Conflict) -> None:
+def add_conflict(connection: Connection, ring: Ring, key: Digest, digest: Digest, filename: str, by: By) -> None:
     """Remember who came too late with other bytes."""
-    counted = conflicts_of(connection, [conflict.key], (conflict.ring,))
-    if len(counted) < MOST_CONFLICTS:
-        values = {
-            "ring": conflict.ring,
-            "key": conflict.key,
-            "digest": conflict.digest,
-            "filename": conflict.filename,
-            "came": conflict.came,
-            "pushed_by": conflict.pushed_by,
-        }
-        connection.execute(insert_unless_there(connection, wheel_conflict), values)
+    record_by(connection, "wheels", "conflict", filename, by, {"sha256": digest, "ring": ring})
+    if len(conflicts_of(connection, [key], (ring,))) < MOST_CONFLICTS:
+        values = {"ring": ring, "key": key, "digest": digest, "filename": filename, "came": by.now}
+        connection.execute(insert_unless_there(connection, wheel_conflict), {**values, "pushed_by": by.actor})
 
 
 def remove(connection: Connection, meant: ColumnElement[bool], principal: Principal, by: By) -> list[str]:

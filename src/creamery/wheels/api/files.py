@@ -15,7 +15,7 @@ from creamery.door import Hub
 from creamery.http import Problem, by_of, principal_of
 from creamery.journal import By
 from creamery.wheels import promotion, tables
-from creamery.wheels.place import Ring, check_ring
+from creamery.wheels.place import KeyTaken, Ring, check_ring
 from creamery.wheels.rings import Rings
 from creamery.wheels.tables import Entry
 
@@ -129,7 +129,13 @@ def _add_changes(found: APIRouter, hub: Hub, rings: Rings) -> None:
 
     @found.post("/{filename}/promotion", summary="Let everybody see a built wheel of a ring", status_code=204)
     async def promote_wheel(filename: File, request: Request, sha256: Sha256 = None, ring: InRing = None) -> None:
-        await change(request, filename, sha256, partial(_promote, ring=ring, own=rings.own))
+        try:
+            await change(request, filename, sha256, partial(_promote, ring=ring, own=rings.own))
+        except KeyTaken as taken:
+            by = by_of(request.scope, hub.clock.now())
+            conflict = partial(tables.add_conflict, ring=rings.own, key=taken.key, digest=taken.came, by=by)
+            await hub.committer.commit(partial(conflict, filename=taken.filename))
+            raise
 
     async def change(request: Request, filename: str, sha256: str | None, work: Callable[..., list[str]]) -> None:
         by, principal = by_of(request.scope, hub.clock.now()), principal_of(request)
