@@ -11,6 +11,7 @@ from sqlalchemy import update
 from creamery.accounts import Scope
 from creamery.clock import SECOND, Micros
 from creamery.jobs import Job
+from creamery.wheels.checking import Checking
 from creamery.wheels.tables import wheel_entry
 from creamery.wheels.thinning import Held, Thinning, leaving
 from tests.databases import KINDS, create_tables, empty_database
@@ -21,6 +22,10 @@ from tests.doubles.uploading import token_of
 
 NOW = Micros(1_000_000 * SECOND)
 HOUR = 3_600 * SECOND
+
+
+def thin(hub: RunningHub) -> None:
+    Thinning(hub.built.hub, Checking(hub.built.hub)).run(Job(1, "wheels.thin", {}, 1))
 
 
 def held(number: int, *, size: int = 100, millis: int = 10_000, hours: float = 1) -> Held:
@@ -68,11 +73,26 @@ def test_what_goes_is_gone_and_what_was_pinned_or_handed_out_stays(kind: str, tm
             handed = made["handed"]
             hub.get(f"/w/f/{handed.sha256}/{handed.filename}", user_agent="curl/8")
 
-            Thinning(hub.built.hub).run(Job(1, "wheels.thin", {}, 1))
+            thin(hub)
 
             assert sorted(each["project"] for each in hub.get("/api/v1/wheels").json()["items"]) == ["handed", "pinned"]
             assert hub.get(f"/w/p/{made['plain'].filename}").status_code == 404
             hub.built.hub.committer.write(lambda c: c.execute(update(wheel_entry).values(kept_until=0)))
-            Thinning(hub.built.hub).run(Job(1, "wheels.thin", {}, 1))
+            thin(hub)
             assert [each["project"] for each in hub.get("/api/v1/wheels").json()["items"]] == ["pinned"]
             assert put_entry(hub, made["plain"], alice, build_of("2" * 64)).status_code == 201
+
+
+def test_what_could_not_be_checked_is_checked_some_time(tmp_path: Path) -> None:
+    with RunningHub(tmp_path / "data", index={"upstreams": []}) as hub:
+        alice = token_of(hub, "alice", [Scope("wheels:push")])
+        put_entry(hub, wheel("acme", "1.0"), alice)
+        hub.built.hub.committer.write(lambda c: c.execute(update(wheel_entry).values(state="checking")))
+
+        thin(hub)
+
+        def is_listed() -> bool:
+            (entry,) = hub.get("/w/v1/projects/acme").json()["wheels"]
+            return bool(entry["listing"]["state"] == "listed")
+
+        hub.wait_until(is_listed)

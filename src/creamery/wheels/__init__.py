@@ -72,7 +72,7 @@ def door(hub: Hub, packages: IndexDoor) -> Door:
         ),
         rules={READ: readers, PUSH: pushing_rule(settings.push, strangers), MANAGE: Rule("admins")},
         scopes=SCOPES,
-        handlers={CHECK_JOB: checking.run, THIN_JOB: Thinning(hub).run},
+        handlers={CHECK_JOB: checking.run, THIN_JOB: Thinning(hub, checking).run},
         schedules=(SCHEDULE,),
         holders=(holder(hub.clock),),
         refusals=refusals(),

@@ -52,7 +52,7 @@ class Checking:
         self._checked = hub.telemetry.counter("wheels_checked", "Wheels whose tags were checked.", ["result"])
 
     def resume(self) -> None:
-        """At the start: whatever waits for a check, and has no job any more, gets one."""
+        """Whatever waits for a check, and has no job any more, gets one: at the start, and now and then."""
         waiting = self._database.read(tables.unchecked)
 
         def again(connection: Connection) -> None:

@@ -17,6 +17,7 @@ from creamery.door import Hub
 from creamery.jobs import Job, Schedule
 from creamery.telemetry import log
 from creamery.wheels import leases, promotion
+from creamery.wheels.checking import Checking
 from creamery.wheels.tables import FILES, changed, wheel_entry
 
 THIN_JOB = "wheels.thin"
@@ -63,7 +64,8 @@ def leaving(held: Iterable[Held], now: Micros, *, max_bytes: int | None, max_unu
 class Thinning:
     """The handler of `THIN_JOB`. For threads."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, checking: Checking) -> None:
+        self._checking = checking
         self._clock = hub.clock
         self._committer = hub.committer
         self._database = hub.database
@@ -84,6 +86,7 @@ class Thinning:
         if gone:
             self._gone.inc(len(gone))
             log.info("wheels.gone", wheels=len(gone), size=sum(each.size for each in gone))
+        self._checking.resume()  # what this machine could not look at some time ago
 
 
 def _held(connection: Connection, now: Micros) -> list[Held]:
