@@ -165,6 +165,14 @@ def test_a_dead_one_is_waited_for_once(kind: str, tmp_path: Path) -> None:
             assert hub.get(f"/w/p/{MADE.filename}").content == MADE.content
 
 
+def test_one_that_lets_this_hub_read_nothing_is_told_of(tmp_path: Path) -> None:
+    """A wrong password in `wheels.upstreams` looked like an upstream that has nothing."""
+    closed = {"wheels": {"read": "users"}, "index": {"upstreams": []}}
+    with RunningHub(tmp_path / "closed", **closed) as hub, child_of(f"{hub.base}/w/", tmp_path) as child:
+        assert child.get("/w/api/acme").status_code == 404
+        assert child.metric("wheels_upstream_total", result="refused") == 1
+
+
 def test_nobody_waits_while_a_dead_one_is_looked_for(tmp_path: Path) -> None:
     """Whoever asked during a look, each half minute for a second, waited as if it were the first time."""
     with socket.socket() as silent:

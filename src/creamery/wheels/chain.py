@@ -298,6 +298,8 @@ class Chain:
                     self._asked.labels("miss").inc()
                     return None
                 if answer.status != HTTPStatus.OK:
+                    self._asked.labels("refused").inc()
+                    log.warning("wheels.upstream_refuses", upstream=upstream.host, path=path, status=answer.status)
                     raise NoAnswer(f"it answers {answer.status}")
                 told = orjson.loads(await answer.body(LIST_BYTES, self._limits.upstream_page_seconds))
         except (EgressError, orjson.JSONDecodeError) as error:
