@@ -278,7 +278,10 @@ class Wheels(Section):
         )
     )
     max_bytes: Annotated[int, Field(ge=0)] | None = Field(
-        None, description="What built wheels may hold together, beside `cache.max_bytes`; unset: no limit of their own."
+        None,
+        description="What built wheels that may go may hold together, beside `cache.max_bytes`: those that are"
+        " pinned, and those that pip was handed (`limits.wheel_handed_seconds`), stay and do not count; unset: no limit"
+        " of their own.",
     )
     max_unused_seconds: Annotated[float, Field(gt=0)] | None = Field(
         None, description="Age since its last use at which a built wheel goes; unset: none."
