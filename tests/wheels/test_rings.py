@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from creamery.accounts import Scope, UnknownScope, parse_scope
+from creamery.accounts import Scope, UnknownScope, parse_scope, remove_user, set_disabled
 from creamery.wheels import SCOPES
 from tests.doubles.building import build_of, key_of, put_entry
 from tests.doubles.distributions import Distribution, wheel
 from tests.doubles.pushing import push
 from tests.doubles.running import RunningHub
-from tests.doubles.uploading import Auth, token_of
+from tests.doubles.uploading import BY, Auth, token_of
 
 MADE = wheel("acme", "1.0")
 OTHER = wheel("acme", "1.0", size=100)
@@ -165,6 +165,19 @@ def test_enough_users_who_have_built_the_same_make_it_trusted(tmp_path: Path) ->
 
         assert seen(hub, None) == MADE.sha256
         assert hub.get(f"/w/f/{MADE.sha256}/{MADE.filename}").content == MADE.content
+
+
+@pytest.mark.parametrize("is_removed", [True, False])
+def test_who_is_let_in_no_more_counts_no_more(tmp_path: Path, *, is_removed: bool) -> None:
+    with RunningHub(tmp_path, index={"upstreams": []}, wheels={"agree": 2}) as hub:
+        put_entry(hub, MADE, of_ring(hub, "mallory", "of-mallory"))
+        write = hub.built.hub.committer.write
+        write(lambda c: remove_user(c, "mallory", BY) if is_removed else set_disabled(c, "mallory", BY, disabled=True))
+
+        put_entry(hub, MADE, of_ring(hub, "ada", "of-ada"))
+        assert seen(hub, None) is None
+        put_entry(hub, MADE, of_ring(hub, "bob", "of-bob"))
+        assert seen(hub, None) == MADE.sha256
 
 
 def test_what_an_administrator_has_removed_has_to_be_agreed_on_anew(tmp_path: Path) -> None:

@@ -112,13 +112,14 @@ class KeptWheels:
         user_id = pushed.principal.user_id
         if not self._agree or pushed.told is None or user_id is None or entry is None or entry.file.digest is None:
             return
-        count = promotion.vouch(connection, entry.key, entry.file.digest, user_id, pushed.by.now)
-        if count < self._agree or entry.ring == self._ring:
+        key, digest, now = entry.key, entry.file.digest, pushed.by.now
+        is_agreed = promotion.vouch(connection, key, digest, user_id, now, self._agree)
+        if not is_agreed or entry.ring == self._ring:
             return
         try:
-            promotion.promote(connection, entry, self._ring, By(pushed.by.now), f"{count} users have built it")
+            promotion.promote(connection, entry, self._ring, By(now), f"{self._agree} users have built it")
         except KeyTaken as error:
-            tables.add_conflict(connection, self._ring, entry.key, entry.file.digest, entry.file.filename, pushed.by)
+            tables.add_conflict(connection, self._ring, key, digest, entry.file.filename, pushed.by)
             log.warning("wheels.not_promoted", file=entry.file.filename, reason=str(error))
 
 

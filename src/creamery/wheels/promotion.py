@@ -7,9 +7,11 @@ one: whoever wants to bring something else in needs as many accounts.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 
-from sqlalchemy import BigInteger, Column, Connection, Table, delete, func, select
+from sqlalchemy import BigInteger, Column, Connection, Table, delete, select
 
+from creamery.accounts import user_by_id
 from creamery.clock import SECOND, Micros
 from creamery.contract import Digest
 from creamery.database import TABLE_OPTIONS, DigestColumn, insert_unless_there, metadata
@@ -35,12 +37,16 @@ VOUCHED_FOR = 180 * 86_400 * SECOND
 _OWN = frozenset({"id", "ring", "pinned", "hits", "kept_until"})
 
 
-def vouch(connection: Connection, key: Digest, digest: Digest, user_id: int, now: Micros) -> int:
-    """This user has built these bytes for that key; returns how many users have."""
+def vouch(connection: Connection, key: Digest, digest: Digest, user_id: int, now: Micros, enough: int) -> bool:
+    """This user has built these bytes for that key; have so many? Who is let in no more does not count."""
     row = {"key": key, "digest": digest, "user_id": user_id, "came": now}
     connection.execute(insert_unless_there(connection, wheel_vouch), row)
-    count = select(func.count()).where(wheel_vouch.c.key == key, wheel_vouch.c.digest == digest)
-    return int(connection.execute(count).scalar_one())
+    builders = connection.execute(
+        select(wheel_vouch.c.user_id).where(wheel_vouch.c.key == key, wheel_vouch.c.digest == digest)
+    ).scalars()
+    users = (user_by_id(connection, builder) for builder in builders.all())
+    let_in = (user for user in users if user is not None and not user.disabled)
+    return len(list(islice(let_in, enough))) == enough
 
 
 def forget_builders(connection: Connection, entries: Iterable[Entry]) -> None:
