@@ -10,8 +10,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from creamery import telemetry
-from creamery.accounts import Scope
+from creamery.accounts import Scope, parse_scope
 from creamery.cli import main
+from creamery.hub import offline_scopes
 from tests.doubles.building import build_of, key_of, put_entry, put_failure
 from tests.doubles.distributions import Distribution, sdist, wheel
 from tests.doubles.pushing import push
@@ -34,7 +35,11 @@ def run(hub: RunningHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run
     monkeypatch.setenv("CREAMERY_HUB", hub.base)
 
     def call(*arguments: str, user: str | None = "alice", scope: str = "wheels:push") -> Result:
-        token = "" if user is None else token_of(hub, user, [Scope(scope)], is_admin=user == "root")[1]
+        token = (
+            ""
+            if user is None
+            else token_of(hub, user, [parse_scope(scope, offline_scopes())], is_admin=user == "root")[1]
+        )
         return CliRunner().invoke(main, ["wheels", *arguments], env={"CREAMERY_TOKEN": token})
 
     # The hub's log is here the command's output.
@@ -169,6 +174,23 @@ def test_the_logs_of_builds_are_printed_and_nothing_in_them_is_obeyed(run: Run, 
         True,
     ]
     assert run("log", "acme", "2.0", user=None).exit_code == 1
+
+
+def test_logs_are_printed_of_all_rings_whose_builds_are_listed(run: Run, hub: RunningHub) -> None:
+    alice, bob = (token_of(hub, user, [Scope("wheels:push", ring)]) for user, ring in (("alice", "main"), ("bob", "x")))
+    put_entry(hub, ONE, bob, BUILD, log="built by bob\n")
+    put_failure(hub, "7" * 64, alice, log="error: of main\n")
+    put_failure(hub, "7" * 64, bob, log="error: of x\n")
+
+    for_root = run("log", "acme", "1.0", user="root", scope="admin")
+    for_bob = run("log", "acme", "1.0", user="bob", scope="wheels:push:x")
+    for_anybody = run("log", "acme", "1.0", user=None)
+
+    for all_of_them in (for_root, for_bob):
+        said = [line for line in all_of_them.output.splitlines() if "==" not in line]
+        assert sorted(said) == ["built by bob", "error: of main", "error: of x"]
+    assert for_anybody.output == "error: of main\n"
+    assert hub.get(f"/w/v1/failures/{'7' * 64}/log?ring=x").status_code == 404
 
 
 def test_an_administrator_lets_everybody_have_a_branchs_wheel(run: Run, hub: RunningHub, tmp_path: Path) -> None:

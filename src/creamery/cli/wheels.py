@@ -84,7 +84,7 @@ def log(name: str, version: str, key: str | None, hub: Hub, *, as_json: bool) ->
     told, root = hub.get("wheels", "projects", name, version), hub.at_root()
     of_kind = [("entries", each) for each in told["builds"]] + [("failures", each) for each in told["failures"]]
     logs = [
-        {"key": each["key"], "failed": kind == "failures", "log": _text(root, "w", "v1", kind, each["key"], "log")}
+        {"key": each["key"], "failed": kind == "failures", "log": _log(root, kind, each)}
         for kind, each in of_kind
         if each["has_log"] and key in {None, each["key"]}
     ]
@@ -163,8 +163,9 @@ def remove(filename: str, sha256: str | None, hub: Hub, *, yes: bool, as_json: b
     say(f"Removed {filename}.", {"removed": filename}, as_json=as_json)
 
 
-def _text(hub: Hub, *path: str) -> str:
-    with hub.stream("GET", *path, headers={"Accept": "text/plain"}) as answer:
+def _log(hub: Hub, kind: str, told: dict[str, Any]) -> str:
+    path, query = ("w", "v1", kind, told["key"], "log"), [("ring", told["ring"])]
+    with hub.stream("GET", *path, query=query, headers={"Accept": "text/plain"}) as answer:
         return answer.read().decode("utf-8", "replace")
 
 

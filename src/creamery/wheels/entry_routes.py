@@ -142,8 +142,8 @@ class EntryRoutes:
         return _json({"wheels": [shown_entry(each, self._address(request, each), base) for each in entries]})
 
     async def entry_log(self, request: Request) -> Response:
-        """What the build said that made a wheel."""
-        entry = await self._entry(request)
+        """What the build said that made a wheel; `?ring=` of those that lists show."""
+        entry = await self._entry(request, await self._ring_named(request))
         return await self._log(entry.log_digest, entry.key)
 
     async def look_up(self, request: Request) -> Response:
@@ -233,14 +233,24 @@ class EntryRoutes:
         return _json(shown_failure(kept, self._base(request)), status=201)
 
     async def failure_log(self, request: Request) -> Response:
-        """What the build said that failed."""
-        failure = await self._failure(request)
+        """What the build said that failed; `?ring=` likewise."""
+        failure = await self._failure(request, await self._ring_named(request))
         return await self._log(failure.log_digest, failure.key)
 
     # Steps
 
-    async def _entry(self, request: Request) -> Entry:
-        key, sight = _key(request), self._rings.seen_by(request.scope)
+    async def _ring_named(self, request: Request) -> Sight | None:
+        """The ring that is asked for by its name, as `/api/v1/wheels` tells them; empty: whoever asks sees no such one.
+
+        Lists show more than is had by a key: failures of all rings that one sees, and administrators every ring.
+        """
+        name = request.query_params.get("ring")
+        if name is None:
+            return None
+        return tuple(ring for ring in await self._rings.all_seen_by(request.scope) if ring == name)
+
+    async def _entry(self, request: Request, named: Sight | None = None) -> Entry:
+        key, sight = _key(request), self._rings.seen_by(request.scope) if named is None else named
         found = await self._by_key(key, sight)
         if not found and await self._bring(key, sight, request):
             found = await self._by_key(key, sight)
@@ -259,11 +269,12 @@ class EntryRoutes:
             return False
         return await self._chain.bring_key(key, via_of(request.scope))
 
-    async def _failure(self, request: Request) -> Failure:
-        key, ring = _key(request), self._rings.home_of(request.scope)
-        found = await self._pools.database.run(
-            self._database.read, lambda connection: leases.find_failure(connection, key, ring)
-        )
+    async def _failure(self, request: Request, named: Sight | None = None) -> Failure:
+        key, rings = _key(request), (self._rings.home_of(request.scope),) if named is None else named
+        found = None
+        for ring in rings:
+            question = partial(leases.find_failure, key=key, ring=ring)
+            found = await self._pools.database.run(self._database.read, question)
         if found is None:
             raise Problem(404, "Not found", f"No build of the key {key} is known to have failed.", remedy="Build it.")
         return found
