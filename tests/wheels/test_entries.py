@@ -18,6 +18,7 @@ from tests.doubles.uploading import Auth, token_of
 PURE = wheel("acme", "1.0")
 NATIVE = wheel("acme", "1.0", tag="cp311-cp311-manylinux_2_17_x86_64")
 KEY = key_of(build_of())
+OF_MUSL = build_of(platform={"system": "linux", "architecture": "x86_64", "libc": "musl 1.2"})
 
 
 def test_a_wheel_is_found_by_its_key_with_its_record_and_its_log(hub: RunningHub, alice: Auth) -> None:
@@ -83,6 +84,9 @@ def test_two_wheels_of_one_name_and_different_keys_live_side_by_side(hub: Runnin
         ({"filename": "acme-1.0-cp310-cp310-manylinux_2_17_x86_64.whl"}, "another interpreter"),
         ({"filename": "acme-1.0-cp311-cp311-manylinux_2_17_aarch64.whl"}, "another platform"),
         ({"filename": "acme-1.0-cp311-cp311-macosx_11_0_x86_64.whl"}, "another platform"),
+        ({"filename": "acme-1.0-cp311-cp311-musllinux_1_2_x86_64.whl"}, "glibc 2.36"),
+        ({"filename": "acme-1.0-cp311-cp311-manylinux_2_37_x86_64.whl"}, "glibc 2.36"),
+        ({"filename": "acme-1.0-cp311-cp311-manylinux2014_x86_64.whl", "build": OF_MUSL}, "musl 1.2"),
         ({"filename": "acme-1.0-cp312-abi3-manylinux_2_17_x86_64.whl"}, "another interpreter"),
         ({"filename": "acme-1.0.tar.gz"}, ".whl"),
         ({"filename": "../acme-1.0-py3-none-any.whl"}, "file name"),
@@ -99,13 +103,18 @@ def test_what_does_not_fit_together_is_refused_by_name(one_hub: RunningHub, lie:
 
 
 @pytest.mark.parametrize(
-    "filename",
-    ["acme-1.0-cp311-cp311-manylinux_2_17_x86_64.whl", "acme-1.0-cp39-abi3-musllinux_1_2_x86_64.whl"],
+    ("tag", "build"),
+    [
+        ("cp311-cp311-manylinux_2_36_x86_64", build_of()),
+        ("cp311-cp311-linux_x86_64", build_of()),
+        ("cp39-abi3-musllinux_1_2_x86_64", OF_MUSL),
+        ("cp311-cp311-manylinux_2_5_x86_64.musllinux_1_1_x86_64", OF_MUSL),
+    ],
 )
-def test_a_wheel_for_what_its_record_names_is_taken(hub: RunningHub, alice: Auth, filename: str) -> None:
-    tag = filename.removeprefix("acme-1.0-").removesuffix(".whl")
-
-    assert put_entry(hub, wheel("acme", "1.0", tag=tag), alice).status_code == 201
+def test_a_wheel_for_what_its_record_names_is_taken(
+    hub: RunningHub, alice: Auth, tag: str, build: dict[str, Any]
+) -> None:
+    assert put_entry(hub, wheel("acme", "1.0", tag=tag), alice, build).status_code == 201
 
 
 def test_a_log_that_is_too_long_is_refused_and_nothing_is_listed(hub: RunningHub, alice: Auth) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from creamery.client.source import Source, is_same_version
-from creamery.contract import DECLARED, BadBuild, Build, Digest, ProjectName, declared, loads, read_build
+from creamery.contract import DECLARED, BadBuild, Build, Digest, ProjectName, declared, read_build, why_foreign
 
 BOUND = frozenset({"numpy", "torch", "tensorflow", "jax", "jaxlib", "pyarrow", "cupy"})
 """What compiled code is bound to whenever it stands in a build environment."""
@@ -67,8 +67,8 @@ class Asked:
         """Why a wheel of that name cannot be what is asked for; None: it can."""
         try:
             name, version, _, _ = parse_wheel_filename(filename)
-            if not loads(self.build, filename):
-                return "it is for another Python or machine"
+            if foreign := why_foreign(self.build, filename):
+                return foreign
         except InvalidWheelFilename as error:
             return str(error)
         if self.source.project is not None and str(self.source.project) != canonicalize_name(name):

@@ -2,7 +2,7 @@
 
 from creamery.contract.build_key import DECLARED, BadBuild, Build, declared, key_of_name, read_build
 from creamery.contract.digest import Digest, NotADigest, digest_of, parse_digest
-from creamery.contract.fitting import loads, why_foreign
+from creamery.contract.fitting import why_foreign
 from creamery.contract.names import (
     MAX_NAME_LENGTH,
     Distribution,
@@ -29,7 +29,6 @@ __all__ = [
     "declared",
     "digest_of",
     "key_of_name",
-    "loads",
     "normalize",
     "parse_digest",
     "parse_filename",

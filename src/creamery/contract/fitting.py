@@ -28,15 +28,10 @@ def why_foreign(build: Build, filename: str) -> str | None:
     _, _, _, tags = parse_wheel_filename(filename)
     if not any(_is_for(build, tag.interpreter, tag.abi) for tag in tags):
         return f"{filename} is for another interpreter than the record says ({build.python}, {build.abi})"
-    if not any(_runs_on(build, tag.platform) for tag in tags):
-        return f"{filename} is for another platform than the record says ({build.system}, {build.architecture})"
+    if not any(_runs_on(build, tag.platform) and _has_libc(build, tag.platform) for tag in tags):
+        place = f"{build.system}, {build.architecture}, {build.libc or 'no libc'}"
+        return f"{filename} is for another platform than the record says ({place})"
     return None
-
-
-def loads(build: Build, filename: str) -> bool:
-    """Does the machine that the build was for have the libc that the wheel's tags ask for?"""
-    _, _, _, tags = parse_wheel_filename(filename)
-    return why_foreign(build, filename) is None and any(_has_libc(build, tag.platform) for tag in tags)
 
 
 def _is_for(build: Build, interpreter: str, abi: str) -> bool:
@@ -60,12 +55,11 @@ def _runs_on(build: Build, platform: str) -> bool:
 
 
 def _has_libc(build: Build, platform: str) -> bool:
+    """Whoever has the key has the libc that stands in it, and could load neither another's wheel nor a newer one's."""
     begin, separator, rest = platform.partition("_")
     match = _LIBC.match(_LEGACY.get(begin, begin) + separator + rest)
-    if match is None:
+    if match is None or build.libc is None:
         return True
-    family, _, version = (build.libc or "").partition(" ")
+    family, _, version = build.libc.partition(" ")
     major, _, minor = version.partition(".")
-    if family != _FAMILY[match[1]] or not (major + minor).isdecimal():
-        return False
-    return (int(match[2]), int(match[3])) <= (int(major), int(minor))
+    return family == _FAMILY[match[1]] and (int(match[2]), int(match[3])) <= (int(major), int(minor))
