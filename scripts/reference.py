@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from creamery.cli import main as creamery
+from creamery.cli.curd import main as curd
 from creamery.door import Door
 from creamery.hub import build
 from creamery.limits import GIB, KIB, MIB, Limits
@@ -107,10 +108,10 @@ def commands_page() -> str:
         "`[server]` it brings the client, for machines that do not run the hub.",
         "",
         "`pacifica-cartd` and `pacifica-cartd-cmd` are [Pacifica Cartd's](../how-to/cartd.md), with its options.",
-        "`curd-server` is [Curdling's](../how-to/curdling.md).",
+        "`curd-server` and `curd` are [Curdling's](../how-to/curdling.md).",
         "",
     ]
-    for path, text in _helps(creamery, None, "creamery"):
+    for path, text in [*_helps(creamery, None, "creamery"), *_helps(curd, None, "curd")]:
         lines += [f"## {path}", "", "```text", text, "```", ""]
     return "\n".join(lines).rstrip() + "\n"
 

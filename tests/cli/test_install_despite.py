@@ -130,7 +130,7 @@ def test_whatever_goes_wrong_at_the_cache_the_wheel_is_built(
 ) -> None:
     meddler.orders[path] = TROUBLES[trouble]
     where = ("-u", *FORCED) if path in {"/w/v1/lease", "/w/v1/entries"} else FORCED
-    flags = {"CFLAGS": "-O3"} if path in {"/w/v1/lease", "/w/v1/entries"} else {}  # which the hub has no wheel of
+    flags: Any = {"CFLAGS": "-O3"} if path in {"/w/v1/lease", "/w/v1/entries"} else {}  # which the hub has no wheel of
 
     environment, said = laptop.install(*where, UV_HTTP_RETRIES="0", **flags)
 

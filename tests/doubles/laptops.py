@@ -16,6 +16,7 @@ from tests.doubles.running import RunningHub
 from tests.doubles.uploading import Auth
 
 CREAMERY = Path(sys.executable).parent / "creamery"
+CURD = CREAMERY.with_name("curd")
 UV = Path(sys.executable).parent / "uv"
 
 
@@ -54,10 +55,10 @@ class Laptop:
         venv.create(folder, symlinks=True)
         return folder
 
-    def start(self, *words: str | Path, **variables: str) -> subprocess.Popen[str]:
-        """Run `creamery`."""
+    def start(self, *words: str | Path, program: Path = CREAMERY, **variables: str) -> subprocess.Popen[str]:
+        """Run `creamery`, or another program of ours."""
         return subprocess.Popen(
-            [CREAMERY, *words],
+            [program, *words],
             env=self.variables(**variables),
             cwd=self.folder / "home",
             stdin=subprocess.DEVNULL,
@@ -67,9 +68,9 @@ class Laptop:
             start_new_session=True,
         )
 
-    def call(self, *words: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Run `creamery` to its end."""
-        with self.start(*words, **variables) as started:
+    def call(self, *words: str | Path, program: Path = CREAMERY, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run it to its end."""
+        with self.start(*words, program=program, **variables) as started:
             try:
                 out, err = started.communicate(timeout=60)
             finally:
@@ -77,10 +78,11 @@ class Laptop:
                     os.killpg(started.pid, signal.SIGKILL)
         return subprocess.CompletedProcess(words, started.returncode, out, err)
 
-    def install(self, *words: str | Path, **variables: str) -> tuple[Path, str]:
+    def install(self, *words: str | Path, program: Path = CREAMERY, **variables: str) -> tuple[Path, str]:
         """`creamery install` into a new environment, which has to work; the environment, and what was said."""
         environment = self.environment()
-        ended = self.call("install", "--python", environment / "bin" / "python", *words, **variables)
+        python = environment / "bin" / "python"
+        ended = self.call("install", "--python", python, *words, program=program, **variables)
         assert ended.returncode == 0, ended.stderr
         return environment, ended.stderr
 

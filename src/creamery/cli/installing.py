@@ -41,7 +41,7 @@ def install(said: Words) -> int:
 
             return all_pinned(said.rest, own)
 
-        return _told(launch, installed_by(launch, uv, arguments, is_pinned=is_pinned, own=own), uv, arguments, own)
+        return told(launch, installed_by(launch, uv, arguments, is_pinned=is_pinned, own=own), uv, arguments, own)
 
 
 def run(said: Words) -> int:
@@ -59,10 +59,11 @@ def run(said: Words) -> int:
         raise WrongWords("say what is to be run: creamery run -- uv sync")
     own = own_variables()
     with Launch(wish_of("run", said), own, warn) as launch:
-        return _told(launch, run_by(launch, said.rest, own), "", (), own)
+        return told(launch, run_by(launch, said.rest, own), "", (), own)
 
 
-def _told(launch: Launch, ended: Installed, uv: str, arguments: Sequence[str], own: Mapping[str, str]) -> int:
+def told(launch: Launch, ended: Installed, uv: str, arguments: Sequence[str], own: Mapping[str, str]) -> int:
+    """Tell it, once what was built is shared; returns how the command ended."""
     from creamery.cli.through import warn  # noqa: PLC0415
 
     try:

@@ -11,12 +11,12 @@ from creamery.cli.words import DEFAULT_HUB, OPTIONS, WrongWords, holds_a_passwor
 
 TYPE_CHECKING = False  # `typing` takes half as long as Python's own start: uv is waited for
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     import click
 
-    from creamery.cli.words import Words
+    from creamery.cli.words import Option, Words
     from creamery.client.wishes import Wish
 
 CALLED_WRONGLY = 2
@@ -24,14 +24,22 @@ CALLED_WRONGLY = 2
 
 def begin(command: str, words: Sequence[str]) -> int:
     """Do what a command was called for; returns how it ended."""
-    from creamery.client.errors import HubError  # noqa: PLC0415 - so do all imports here: uv is to start soon
 
-    as_json = "--json" in words
-    try:
+    def done() -> int:
         said = read_words(command, words)
-        from creamery.cli.installing import install, run  # noqa: PLC0415
+        from creamery.cli.installing import install, run  # noqa: PLC0415 - so do all imports here: uv is to start soon
 
         return install(said) if command == "install" else run(said)
+
+    return ended(done, as_json="--json" in words)
+
+
+def ended(doing: Callable[[], int], *, as_json: bool = False) -> int:
+    """How it ended, and a sentence where it could not be done."""
+    from creamery.client.errors import HubError  # noqa: PLC0415
+
+    try:
+        return doing()
     except WrongWords as error:
         sys.stderr.write(f"Error: {error}\n")
         return CALLED_WRONGLY
@@ -58,7 +66,6 @@ def wish_of(command: str, said: Words) -> Wish:
         warn("everybody on this machine can read a password on the command line (`ps`); CREAMERY_HUB may hold it")
     address, user = parse_address(url)
     sources = Sources(said.ours.get("token_file"), environ.get("CREAMERY_TOKEN"), environ.get("NETRC"))
-    declared = environ.get("CREAMERY_BUILD_ENVIRONMENT", "")
     return Wish(
         address=address,
         credentials=find_credentials(address, user, sources),
@@ -69,8 +76,19 @@ def wish_of(command: str, said: Words) -> Wish:
         is_verbose=command == "install" and not {"-v", "--verbose", "-vv"}.isdisjoint(said.rest),
         as_json=said.has("as_json"),
         report=said.ours.get("report", ""),
-        declared=tuple(filter(None, (name.strip() for name in declared.split(",")))),
+        declared=declared_in(environ),
     )
+
+
+def is_quiet(said: Words) -> bool:
+    """Is uv told to be?"""
+    return not {"-q", "--quiet", "-qq"}.isdisjoint(said.rest)
+
+
+def declared_in(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The variables that count in keys beside those that always do."""
+    names = environ.get("CREAMERY_BUILD_ENVIRONMENT", "").split(",")
+    return tuple(filter(None, (name.strip() for name in names)))
 
 
 def warn(sentence: str) -> None:
@@ -81,6 +99,21 @@ def warn(sentence: str) -> None:
 
 def through_a_hub(name: str) -> Callable[[Callable[[], None]], click.Command]:
     """The same command for `--help` and the docs; its words are read by `read_words`."""
+    what = "[UV'S OWN OPTIONS]... REQUIREMENT..." if name == "install" else "-- COMMAND..."
+    return described(name, OPTIONS, what, lambda words: begin(name, words))
+
+
+def described(
+    name: str, options: Sequence[Option], what: str, called: Callable[[Sequence[str]], int]
+) -> Callable[[Callable[[], None]], click.Command]:
+    """A command that reads its words itself, and whose options click only tells.
+
+    Args:
+        name: of the command.
+        options: its own.
+        what: stands behind them.
+        called: does it, and returns how it ended.
+    """
     import click  # noqa: PLC0415
 
     class Through(click.Command):
@@ -93,28 +126,27 @@ def through_a_hub(name: str) -> Callable[[Callable[[], None]], click.Command]:
                 return []
             return super().parse_args(ctx, ["--help"])
 
-    def described(function: Callable[[], None]) -> click.Command:
-        def called(words: tuple[str, ...], **_: Any) -> None:
-            sys.exit(begin(name, words))
+    def made(function: Callable[[], None]) -> click.Command:
+        def answered(words: tuple[str, ...], **_: Any) -> None:
+            sys.exit(called(words))
 
-        options: list[click.Parameter] = [
+        shown: list[click.Parameter] = [
             click.Option(
                 [*option.spelt, option.name],
                 metavar=option.value or None,
                 is_flag=not option.value,
                 help=option.told,
             )
-            for option in OPTIONS
+            for option in options
             if name in option.commands
         ]
-        what = "[UV'S OWN OPTIONS]... REQUIREMENT..." if name == "install" else "-- COMMAND..."
         argument = click.Argument(["words"], nargs=-1, metavar=what)
         return Through(
             name,
-            callback=called,
-            params=[argument, *options],
+            callback=answered,
+            params=[argument, *shown],
             help=function.__doc__,
             short_help=(function.__doc__ or "").partition("\n")[0],
         )
 
-    return described
+    return made

@@ -88,29 +88,34 @@ class Words:
     """What was said.
 
     Attributes:
-        ours: by the options' names.
+        ours: by the options' names; of what was said twice, the last.
         rest: everything else, as it stood.
     """
 
-    __slots__ = ("ours", "rest")
+    __slots__ = ("_all", "ours", "rest")
 
-    def __init__(self, ours: dict[str, str], rest: list[str]) -> None:
-        self.ours = ours
+    def __init__(self, ours: list[tuple[str, str]], rest: list[str]) -> None:
+        self._all = ours
+        self.ours = dict(ours)
         self.rest = rest
 
     def has(self, name: str) -> bool:
         """Was the option given?"""
         return name in self.ours
 
+    def every(self, name: str) -> list[str]:
+        """All that was said of an option, in order."""
+        return [value for known, value in self._all if known == name]
 
-def read_words(command: str, words: Sequence[str]) -> Words:
+
+def read_words(command: str, words: Sequence[str], options: Sequence[Option] = OPTIONS) -> Words:
     """Tell ours from the others. Of `run` only those before the command are ours, of `install` all before `--`.
 
     Raises:
         WrongWords: a value is missing, or a token stands there.
     """
-    known = {spelt: option for option in OPTIONS if command in option.commands for spelt in option.spelt}
-    ours: dict[str, str] = {}
+    known = {spelt: option for option in options if command in option.commands for spelt in option.spelt}
+    ours: list[tuple[str, str]] = []
     rest: list[str] = []
     at = 0
     while at < len(words):
@@ -124,11 +129,11 @@ def read_words(command: str, words: Sequence[str]) -> Words:
             _refuse(command, word)
             rest.append(word)
         elif not option.value:
-            ours[option.name] = "yes"
+            ours.append((option.name, "yes"))
         elif value is not None:
-            ours[option.name] = value
+            ours.append((option.name, value))
         elif at < len(words):
-            ours[option.name] = words[at]
+            ours.append((option.name, words[at]))
             at += 1
         else:
             raise WrongWords(f"{word} needs a value: {word} {option.value}")

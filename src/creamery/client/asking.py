@@ -111,6 +111,25 @@ def read_asked(question: Mapping[str, Any], source: Source, settings: Any, more:
     return Asked(build, build.key(), source, everything, str(question.get("backend", "")))
 
 
+def build_for(python: Mapping[str, Any]) -> Build:
+    """A build of nothing in particular: for what a Python says of itself.
+
+    Raises:
+        CannotTell: it has no tags here.
+    """
+    try:
+        tag, abi = _tags(python)
+        said = {
+            "schema": 1,
+            "source": {"kind": "sdist", "sha256": "0" * 64},
+            "python": {"tag": tag, "abi": abi},
+            "platform": _platform(python),
+        }
+        return read_build(said)
+    except (BadBuild, KeyError, TypeError, ValueError) as error:
+        raise CannotTell(f"{type(error).__name__}: {error}") from error
+
+
 def _environment(environ: Mapping[str, str], source: Source, more: tuple[str, ...]) -> dict[str, str]:
     versions = tuple(name for name in environ if _VERSIONS.fullmatch(name))
     return declared(environ, (*DECLARED, *ALSO_DECLARED, *versions, *source.declared, *more))

@@ -23,18 +23,16 @@ from typing import Any, Literal
 from creamery.client.asking import Asked, CannotTell, read_asked
 from creamery.client.caches import Fate, Leases, Made, Offer, WheelCache
 from creamery.client.errors import HubError, Refused
+from creamery.client.keeping import NotTaken, keep
 from creamery.client.leasing import Leasing
 from creamery.client.sharing import Sharing
 from creamery.client.source import Source, read_source
-from creamery.contract import InvalidName, check_filename, parse_digest
 
 SHARED = {"SOURCE_DATE_EPOCH": "315532800", "PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8"}
 """What makes two machines' builds the same bytes; whoever has set one of them for themselves keeps it. zip files know
 no time before 1980."""
 NO_SYMBOLS = {"CFLAGS": "-g0", "CXXFLAGS": "-g0"}
 """Debugging symbols hold the folder that something was built in, which is another one each time."""
-SPARE_BYTES = 256 * 1024**2
-"""That stay free where wheels are put."""
 
 Kind = Literal["found", "built", "failed"]
 
@@ -176,26 +174,15 @@ class Builds:
 
     def _take(self, asked: Asked, known: _Known, cache: WheelCache, offer: Offer) -> bool:
         """Have the wheel here, if it is what is asked for."""
-        try:
-            name, digest = check_filename(offer.filename), parse_digest(offer.sha256)
-        except (InvalidName, ValueError) as error:
-            self.say_once(f"What {cache.name} offers for {asked.title} is not taken: {error}.")
-            return False
-        if wrong := asked.why_not(name):
+        if wrong := asked.why_not(offer.filename):
             self.say_once(f"What {cache.name} offers for {asked.title} is not taken: {wrong}.")
             return False
-        folder = self._folder / digest[:32]
-        folder.mkdir(exist_ok=True)
-        path = folder / name
-        if not path.exists():
-            free = max(0, shutil.disk_usage(self._folder).free - SPARE_BYTES)
-            if offer.size is not None and offer.size > free:
-                where = self._folder.parent
-                self.say_once(f"{name} has {offer.size} bytes, which {where} has no room for; it is built here.")
-                return False
-            cache.fetch(offer, path, free)
-        known.wheel = path
-        self._record("found", asked, name, offer.seconds, cache=cache.name)
+        try:
+            known.wheel = keep(cache, offer, self._folder)
+        except NotTaken as error:
+            self.say_once(f"{error.sentence} It is built here.")
+            return False
+        self._record("found", asked, offer.filename, offer.seconds, cache=cache.name)
         return True
 
     # What is built

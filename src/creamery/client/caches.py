@@ -53,15 +53,16 @@ class Fate:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A wheel that was built here.
+    """A wheel that a cache is to have.
 
     Attributes:
+        asked: what it was built for; None: it was not built here, but comes from an index.
         wheel: where it lies, for us alone.
         log: what its build said; None: nothing was kept.
-        seconds: that it took.
+        seconds: that its build took.
     """
 
-    asked: Asked
+    asked: Asked | None
     wheel: Path
     log: Path | None
     seconds: float
@@ -82,7 +83,11 @@ class WheelCache(Protocol):
         ...
 
     def push(self, made: Made, sent: Callable[[int], object]) -> None:
-        """Share a wheel; sharing the same once more does nothing. `sent` hears of each number of bytes."""
+        """Share a wheel; sharing the same once more does nothing. `sent` hears of each number of bytes.
+
+        Raises:
+            Unshareable: it takes no such wheels.
+        """
         ...
 
 

@@ -37,7 +37,8 @@ def kept_out(
     """
     if not names:
         return ()
-    constraints = Path(launch.folder, "own-names.txt")
+    folder = Path(launch.folder)
+    constraints = folder / f"own-names-{len(list(folder.glob('own-names-*')))}.txt"  # of one hub beside another's
     constraints.write_text("".join(f"{name}<0\n" for name in sorted(names.claimed)), encoding="utf-8")
     more = ["--constraints", str(constraints)]
     if names.reserved:

@@ -5,6 +5,7 @@ HubError
   Refused         the hub says no; its own title, detail and remedy
   HubUnreachable  nobody answers, or nothing came of the answer
   NotAHub         somebody answers, and it is no hub
+  Unshareable     a cache takes no wheels such as this one
   UnusableInput   what the command was given cannot be used: address, credentials, a name
 ```
 
@@ -50,6 +51,10 @@ class HubUnreachable(HubError):
 
 class NotAHub(HubError):
     """What answers at the hub's address does not answer as a hub does."""
+
+
+class Unshareable(HubError):
+    """A cache would not know a wheel from others of its name; it takes others."""
 
 
 class UnusableInput(HubError):

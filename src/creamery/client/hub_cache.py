@@ -14,7 +14,7 @@ from typing import Any
 from creamery import __version__
 from creamery.client.asking import Asked
 from creamery.client.caches import Fate, Made, Offer
-from creamery.client.errors import HubError, NotAHub
+from creamery.client.errors import HubError, NotAHub, Unshareable
 from creamery.client.sdists import find_sdist
 from creamery.client.wire import Form, Hub
 from creamery.contract import Digest
@@ -49,12 +49,15 @@ class HubCache:
 
     def push(self, made: Made, sent: Callable[[int], object]) -> None:
         """Record, wheel and log in one form."""
+        if made.asked is None:
+            raise Unshareable(f"{self.name} has its own index.")
         sdist = find_sdist(self._hub, made.asked.source, made.wheel)
-        fields = {"record": json.dumps(_record(made, sdist))}
+        fields = {"record": json.dumps(_record(made.asked, made.seconds, sdist))}
         if made.log is not None:
             fields["log"] = end_of(made.log)
         form = Form(fields, ("wheel", made.wheel))
-        _object(self._hub.put_form("w", "v1", "entries", made.asked.key, form=form, sent=sent), self._hub)
+        answer = self._hub.put_form("w", "v1", "entries", made.asked.key, form=form, sent=sent)
+        _object(answer.parsed(), self._hub)
 
     def lease(self, asked: Asked, wait_seconds: float) -> Fate:
         """Waits at the hub."""
@@ -119,10 +122,9 @@ def _pieces(answer: BufferedIOBase) -> Iterator[bytes]:
         yield piece
 
 
-def _record(made: Made, sdist: Digest | None) -> dict[str, Any]:
-    asked = made.asked
+def _record(asked: Asked, seconds: float, sdist: Digest | None) -> dict[str, Any]:
     provenance: dict[str, Any] = {
-        "seconds": round(made.seconds, 3),
+        "seconds": round(seconds, 3),
         "backend": asked.backend[:2_000],
         "machine": platform.node()[:2_000],
         "client": f"creamery/{__version__}",

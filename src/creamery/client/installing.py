@@ -173,7 +173,7 @@ def _is_for_built_wheels(launch: Launch, command: Sequence[str]) -> bool:
     """
     import subprocess  # noqa: PLC0415 - known already
 
-    if launch.builds is None or launch.builds.has_failed():
+    if launch.wish.address is None or launch.builds is None or launch.builds.has_failed():
         return False
     again = [*command[:3], "--dry-run", *command[3:]]
     ran = subprocess.run(again, env=launch.variables(), capture_output=True, check=False)  # noqa: S603 - uv, as before
@@ -192,6 +192,16 @@ def _elsewhere(
     changes = _changes(ended) if tells else None
     seconds = time.monotonic() - began
     return Installed(ended.code, seconds, changes, fell_back=True, was_interrupted=launch.interrupted)
+
+
+def once_more(launch: Launch, uv: str, arguments: Sequence[str], own: Mapping[str, str]) -> Installed:
+    """Let uv install again, after what has failed: nobody looks at a hub any more, and who answers the hook goes on."""
+    began = time.monotonic()
+    tells = _tells(uv, arguments, own)
+    command = [uv, "pip", "install", *(_FORMAT if tells else ()), *arguments]
+    ended = launch.call(command, launch.variables(), keeps_output=tells)
+    changes = _changes(ended) if tells else None
+    return Installed(ended.code, time.monotonic() - began, changes, was_interrupted=launch.interrupted)
 
 
 def _tells(uv: str, arguments: Sequence[str], own: Mapping[str, str]) -> bool:

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from types import FrameType, TracebackType
     from typing import Self
 
+    from creamery.client.address import HubAddress
     from creamery.client.builds import Builds
+    from creamery.client.caches import WheelCache
+    from creamery.client.credentials import Credentials
     from creamery.client.errors import HubError
     from creamery.client.sharing import Sharing
     from creamery.client.wishes import Wish
@@ -75,11 +78,15 @@ class Launch:
         wish: how to install.
         own: this process's environment.
         say: is told a sentence for the user, from any thread.
+
+    Attributes:
+        caches: where built wheels may be beside the hub.
     """
 
     def __init__(self, wish: Wish, own: Mapping[str, str], say: Callable[[str], object]) -> None:
         self.wish = wish
         self.say = say
+        self.caches: Sequence[WheelCache] = ()
         self.builds: Builds | None = None
         self.sharing: Sharing | None = None
         self.interrupted = False
@@ -106,21 +113,33 @@ class Launch:
 
     def variables(self, page: str = "w/i") -> dict[str, str]:
         """The environment of a program that installs through the hub; `page`: the index with built wheels, or `i`."""
-        index = f"{self.wish.address}/{page}/"
         before = self._own.get("PYTHONPATH")
         found = {
             **self._own,
-            "UV_DEFAULT_INDEX": index,
-            "PIP_INDEX_URL": index,
+            **self.indexes(page),
             "PYTHONPATH": HOOK if not before else f"{HOOK}{os.pathsep}{before}",
             VARIABLE: self._broker.address,
         }
-        if self._netrc:
-            found["NETRC"] = self._netrc
         if not before:  # tox gives its environments few variables; one of the user's own it is not given because of us
             theirs = self._own.get("TOX_OVERRIDE")
             found["TOX_OVERRIDE"] = _FOR_TOX if not theirs else f"{theirs};{_FOR_TOX}"
-        return found
+        return found | self.netrc_variable()
+
+    def netrc_variable(self) -> dict[str, str]:
+        """Where the credentials of those who are asked are."""
+        return {"NETRC": self._netrc} if self._netrc else {}
+
+    def indexes(self, page: str = "w/i") -> dict[str, str]:
+        """What of that environment is about indexes."""
+        if self.wish.address is None:
+            return {}
+        index = f"{self.wish.address}/{page}/"
+        return {"UV_DEFAULT_INDEX": index, "PIP_INDEX_URL": index}
+
+    def known_hosts(self) -> list[tuple[HubAddress, Credentials]]:
+        """Who is asked as whom by what runs here."""
+        wish = self.wish
+        return [] if wish.address is None or wish.credentials is None else [(wish.address, wish.credentials)]
 
     def serve(self) -> None:
         """Answer the hook, out of the hub and with what is built here."""
@@ -184,22 +203,22 @@ class Launch:
         self.stop()
 
     def _written_netrc(self) -> str:
-        """A file with the hub's credentials and the user's own; empty: there are none to write."""
-        credentials = self.wish.credentials
-        if credentials is None:
+        """A file with the credentials of those who are asked and the user's own; empty: there are none to write."""
+        known = self.known_hosts()
+        if not known:
             return ""
         theirs = self._own.get("NETRC") or os.path.expanduser("~/.netrc")  # noqa: PTH111 - see Broker
         before = ""
         if os.path.isfile(theirs):  # noqa: PTH113
             with open(theirs, encoding="utf-8") as file:  # noqa: PTH123
                 before = file.read()
-        name, password = credentials.pair
         path = os.path.join(self.folder, "netrc")  # noqa: PTH118
         opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with open(opened, "w", encoding="utf-8") as file:  # noqa: PTH123
-            file.write(
-                f"machine {self.wish.address.host}\nlogin {_quoted(name)}\npassword {_quoted(password)}\n{before}"
-            )
+            for address, credentials in known:
+                name, password = credentials.pair
+                file.write(f"machine {address.host}\nlogin {_quoted(name)}\npassword {_quoted(password)}\n")
+            file.write(before)
         return path
 
 

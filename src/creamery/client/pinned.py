@@ -1,4 +1,7 @@
-"""Is everything that is asked for pinned by its hash? Then it is the same file, wherever it comes from."""
+"""What the words of `uv pip install` say of files: their hashes, and whether they may be wheels.
+
+What is pinned by its hash is the same file, wherever it comes from.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,10 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
 HASHES = "--require-hashes"
+NO_BINARY = "--no-binary"
 _VARIABLES = ("UV_REQUIRE_HASHES", "PIP_REQUIRE_HASHES")
 _FILE = ("-r", "--requirement", "--requirements")
 _TAKING = frozenset(
@@ -19,6 +25,8 @@ _TAKING = frozenset(
 )
 """Options of uv's whose value is no requirement."""
 _LOCK = re.compile(r"pylock(?:\.[^.]+)?\.toml")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_HASH = re.compile(r"--hash[= ]sha256:([0-9a-fA-F]{64})")
 _FALSE = frozenset({"", "0", "false", "no", "off"})
 
 
@@ -28,6 +36,25 @@ def is_pinned(arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
         return True
     files, others = _asked(arguments)
     return bool(files) and not others and all(_has_hashes(Path(file)) for file in files)
+
+
+def hashes_of(arguments: Sequence[str]) -> dict[str, frozenset[str]]:
+    """By project the SHA-256 that requirements files insist on, as far as they do."""
+    found: dict[str, set[str]] = {}
+    for file in _asked(arguments)[0]:
+        for line in _lines(Path(file)):
+            name, hashes = _NAME.match(line), _HASH.findall(line)
+            if name is not None and hashes:
+                found.setdefault(canonicalize_name(name[0]), set()).update(each.lower() for each in hashes)
+    return {name: frozenset(hashes) for name, hashes in found.items()}
+
+
+def wants_sources(arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
+    """Are wheels refused for some of it?"""
+    lines = (line for file in _asked(arguments)[0] for line in _lines(Path(file)))
+    return any(word.startswith(NO_BINARY) for word in [*arguments, *lines]) or any(
+        environ.get(name) for name in ("UV_NO_BINARY", "UV_NO_BINARY_PACKAGE")
+    )
 
 
 def _asked(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -57,10 +84,15 @@ def _has_hashes(file: Path) -> bool:
     """Of each requirement in it; a lock file (PEP 751) always has them."""
     if _LOCK.fullmatch(file.name):
         return True
+    wanted = _lines(file)
+    return bool(wanted) and all("--hash=" in line or "--hash " in line for line in wanted)
+
+
+def _lines(file: Path) -> list[str]:
+    """Of a requirements file, without comments; none, where it cannot be read, which uv will say."""
     try:
         text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):  # which uv will say
-        return False
+    except (OSError, UnicodeDecodeError):
+        return []
     lines = (line.strip() for line in text.replace("\\\n", " ").splitlines())
-    wanted = [line for line in lines if line and not line.startswith("#")]
-    return bool(wanted) and all("--hash=" in line or "--hash " in line for line in wanted)
+    return [line for line in lines if line and not line.startswith("#")]

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
-from packaging.utils import InvalidWheelFilename, canonicalize_name, canonicalize_version, parse_wheel_filename
+from packaging.utils import canonicalize_name, canonicalize_version
 
+from creamery.client.environment import installed_tags, location, tags_of
 from creamery.client.errors import HubError
 from creamery.client.installing import Change, Installed
 from creamery.client.launching import Launch
 from creamery.client.serving import KnownWheel, known_wheels
 
 SCHEMA = 1
-SECONDS = 30.0
 From = Literal["index", "built wheel", "built here", "elsewhere"]
 
-_PLACES = ("--python", "-p", "--target", "-t", "--prefix")
-_ADDED = {"installed", "reinstalled", "updated", "upgraded", "downgraded"}
+ADDED = {"installed", "reinstalled", "updated", "upgraded", "downgraded"}
 
 
 def make_report(
@@ -28,24 +25,23 @@ def make_report(
     """All of it, for programs: `docs/reference/install-report.md` describes each field."""
     outcomes = [] if launch.builds is None else list(launch.builds.outcomes)
     shared = [] if launch.sharing is None else list(launch.sharing.outcomes)
-    troubles = {str(each.made.asked.key): each.trouble for each in shared}
+    troubles = {str(each.made.asked.key): each.trouble for each in shared if each.made.asked is not None}
+    uploaded = [each.made.wheel.name for each in shared if each.made.asked is None and not each.trouble]
     origins = {(each.project, canonicalize_version(each.version)): each for each in outcomes if each.kind != "failed"}
     changes = installed.changes or []
     listed = {} if installed.fell_back else _listed(launch, changes, uv, arguments, own)
     packages: list[dict[str, Any]] = []
     for change in changes:
         name = canonicalize_name(change.name)
-        outcome, known = (
-            origins.get((name, canonicalize_version(change.version))),
-            listed.get((name, canonicalize_version(change.version))),
-        )
+        place = (name, canonicalize_version(change.version))
+        outcome, known = origins.get(place), listed.get(place)
         came: From = "elsewhere" if installed.fell_back else "index"
         seconds = None
         if outcome is not None:
             came, seconds = "built here" if outcome.kind == "built" else "built wheel", outcome.seconds
         elif known is not None:
             came, seconds = "built wheel", known.seconds
-        is_added = change.action in _ADDED or change.action.startswith("would")
+        is_added = change.action in ADDED or change.action.startswith("would")
         packages.append(
             {
                 "name": name,
@@ -74,12 +70,13 @@ def make_report(
         saved = sum(each.seconds for each in outcomes if each.kind == "found")
     return {
         "schema": SCHEMA,
-        "hub": str(launch.wish.address),
+        "hub": None if launch.wish.address is None else str(launch.wish.address),
         "code": installed.code,
         "seconds": round(installed.seconds, 3),
         "fell_back": installed.fell_back,
         "packages": None if installed.changes is None else packages,
         "builds": builds,
+        "uploaded": uploaded,
         "saved_seconds": round(saved, 3),
     }
 
@@ -108,6 +105,8 @@ def summary(report: Mapping[str, Any]) -> str:
         took = sum(build["seconds"] for build in built)
         shared = sum(build["shared"] for build in built)
         parts.append(f"{len(here)} built here in {took:.1f} s" + (f", {shared} of them shared" if shared else ""))
+    if report["uploaded"]:
+        parts.append(f"{len(report['uploaded'])} of the index's uploaded")
     if not parts:
         return ""
     begin = "" if packages is None else f"{total} package{'' if total == 1 else 's'}: "
@@ -133,7 +132,7 @@ def _listed(
     launch: Launch, changes: Sequence[Change], uv: str, arguments: Sequence[str], own: Mapping[str, str]
 ) -> dict[tuple[str, str], KnownWheel]:
     """What came from the index and is a built wheel: it has the tags of one that the index lists."""
-    versions = [(canonicalize_name(each.name), each.version) for each in changes if each.action in _ADDED]
+    versions = [(canonicalize_name(each.name), each.version) for each in changes if each.action in ADDED]
     if not versions:
         return {}
     try:
@@ -142,52 +141,11 @@ def _listed(
         return {}
     if not known:
         return {}
-    folder = _location(uv, [name for name, _ in known], arguments, own)
+    folder = location(uv, [name for name, _ in known], arguments, own)
     found = {}
     for (name, version), wheels in known.items():
-        tags = None if folder is None else _installed_tags(folder, name, version)
-        match = next((wheel for wheel in wheels if tags is None or tags == _tags_of(wheel.filename)), None)
+        tags = None if folder is None else installed_tags(folder, name, version)
+        match = next((wheel for wheel in wheels if tags is None or tags == tags_of(wheel.filename)), None)
         if match is not None:
             found[name, version] = match
     return found
-
-
-def _location(uv: str, names: Sequence[str], arguments: Sequence[str], own: Mapping[str, str]) -> Path | None:
-    """The folder that packages were installed into, as uv says it."""
-    words = [uv, "pip", "show", *_place_words(arguments), *names]
-    ran = subprocess.run(  # noqa: S603 - uv itself
-        words, env=dict(own), capture_output=True, text=True, errors="replace", timeout=SECONDS, check=False
-    )
-    for line in ran.stdout.splitlines():
-        if line.startswith("Location: "):
-            return Path(line.removeprefix("Location: ").strip())
-    return None
-
-
-def _place_words(arguments: Sequence[str]) -> list[str]:
-    found, takes = [], False
-    for word in arguments:
-        if takes or word == "--system" or word.startswith(tuple(f"{name}=" for name in _PLACES)):
-            found.append(word)
-            takes = False
-        elif word in _PLACES:
-            found.append(word)
-            takes = True
-    return found
-
-
-def _installed_tags(folder: Path, name: str, version: str) -> frozenset[str] | None:
-    for path in folder.glob("*.dist-info"):
-        project, _, installed = path.name.removesuffix(".dist-info").partition("-")
-        if canonicalize_name(project) == name and canonicalize_version(installed) == canonicalize_version(version):
-            text = (path / "WHEEL").read_text(encoding="utf-8", errors="replace") if (path / "WHEEL").is_file() else ""
-            lines = (line.partition(":") for line in text.splitlines())
-            return frozenset(value.strip() for head, _, value in lines if head.lower() == "tag")
-    return None
-
-
-def _tags_of(filename: str) -> frozenset[str]:
-    try:
-        return frozenset(map(str, parse_wheel_filename(filename)[3]))
-    except InvalidWheelFilename:
-        return frozenset()

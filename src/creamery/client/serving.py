@@ -32,6 +32,8 @@ MOST_VERSIONS = 1_000
 
 def why_away(wish: Wish, say: Callable[[str], object]) -> HubError | None:
     """Why the hub cannot be installed through; None: it can. What it says of its names is remembered."""
+    if wish.address is None:
+        return None
     hub = Hub(wish.address, wish.credentials, patience=PROBE).at_root()
     try:
         Memory(wish.address).learn(hub)
@@ -53,18 +55,20 @@ def probe(address: HubAddress, credentials: Credentials | None) -> None:
 
 def recalled_names(wish: Wish) -> OwnNames:
     """What the hub has ever said of its names."""
-    return Memory(wish.address).recall()[0]
+    return OwnNames() if wish.address is None else Memory(wish.address).recall()[0]
 
 
 def serve(launch: Launch) -> tuple[Builds, Sharing | None]:
     """What answers the hook's questions in a run, and what sends wheels."""
     wish = launch.wish
-    hub = Hub(wish.address, wish.credentials, warn=launch.say, patience=ASKING).at_root()
-    cache = HubCache(hub)
-    sharing = Sharing([cache], note=launch.say) if wish.shares else None
+    caches = list(launch.caches)
+    if wish.address is not None:
+        hub = Hub(wish.address, wish.credentials, warn=launch.say, patience=ASKING).at_root()
+        caches.insert(0, HubCache(hub))
+    sharing = Sharing(caches, note=launch.say) if wish.shares else None
     builds = Builds(
         Path(launch.folder),
-        [cache],
+        caches,
         sharing=sharing,
         note=launch.say,
         must_have=wish.must_have,
@@ -91,6 +95,8 @@ def known_wheels(wish: Wish, versions: list[tuple[str, str]]) -> dict[tuple[str,
     Raises:
         HubError: the hub does not answer.
     """
+    if wish.address is None:
+        return {}
     hub = Hub(wish.address, wish.credentials, patience=PROBE).at_root()
     found: dict[tuple[str, str], list[KnownWheel]] = {}
     for begin in range(0, len(versions), MOST_VERSIONS):

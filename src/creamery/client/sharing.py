@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from creamery.client.caches import Made, WheelCache
-from creamery.client.errors import HubError, Refused
+from creamery.client.errors import HubError, Refused, Unshareable
 
 SENDERS = 2
 FORBIDDEN = frozenset({401, 403})
@@ -94,6 +94,8 @@ class Sharing:
             if error.status == TAKEN:  # somebody else was first: theirs stays, and that there are two is remembered
                 return ""
             self._say(cache, error, made, for_good=error.status in FORBIDDEN)
+            return error.sentence
+        except Unshareable as error:
             return error.sentence
         except HubError as error:
             self._say(cache, error, made, for_good=True)

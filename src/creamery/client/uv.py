@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -68,6 +68,45 @@ def resolve(
             said = ended.stdout.strip()[-SAID:]
             raise UnusableInput(f"uv finds nothing to install:\n{said}", _BUILD if "--no-build" in said else "")
         return locked.read_text(encoding="utf-8")
+
+
+def lock_exactly(pins: Sequence[str], place: Sequence[str], environment: Mapping[str, str]) -> str:
+    """The files of versions that are installed already, as the text of a pylock.toml.
+
+    Args:
+        pins: such as `flask==3.1.2`.
+        place: uv's words for the Python that they are for.
+        environment: says which indexes are asked.
+
+    Raises:
+        UnusableInput: uv does not find them any more.
+    """
+    with TemporaryDirectory(prefix="creamery-") as folder:
+        asked, locked = Path(folder, "asked.in"), Path(folder, "pylock.toml")
+        asked.write_text("".join(f"{pin}\n" for pin in pins), encoding="utf-8")
+        command = [
+            *(find_uv(), "pip", "compile", "--quiet", "--no-header", "--no-deps", "--format", "pylock.toml"),
+            *("--output-file", str(locked), *place, str(asked)),
+        ]
+        ended = _run(command, dict(environment))
+        if ended.returncode != 0 or not locked.exists():
+            raise UnusableInput(f"uv does not find what it has installed: {' '.join(ended.stdout.split())[-SAID:]}")
+        return locked.read_text(encoding="utf-8")
+
+
+def pass_on(words: Sequence[str], own: Mapping[str, str]) -> int:
+    """Run uv for its user, to its end; returns how it ended.
+
+    Raises:
+        UnusableInput: there is no uv.
+    """
+    with subprocess.Popen([find_uv(), *words], env=dict(own)) as running:  # noqa: S603 - as its user wants
+        while True:
+            try:
+                code = running.wait()
+            except KeyboardInterrupt:  # it has heard that, too
+                continue
+            return code if code >= 0 else 128 - code
 
 
 def _run(command: Sequence[str], variables: dict[str, str]) -> subprocess.CompletedProcess[str]:

@@ -103,7 +103,7 @@ class Hub:
     def get_dated(self, *path: str) -> tuple[Any, str]:
         """What there is, and the answer's `Date`; empty: it has none."""
         answer = self._answered("GET", _joined(path), None)
-        return self._understood(answer), answer.date
+        return self.understood(answer), answer.date
 
     def post(self, *path: str, body: Mapping[str, Any] | None = None, query: Query | None = None) -> Any:
         """Let something be done."""
@@ -138,7 +138,7 @@ class Hub:
                 connection.request(method, way.prefix + target, None, {**way.headers, **sent})
                 with connection.getresponse() as response:
                     if response.status >= HTTPStatus.BAD_REQUEST:
-                        self._understood(self._received(response))
+                        self.understood(self._received(response))
                     yield response
             except (OSError, HTTPException) as error:
                 raise HubUnreachable(
@@ -155,10 +155,10 @@ class Hub:
         """
         answer = self._sent(path, _pieces(content, sent), {"Content-Length": str(size)})
         if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
-            self._understood(answer)
+            self.understood(answer)
 
-    def put_form(self, *path: str, form: Form, sent: Callable[[int], object]) -> Any:
-        """PUT a form with a file of whatever length (RFC 7578).
+    def put_form(self, *path: str, form: Form, sent: Callable[[int], object]) -> Answer:
+        """PUT a form with a file of whatever length (RFC 7578); returns what is answered where it was taken.
 
         Args:
             form: its fields and its file.
@@ -168,9 +168,12 @@ class Hub:
         length = form.length(boundary)
         kind = f"multipart/form-data; boundary={boundary}"
         headers = {"Content-Type": kind, "Content-Length": str(length)}
-        return self._understood(self._sent(path, form.pieces(boundary, sent), headers))
+        answer = self._sent(path, form.pieces(boundary, sent), headers)
+        if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
+            self.understood(answer)
+        return answer
 
-    def _sent(self, path: tuple[str, ...], body: Iterator[bytes], headers: Mapping[str, str]) -> _Answer:
+    def _sent(self, path: tuple[str, ...], body: Iterator[bytes], headers: Mapping[str, str]) -> Answer:
         known = self._headers({"Accept": "application/json, application/problem+json", **headers})
         target = self.address.path + self._prefix + _joined(path)
         way = _way_to(self.address)
@@ -186,15 +189,15 @@ class Hub:
             except (OSError, HTTPException) as error:
                 raise HubUnreachable(f"{self.address} broke off: {_reason(error)}.", _DONE_PERHAPS) from error
 
-    def _early_answer(self, connection: HTTPConnection) -> _Answer:
+    def _early_answer(self, connection: HTTPConnection) -> Answer:
         response = HTTPResponse(connection.sock, method="PUT")
         response.begin()
         return self._received(response)
 
     def _ask(self, method: Method, target: str, body: Mapping[str, Any] | None) -> Any:
-        return self._understood(self._answered(method, target, body))
+        return self.understood(self._answered(method, target, body))
 
-    def _answered(self, method: Method, target: str, body: Mapping[str, Any] | None) -> _Answer:
+    def _answered(self, method: Method, target: str, body: Mapping[str, Any] | None) -> Answer:
         target = self.address.path + self._prefix + target
         for _ in range(MOST_REDIRECTS + 1):
             answer = self._exchange(method, target, body)
@@ -204,7 +207,7 @@ class Hub:
                 return answer
         raise NotAHub(f"{self.address} sends from one address to the next and never answers.", _ADDRESS_IS_RIGHT)
 
-    def _exchange(self, method: Method, target: str, body: Mapping[str, Any] | None) -> _Answer:
+    def _exchange(self, method: Method, target: str, body: Mapping[str, Any] | None) -> Answer:
         headers = self._headers({"Accept": "application/json"})
         sent = None if body is None else json.dumps(body).encode()
         if sent is not None:
@@ -215,14 +218,14 @@ class Hub:
             with connection.getresponse() as response:
                 return self._received(response)
 
-    def _received(self, response: HTTPResponse) -> _Answer:
+    def _received(self, response: HTTPResponse) -> Answer:
         content = response.read(self._patience.answer_bytes + 1)
         if len(content) > self._patience.answer_bytes:
             most = f"{self.address} answers with more than {self._patience.answer_bytes} bytes."
             raise NotAHub(most, _ADDRESS_IS_RIGHT)
         if response.length:  # `read(amount)` takes a broken connection for the end
             raise IncompleteRead(b"", response.length)
-        return _Answer.of(response, content)
+        return Answer.of(response, content)
 
     @contextlib.contextmanager
     def _connected(self, way: _Way) -> Iterator[HTTPConnection]:
@@ -278,7 +281,7 @@ class Hub:
             f" {self.credentials.place}. Put TLS in front of the hub, and use https."
         )
 
-    def _next_target(self, target: str, answer: _Answer) -> str:
+    def _next_target(self, target: str, answer: Answer) -> str:
         """Where an answer sends to.
 
         Raises:
@@ -299,7 +302,12 @@ class Hub:
         parts = urlsplit(there)
         return quote(parts.path, safe="/%:@!$&'()*+,;=~-._") + (f"?{parts.query}" if parts.query else "")
 
-    def _understood(self, answer: _Answer) -> Any:
+    def understood(self, answer: Answer) -> Any:
+        """The JSON of an answer that is a hub's.
+
+        Raises:
+            HubError: it is none, or says no.
+        """
         content, status = answer.parsed(), answer.status
         if answer.kind == "application/problem+json" and status >= HTTPStatus.BAD_REQUEST and isinstance(content, dict):
             raise Refused(status, *(_text(content.get(name)) for name in ("title", "detail", "remedy")))
@@ -359,7 +367,9 @@ def _pieces(content: BinaryIO, sent: Callable[[int], object]) -> Iterator[bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class Answer:
+    """What came back: its status, content type, `Location` and body."""
+
     status: int
     kind: str
     location: str
@@ -367,7 +377,7 @@ class _Answer:
     content: bytes
 
     @classmethod
-    def of(cls, response: HTTPResponse, content: bytes) -> _Answer:
+    def of(cls, response: HTTPResponse, content: bytes) -> Answer:
         kind = response.headers.get_content_type() if "Content-Type" in response.headers else ""
         location, date = (response.headers.get(name, "") for name in ("Location", "Date"))
         return cls(response.status, kind[:SHOWN], location, date, content)

@@ -12,7 +12,7 @@ class Wish:
     """How to install.
 
     Attributes:
-        address: the hub's.
+        address: the hub's; None: there is none, and what is configured otherwise is asked.
         credentials: of whoever asks it; None: nobody's.
         may_fall_back: if the hub is away, install from what is configured otherwise, whatever is asked for.
         must_have: what the hub has not got is not installed.
@@ -26,7 +26,7 @@ class Wish:
 
     def __init__(  # noqa: PLR0913 - what one may want; all by name
         self,
-        address: HubAddress,
+        address: HubAddress | None,
         credentials: Credentials | None,
         *,
         may_fall_back: bool = False,

@@ -1,0 +1,79 @@
+"""What lies in the environment that uv has installed into, as its metadata says it (`*.dist-info`)."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.version import InvalidVersion, Version
+
+SECONDS = 30.0
+PYTHON = ("--python", "-p")
+_PLACES = (*PYTHON, "--target", "-t", "--prefix")
+
+
+def location(uv: str, names: Sequence[str], arguments: Sequence[str], own: Mapping[str, str]) -> Path | None:
+    """The folder that packages were installed into, as uv says it."""
+    words = [uv, "pip", "show", *place_words(arguments), *names]
+    ran = subprocess.run(  # noqa: S603 - uv itself
+        words, env=dict(own), capture_output=True, text=True, errors="replace", timeout=SECONDS, check=False
+    )
+    for line in ran.stdout.splitlines():
+        if line.startswith("Location: "):
+            return Path(line.removeprefix("Location: ").strip())
+    return None
+
+
+def place_words(arguments: Sequence[str], options: Sequence[str] = _PLACES) -> list[str]:
+    """What of `uv pip install`'s words says where to."""
+    found, takes = [], False
+    for word in arguments:
+        if takes or word == "--system" or word.startswith(tuple(f"{name}=" for name in options)):
+            found.append(word)
+            takes = False
+        elif word in options:
+            found.append(word)
+            takes = True
+    return found
+
+
+def installed_tags(folder: Path, name: str, version: str) -> frozenset[str] | None:
+    """The tags of the wheel that a package was installed from; None: it is not there."""
+    info = _info(folder, name, version)
+    if info is None:
+        return None
+    text = (info / "WHEEL").read_text(encoding="utf-8", errors="replace") if (info / "WHEEL").is_file() else ""
+    lines = (line.partition(":") for line in text.splitlines())
+    return frozenset(value.strip() for head, _, value in lines if head.lower() == "tag")
+
+
+def is_of_an_index(folder: Path, name: str, version: str) -> bool:
+    """Was a package installed from an index, and not from a folder, an address or a repository (PEP 610)?"""
+    info = _info(folder, name, version)
+    return info is not None and not (info / "direct_url.json").exists()
+
+
+def tags_of(filename: str) -> frozenset[str]:
+    """What a wheel's name says that it is for."""
+    try:
+        return frozenset(map(str, parse_wheel_filename(filename)[3]))
+    except InvalidWheelFilename:
+        return frozenset()
+
+
+def version_of(text: str) -> str:
+    """One spelling of a version, if it is one."""
+    try:
+        return str(Version(text))
+    except InvalidVersion:
+        return text
+
+
+def _info(folder: Path, name: str, version: str) -> Path | None:
+    for path in folder.glob("*.dist-info"):
+        project, _, installed = path.name.removesuffix(".dist-info").partition("-")
+        if canonicalize_name(project) == name and version_of(installed) == version_of(version):
+            return path
+    return None

@@ -1,0 +1,118 @@
+"""What an installation took from an index, and old servers lack: fetched once more, and sent to them.
+
+So did Curdling's client: what one machine has needed, the next finds there. uv keeps no files, but unpacks them; so the
+very file that was chosen is found by its tags among those that the index has, and is verified by the index's digest.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from packaging.utils import canonicalize_name
+
+from creamery.client.caches import Made, Offer
+from creamery.client.credentials import Sources
+from creamery.client.curdling import CurdLaunch
+from creamery.client.environment import PYTHON, installed_tags, is_of_an_index, location, place_words, tags_of
+from creamery.client.environment import version_of as one_spelling
+from creamery.client.errors import HubError
+from creamery.client.installing import Change, Installed
+from creamery.client.keeping import keep
+from creamery.client.old_server import Places
+from creamery.client.report import ADDED
+from creamery.client.uv import lock_exactly
+from creamery.contract import ProjectName
+
+
+class _Index:
+    """Where the files of an installation came from."""
+
+    name = "the index"
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+
+    def fetch(self, offer: Offer, into: Path, most: int) -> None:
+        self._places.fetch(offer, into, most)
+
+
+def lacking(launch: CurdLaunch, done: Installed, uv: str, arguments: Sequence[str]) -> list[Offer]:
+    """The wheels that came from an index, and that one of the old servers has not got.
+
+    Raises:
+        HubError: nobody can tell.
+    """
+    if done.changes is None:
+        raise HubError("This uv does not say what it has installed.", "Install a newer one: pip install -U uv.")
+    outcomes = [] if launch.builds is None else launch.builds.outcomes
+    known = {(str(each.project), one_spelling(each.version)) for each in outcomes if each.kind != "failed"}
+    changes = [each for each in done.changes if each.action in ADDED and _spelt(each) not in known]
+    folder = location(uv, [changes[0].name], arguments, launch.own) if changes else None
+    if folder is None:
+        return []
+    changes = [each for each in changes if is_of_an_index(folder, *_spelt(each))]
+    if not changes:
+        return []
+    pins = [f"{each.name}=={each.version}" for each in changes]
+    lock = lock_exactly(pins, place_words(arguments, PYTHON), launch.asking(hub="w/i", relay=False))
+    chosen = list(_chosen(lock, folder))
+    built = {_spelt(each)[0] for each in changes} - {str(project) for project, _ in chosen}
+    if built:
+        names = ", ".join(sorted(built))
+        launch.say(
+            f"Not shared, for uv has built them before and keeps no files: {names}. With --no-cache it does so anew."
+        )
+    return [offer for project, offer in chosen if _lacks(launch, project, offer)]
+
+
+def share(launch: CurdLaunch, offers: Sequence[Offer], netrc: str | None, fetched: Callable[[int], object]) -> None:
+    """Fetch files, and let them be sent in the background.
+
+    Args:
+        netrc: a file with credentials of indexes.
+        fetched: hears of each that has come.
+    """
+    index = _Index(Places(launch.known_hosts(), Sources(netrc_file=netrc)))
+    for offer in offers:
+        try:
+            wheel = keep(index, offer, Path(launch.folder, "index"))
+        except HubError as error:
+            launch.say(f"{offer.filename} is not shared: {error.sentence}")
+        except OSError as error:
+            launch.say(f"{offer.filename} is not shared: {error.strerror}.")
+        else:
+            if launch.sharing is not None:
+                launch.sharing.add(Made(None, wheel, None, 0.0), lambda: None)
+        fetched(1)
+
+
+def _spelt(change: Change) -> tuple[str, str]:
+    return canonicalize_name(change.name), one_spelling(change.version)
+
+
+def _lacks(launch: CurdLaunch, project: ProjectName, offer: Offer) -> bool:
+    for server in launch.old_servers:
+        try:
+            if not server.has(project, offer.filename):
+                return True
+        except HubError as error:
+            launch.say(f"{error.sentence} Nothing is sent there.")
+    return False
+
+
+def _chosen(lock: str, folder: Path) -> Iterator[tuple[ProjectName, Offer]]:
+    """Of each package the wheel with the tags of what was installed."""
+    packages: list[dict[str, Any]] = tomllib.loads(lock).get("packages", [])
+    for package in packages:
+        project = ProjectName(canonicalize_name(str(package["name"])))
+        tags = installed_tags(folder, project, str(package.get("version")))
+        for wheel in package.get("wheels", ()):
+            url, digest = str(wheel.get("url", "")), wheel.get("hashes", {}).get("sha256")
+            filename = str(wheel.get("name") or unquote(url.rpartition("/")[2]))
+            if url and digest and tags_of(filename) == tags:
+                yield project, Offer(filename, str(digest), wheel.get("size"), url)
+                break

@@ -1,0 +1,39 @@
+"""The Python that is installed for: which wheels it can use."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+
+from creamery.client.asking import CannotTell, build_for
+from creamery.client.environment import PYTHON, place_words
+from creamery.client.launching import HOOK
+from creamery.contract import Build
+
+SECONDS = 20.0
+_CODE = "import json, sys; sys.path.insert(0, sys.argv[1]); import sitecustomize as s; print(json.dumps(s._python()))"
+"""The hook knows what a build has to know of its Python; where nobody answers it, it does nothing else."""
+
+
+def build_of(uv: str, arguments: Sequence[str], own: Mapping[str, str]) -> Build | None:
+    """What a build for that Python would be for; None: nobody can tell.
+
+    Args:
+        uv: the program.
+        arguments: of `uv pip install`, which may name the Python.
+        own: this process's environment.
+    """
+    words = [word.partition("=")[2] or word for word in place_words(arguments, PYTHON) if word not in PYTHON]
+    try:
+        python = _said([uv, "python", "find", *words], own).strip()
+        return build_for(json.loads(_said([python, "-I", "-S", "-c", _CODE, HOOK], own))) if python else None
+    except (OSError, subprocess.SubprocessError, ValueError, CannotTell):
+        return None
+
+
+def _said(command: Sequence[str], own: Mapping[str, str]) -> str:
+    ran = subprocess.run(  # noqa: S603 - uv, and the Python that it finds
+        command, env=dict(own), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS, check=True
+    )
+    return ran.stdout
