@@ -118,6 +118,18 @@ def test_an_old_servers_wheels_are_listed_and_brought(tmp_path: Path) -> None:
         assert hub.metric("wheels_upstream_total", result="brought") == 2
 
 
+def test_what_strangers_have_above_comes_to_nobody_here(tmp_path: Path) -> None:
+    with RunningHub(tmp_path / "parent", index={"upstreams": []}, wheels={"push": "anyone"}) as parent:
+        push(parent, MADE, token_of(parent, "alice", [Scope("wheels:push")]))
+        push(parent, TUNED, None)
+        put_entry(parent, TUNED, None, BUILD)
+
+        with child_of(f"{parent.base}/w/", tmp_path) as hub:
+            assert hub.get(f"/w/p/{MADE.filename}").content == MADE.content
+            assert hub.get(f"/w/v1/entries/{key_of(BUILD)}").status_code == 404
+        assert parent.get(f"/w/p/{TUNED.filename}").content == TUNED.content
+
+
 def test_what_was_built_here_goes_first(parent: RunningHub, tmp_path: Path) -> None:
     own = wheel("acme", "1.0", size=77)
     with child_of(f"{parent.base}/w/", tmp_path) as hub:

@@ -18,6 +18,9 @@ from creamery.wheels import tables
 from creamery.wheels.access import MANAGE, PUSH
 from creamery.wheels.place import STRANGERS, UPSTREAM, PushRefused, Ring, Sight
 
+VIA_HUB = b"creamery-"
+"""What a hub's name in `Via` begins with (`hub.py`)."""
+
 
 class NoRing(PushRefused):
     """It is not said which ring is written to."""
@@ -56,9 +59,10 @@ class Rings:
 
     def seen_by(self, scope: Mapping[str, Any]) -> Sight:
         """The rings whose wheels whoever asks gets, their own first."""
-        if not self._strangers_push and exchange_of(scope).principal is None:
+        principal = principal_of(scope)
+        if not principal.is_known and (not self._strangers_push or _is_another_hubs(scope)):
             return self.trusted
-        own = self._written(principal_of(scope))
+        own = self._written(principal)
         return (*(own if len(own) == 1 and not own <= set(self.trusted) else ()), *self.trusted)
 
     def home_of(self, scope: Mapping[str, Any]) -> Ring:
@@ -81,6 +85,11 @@ class Rings:
             return {self.own}
         pushing = [scope for scope in principal.scopes if scope.action in {PUSH, ADMIN}]
         return {Ring(scope.limit) if scope.limit and scope.action == PUSH else self.own for scope in pushing}
+
+
+def _is_another_hubs(scope: Mapping[str, Any]) -> bool:
+    """A hub that has this one above brings what it gets to everybody there: what strangers have is not for those."""
+    return VIA_HUB in exchange_of(scope).headers.get(b"via", b"")
 
 
 class OneRing:
