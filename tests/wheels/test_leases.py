@@ -9,9 +9,11 @@ from typing import Any
 
 import httpx2
 import pytest
+from sqlalchemy import Connection, update
 
 from creamery.accounts import Scope
 from creamery.clock import SECOND
+from creamery.wheels.leases import wheel_failure, wheel_lease
 from tests.doubles.building import build_of, key_of, put_entry, put_failure
 from tests.doubles.distributions import wheel
 from tests.doubles.running import RunningHub
@@ -202,6 +204,23 @@ def test_no_clock_but_the_hubs_counts(hub: RunningHub, alice: Auth) -> None:
 
     assert abs(found["pushed"] - hub.built.hub.clock.now() / SECOND) < 60
     assert found["record"]["provenance"]["built"] == 4_102_444_800
+
+
+def test_no_lease_and_no_failure_outlasts_a_clock_that_was_ahead(hub: RunningHub, alice: Auth) -> None:
+    failed = key_of(build_of("7" * 64))
+    lease(hub, alice)
+    put_failure(hub, failed, alice)
+
+    def as_if_written_in_ten_years(connection: Connection) -> None:
+        for table in (wheel_lease, wheel_failure):
+            connection.execute(update(table).values(until=table.c.until + 10 * 365 * 86_400 * SECOND))
+
+    hub.built.hub.committer.write(as_if_written_in_ten_years)
+    told = hub.client.post(f"{hub.base}/w/v1/lookup", json={"keys": [KEY, failed]}).json()["keys"]
+
+    assert [each["state"] for each in told.values()] == ["miss", "miss"]
+    assert [lease(hub, alice, key=key).status_code for key in (KEY, failed)] == [201, 201]
+    assert lease(hub, alice).status_code == 202
 
 
 @pytest.mark.parametrize("wait", ["-1", "1.5", "soon", "9999999"])

@@ -152,7 +152,8 @@ class EntryRoutes:
         body = await receive_bytes(request, most * KEY_BYTES, "limits.wheel_keys")
         keys = _keys(body, most)
         sight, home = self._rings.seen_by(request.scope), self._rings.home_of(request.scope)
-        question = partial(lookup.look_up, keys=keys, sight=sight, home=home, now=self._clock.now())
+        now = self._clock.now()
+        question = partial(lookup.look_up, keys=keys, sight=sight, home=home, now=now, limits=self._limits)
         found = await self._pools.database.run(self._database.read, question)
         missing = [key for key, each in found.items() if each.state == "miss"]
         for key, said in (await self._chain.look_up(missing, via_of(request.scope))).items():

@@ -1,8 +1,9 @@
 """Who builds what at this moment, and what lately could not be built: rows by ring and key, and their questions.
 
 A lease is a promise for a while: whoever has it renews it, and when they die it passes on. All times are the hub's; no
-client's clock counts. A failure is a build backend's, and is remembered for longer each time; it counts in the ring of
-whoever wrote it, so that nobody keeps others from trying.
+client's clock counts. An end further off than any can be was written by a clock that was ahead, and is not believed. A
+failure is a build backend's, and is remembered for longer each time; it counts in the ring of whoever wrote it, so that
+nobody keeps others from trying.
 """
 
 from __future__ import annotations
@@ -12,7 +13,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Connection, Integer, Row, String, Table, delete, func, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    Integer,
+    Row,
+    String,
+    Table,
+    and_,
+    delete,
+    func,
+    insert,
+    not_,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from creamery.clock import SECOND, Micros
@@ -112,9 +129,9 @@ def take(connection: Connection, ring: Ring, key: Digest, by: By, limits: Limits
         BeingPushed: another process has just written it: look again.
     """
     known = connection.execute(select(wheel_lease).where(*_of(ring, key)).with_for_update()).first()
-    if known is not None and known.until > by.now:
+    if known is not None and by.now < known.until <= _latest(by.now, limits.wheel_lease_seconds):
         return None
-    count = select(func.count()).where(wheel_lease.c.holder == by.actor, wheel_lease.c.until > by.now)
+    count = select(func.count()).where(wheel_lease.c.holder == by.actor, _lasts(by.now, limits))
     if connection.execute(count).scalar_one() >= limits.wheel_leases:
         raise TooManyLeases(f"{by.actor} has {limits.wheel_leases} leases (limits.wheel_leases): give some back first")
     lease = Lease(ring, key, secrets.token_hex(32), _end(by.now, limits), by.actor)
@@ -148,11 +165,9 @@ def give_back(connection: Connection, ring: Ring, key: Digest, token: str | None
     connection.execute(delete(wheel_lease).where(*_of(ring, key), *owned))
 
 
-def leases_of(connection: Connection, keys: Sequence[Digest], ring: Ring, now: Micros) -> list[Lease]:
+def leases_of(connection: Connection, keys: Sequence[Digest], ring: Ring, now: Micros, limits: Limits) -> list[Lease]:
     """Those of these keys that somebody builds."""
-    query = select(wheel_lease).where(
-        wheel_lease.c.key.in_(keys), wheel_lease.c.ring == ring, wheel_lease.c.until > now
-    )
+    query = select(wheel_lease).where(wheel_lease.c.key.in_(keys), wheel_lease.c.ring == ring, _lasts(now, limits))
     return [Lease(*row) for row in connection.execute(query)]
 
 
@@ -194,10 +209,14 @@ def find_failure(connection: Connection, key: Digest, ring: Ring) -> Failure | N
     return None if row is None else _failure(row)
 
 
-def failures_of(connection: Connection, keys: Sequence[Digest], ring: Ring, now: Micros) -> list[Failure]:
+def failures_of(
+    connection: Connection, keys: Sequence[Digest], ring: Ring, now: Micros, limits: Limits
+) -> list[Failure]:
     """Those of these keys whose while is not over."""
+    latest = _latest(now, limits.wheel_failure_most_seconds)
     query = select(wheel_failure).where(wheel_failure.c.key.in_(keys), wheel_failure.c.ring == ring)
-    return [_failure(row) for row in connection.execute(query.where(wheel_failure.c.until > now))]
+    lasting = query.where(wheel_failure.c.until > now, wheel_failure.c.until <= latest)
+    return [_failure(row) for row in connection.execute(lasting)]
 
 
 def failures_of_project(connection: Connection, project: ProjectName, ring: Ring) -> list[Failure]:
@@ -213,13 +232,23 @@ def forget_failure(connection: Connection, key: Digest, ring: Ring) -> None:
 
 def thin(connection: Connection, now: Micros, limits: Limits) -> None:
     """Let go of leases that have ended, and of failures whose longest while is over."""
-    connection.execute(delete(wheel_lease).where(wheel_lease.c.until <= now))
+    connection.execute(delete(wheel_lease).where(not_(_lasts(now, limits))))
     oldest = now - round(limits.wheel_failure_most_seconds * SECOND)
     connection.execute(delete(wheel_failure).where(wheel_failure.c.until <= oldest))
 
 
 def _end(now: Micros, limits: Limits) -> Micros:
     return Micros(now + round(limits.wheel_lease_seconds * SECOND))
+
+
+def _lasts(now: Micros, limits: Limits) -> ColumnElement[bool]:
+    """A lease does."""
+    return and_(wheel_lease.c.until > now, wheel_lease.c.until <= _latest(now, limits.wheel_lease_seconds))
+
+
+def _latest(now: Micros, seconds: float) -> Micros:
+    """When at most something ends that lasts so long; twice that, for two machines' clocks are never the same."""
+    return Micros(now + 2 * round(seconds * SECOND))
 
 
 def _of(ring: Ring, key: Digest) -> tuple[Any, Any]:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, bindparam, select
 
 from creamery.clock import SECOND, Micros
 from creamery.contract import Digest
+from creamery.limits import Limits
 from creamery.wheels import leases
 from creamery.wheels.place import UPSTREAM, Ring, Sight
 from creamery.wheels.showing import address_of
@@ -43,7 +44,7 @@ def elsewhere(said: Mapping[str, Any]) -> Looked:
 
 
 def look_up(
-    connection: Connection, keys: Sequence[Digest], sight: Sight, home: Ring, now: Micros
+    connection: Connection, keys: Sequence[Digest], sight: Sight, home: Ring, now: Micros, limits: Limits
 ) -> dict[Digest, Looked]:
     """Each key once; a wheel in an earlier ring goes before one in a later. `home`: whose leases and failures count."""
     found: dict[Digest, Looked] = dict.fromkeys(keys, _MISS)
@@ -55,10 +56,10 @@ def look_up(
             found[row.key] = Looked("hit", told, row.filename, row.digest)
     missing = [key for key, each in found.items() if each is _MISS]
     if missing:
-        for lease in leases.leases_of(connection, missing, home, now):
+        for lease in leases.leases_of(connection, missing, home, now, limits):
             left = (lease.until - now) / SECOND
             found[lease.key] = Looked("leased", {"by": lease.holder, "seconds": left})
-        for failure in leases.failures_of(connection, missing, home, now):
+        for failure in leases.failures_of(connection, missing, home, now, limits):
             told = {"reason": failure.reason, "until": failure.until / SECOND, "times": failure.times}
             found[failure.key] = Looked("failed", told)
     return found

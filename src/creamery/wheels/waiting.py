@@ -17,6 +17,7 @@ from creamery.accounts import Principal, confirm
 from creamery.contract import Digest
 from creamery.door import Hub
 from creamery.journal import By
+from creamery.limits import Limits
 from creamery.wheels import leases, tables
 from creamery.wheels.kept import in_order
 from creamery.wheels.leases import Failure, Lease
@@ -75,13 +76,13 @@ class Waiting:
                 continue
 
     async def _look(self, key: Digest, ring: Ring, sight: Sight, principal: Principal, by: By) -> Fate:
-        fate = await self._pools.database.run(self._database.read, partial(_fate, key, ring, sight, by))
+        fate = await self._pools.database.run(self._database.read, partial(_fate, key, ring, sight, by, self._limits))
         if fate is not None:
             return fate
 
         def take(connection: Connection) -> Fate:
             confirm(connection, principal, by.now)
-            found = _fate(key, ring, sight, by, connection)
+            found = _fate(key, ring, sight, by, self._limits, connection)
             if found is not None:
                 return found
             lease = leases.take(connection, ring, key, by, self._limits)
@@ -103,12 +104,12 @@ class Waiting:
         self._news = asyncio.Event()
 
 
-def _fate(key: Digest, ring: Ring, sight: Sight, by: By, connection: Connection) -> Fate | None:
+def _fate(key: Digest, ring: Ring, sight: Sight, by: By, limits: Limits, connection: Connection) -> Fate | None:
     entries = in_order(tables.entries_by_key(connection, [key], sight), sight)
     if entries:
         return Fate(entry=entries[0])
-    failed: Sequence[Failure] = leases.failures_of(connection, [key], ring, by.now)
+    failed: Sequence[Failure] = leases.failures_of(connection, [key], ring, by.now, limits)
     if failed:
         return Fate(failure=failed[0])
-    held = leases.leases_of(connection, [key], ring, by.now)
+    held = leases.leases_of(connection, [key], ring, by.now, limits)
     return Fate(lease=held[0]) if held else None
