@@ -196,6 +196,17 @@ def test_what_was_built_after_all_has_not_failed(hub: RunningHub, alice: Auth) -
     assert hub.get(f"/w/v1/failures/{KEY}").status_code == 404
 
 
+def test_who_fails_ends_their_own_lease_and_not_that_of_who_builds_now(hub: RunningHub, alice: Auth) -> None:
+    bob = token_of(hub, "bob", [Scope("wheels:push")])
+    path = f"{hub.base}/w/v1/lease/{KEY}?token={lease(hub, bob).json()['token']}"
+
+    put_failure(hub, KEY, alice)  # whose lease has passed on
+    assert hub.client.put(path, auth=bob).status_code == 200
+
+    put_failure(hub, KEY, bob)
+    assert hub.client.put(path, auth=bob).status_code == 409
+
+
 def test_no_clock_but_the_hubs_counts(hub: RunningHub, alice: Auth) -> None:
     skewed = {"seconds": 1, "built": 4_102_444_800}  # the year 2100
     put_entry(hub, MADE, alice, provenance=skewed)

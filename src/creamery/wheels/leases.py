@@ -160,7 +160,7 @@ def renew(connection: Connection, ring: Ring, key: Digest, token: str, now: Micr
 
 
 def give_back(connection: Connection, ring: Ring, key: Digest, token: str | None = None) -> None:
-    """Nobody builds it any more; without a token: because the wheel has come, or the failure."""
+    """Nobody builds it any more; without a token: because the wheel has come."""
     owned = () if token is None else (wheel_lease.c.token == token,)
     connection.execute(delete(wheel_lease).where(*_of(ring, key), *owned))
 
@@ -172,7 +172,10 @@ def leases_of(connection: Connection, keys: Sequence[Digest], ring: Ring, now: M
 
 
 def fail(connection: Connection, failure: Failure, by: By, limits: Limits) -> Failure:
-    """Remember a failure for a while, for twice as long each time; its lease is given back."""
+    """Remember a failure for a while, for twice as long each time; its lease is given back.
+
+    That of somebody else, to whom it has passed on, is not: they build, and may do better.
+    """
     known = find_failure(connection, failure.key, failure.ring)
     times = 1 if known is None else known.times + 1
     seconds = min(limits.wheel_failure_seconds * 2 ** min(times - 1, 30), limits.wheel_failure_most_seconds)
@@ -195,7 +198,7 @@ def fail(connection: Connection, failure: Failure, by: By, limits: Limits) -> Fa
     else:
         row = update(wheel_failure).where(wheel_failure.c.ring == failure.ring, wheel_failure.c.key == failure.key)
         connection.execute(row.values(**values))
-    give_back(connection, failure.ring, failure.key)
+    connection.execute(delete(wheel_lease).where(*_of(failure.ring, failure.key), wheel_lease.c.holder == by.actor))
     record_by(connection, "wheels", "failed", f"{failure.project} {failure.version}", by, {"key": failure.key})
     found = find_failure(connection, failure.key, failure.ring)
     assert found is not None  # noqa: S101 - written in this transaction
