@@ -172,7 +172,9 @@ class Limits(BaseModel):
         GIB, description="Memory of the process that looks at it; a wheel that takes more is on no page."
     )
     wheel_keys: PositiveInt = Field(1_000, description="Keys of built wheels in one question (413).")
-    wheel_leases: PositiveInt = Field(1_000, description="Builds that one user may have promised at once (429).")
+    wheel_leases: PositiveInt = Field(
+        1_000, description="Builds that one token, or a user with a password, may have promised at once (429)."
+    )
     wheel_lease_seconds: Seconds = Field(
         60.0, description="How long a builder may keep silent before somebody else builds it."
     )
