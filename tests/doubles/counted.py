@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
-import io
-import tarfile
 from collections.abc import Sequence
 
-from tests.doubles.distributions import Distribution, core_metadata
+from tests.doubles.distributions import Distribution, core_metadata, sdist_of
 from tests.doubles.native import PACKING
 
 BACKEND = '''\
@@ -56,11 +53,4 @@ def counted_sdist(
     name: str, version: str = "1.0", *, requires: Sequence[str] = (), is_static: bool = True
 ) -> Distribution:
     """A project without a wheel."""
-    root, files = f"{name}-{version}", counted_files(name, version, requires=requires, is_static=is_static)
-    body = io.BytesIO()
-    with tarfile.open(fileobj=body, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        for path, data in files.items():
-            entry = tarfile.TarInfo(f"{root}/{path}")
-            entry.size, entry.mtime = len(data), 1_704_164_646
-            archive.addfile(entry, io.BytesIO(data))
-    return Distribution(f"{root}.tar.gz", gzip.compress(body.getvalue(), mtime=0), files["PKG-INFO"])
+    return sdist_of(name, version, counted_files(name, version, requires=requires, is_static=is_static))

@@ -61,6 +61,7 @@ def wheel(
     requires_python: str | None = None,
     size: int = 0,
     digits: int = 0,
+    modules: int = 0,
     tag: str = "py3-none-any",
 ) -> Distribution:
     """A wheel whose module has `__version__`.
@@ -68,6 +69,7 @@ def wheel(
     Args:
         size: so many bytes that no compression makes smaller go with it.
         digits: so many hexadecimal digits, which compress to little more than half.
+        modules: so many more of 6 kB.
     """
     name = _escaped(project)
     metadata = core_metadata(project, version, requires, requires_python)
@@ -77,6 +79,9 @@ def wheel(
         members[f"{name}/payload.bin"] = payload(size, seed=f"{name}-{version}")
     if digits:
         members[f"{name}/digits.txt"] = payload(digits // 2, seed=f"{name}-{version}").hex().encode()
+    for number in range(modules):
+        text = payload(3_000, seed=f"{name}-{number}").hex()
+        members[f"{name}/module{number}.py"] = f"TEXT = {text!r}\n".encode()
     members[f"{info}/METADATA"] = metadata
     wheel_file = f"Wheel-Version: 1.0\nGenerator: creamery-tests\nRoot-Is-Purelib: true\nTag: {tag}\n"
     members[f"{info}/WHEEL"] = wheel_file.encode()
@@ -102,6 +107,13 @@ def sdist(
     if size:
         members[f"{root}/payload.bin"] = payload(size, seed=root)
     return Distribution(f"{root}.tar.gz", _tarred(members), metadata)
+
+
+def sdist_of(name: str, version: str, files: Mapping[str, bytes]) -> Distribution:
+    """An sdist of a tree; its PKG-INFO is among the files."""
+    root = f"{name}-{version}"
+    tarred = _tarred({f"{root}/{path}": data for path, data in files.items()})
+    return Distribution(f"{root}.tar.gz", tarred, files["PKG-INFO"])
 
 
 def core_metadata(

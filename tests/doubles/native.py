@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
-import io
-import tarfile
-
-from tests.doubles.distributions import Distribution, core_metadata
+from tests.doubles.distributions import Distribution, core_metadata, sdist_of
 
 BACKEND = '''\
 """Compiles one shared object, and packs it as a wheel for this machine."""
@@ -51,19 +47,16 @@ unsigned long answer(const char *text) { return strlen(text); }
 """
 
 
-def native_sdist(name: str, version: str) -> Distribution:
-    """A project with compiled code."""
-    root, metadata = f"{name}-{version}", core_metadata(name, version)
-    files = {
+def native_files(name: str, version: str) -> dict[str, bytes]:
+    """What its tree has in it."""
+    return {
         "pyproject.toml": b'[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n',
         "backend.py": (BACKEND + PACKING).format(name=name, version=version).encode(),
         "answer.c": CODE.encode(),
-        "PKG-INFO": metadata,
+        "PKG-INFO": core_metadata(name, version),
     }
-    body = io.BytesIO()
-    with tarfile.open(fileobj=body, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        for path, data in files.items():
-            entry = tarfile.TarInfo(f"{root}/{path}")
-            entry.size, entry.mtime = len(data), 1_704_164_646
-            archive.addfile(entry, io.BytesIO(data))
-    return Distribution(f"{root}.tar.gz", gzip.compress(body.getvalue(), mtime=0), metadata)
+
+
+def native_sdist(name: str, version: str) -> Distribution:
+    """A project with compiled code."""
+    return sdist_of(name, version, native_files(name, version))
