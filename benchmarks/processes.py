@@ -179,9 +179,14 @@ def running_nginx(folder: Path, core: int = SERVER_CORE) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def running_upstream() -> Iterator[Upstream]:
-    """The upstream; it shares the clients' core, and its own speed limit leaves that core mostly idle."""
-    command = [sys.executable, "-m", "benchmarks.peers.upstream"]
+def running_upstream(folder: Path | None = None) -> Iterator[Upstream]:
+    """The upstream; it shares the clients' core, and its own speed limit leaves that core mostly idle.
+
+    Args:
+        folder: offer the files that lie there, as fast as it goes; such an upstream tells nothing.
+    """
+    what = ["benchmarks.peers.upstream"] if folder is None else ["tests.doubles.upstream", "--directory", str(folder)]
+    command = [sys.executable, "-m", *what]
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         assert process.stdout is not None

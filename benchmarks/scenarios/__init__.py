@@ -15,6 +15,7 @@ from benchmarks.scenarios import (
     crowd,
     files,
     help_text,
+    installing,
     pages,
     refusals,
     revalidation,
@@ -51,6 +52,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     refusals,
     uploads,
     wheels,
+    installing,
     carts,
     staging,
 )
