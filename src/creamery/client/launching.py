@@ -22,7 +22,7 @@ TYPE_CHECKING = False  # `typing` takes half as long as Python's own start: uv i
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import FrameType, TracebackType
-    from typing import Self
+    from typing import Any, Self
 
     from creamery.client.address import HubAddress
     from creamery.client.builds import Builds
@@ -92,6 +92,8 @@ class Launch:
         self.interrupted = False
         self._own = own
         self._running: subprocess.Popen[bytes] | None = None
+        self._answering = threading.Lock()
+        self._has_ended = False
 
     def __enter__(self) -> Self:
         self.folder = _new_folder(self._own)
@@ -107,6 +109,8 @@ class Launch:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._broker.close()
+        with self._answering:
+            self._has_ended = True
         if self.builds is not None:
             self.builds.end()
         _remove(self.folder)
@@ -143,10 +147,7 @@ class Launch:
 
     def serve(self) -> None:
         """Answer the hook, out of the hub and with what is built here."""
-        from creamery.client.serving import serve  # noqa: PLC0415 - while uv is at work
-
-        self.builds, self.sharing = serve(self)
-        self._broker.serve(self.builds.answer)
+        self._broker.serve(self._answer)
 
     def call(
         self,
@@ -201,6 +202,15 @@ class Launch:
         if number == signal.SIGINT:
             return
         self.stop()
+
+    def _answer(self, question: dict[str, Any]) -> Mapping[str, Any]:
+        """What answers takes as long to import as to look at the hub; most installations build nothing."""
+        with self._answering:
+            if self.builds is None and not self._has_ended:
+                from creamery.client.serving import serve  # noqa: PLC0415 - see above
+
+                self.builds, self.sharing = serve(self)
+        return {} if self.builds is None else self.builds.answer(question)
 
     def _written_netrc(self) -> str:
         """A file with the credentials of those who are asked and the user's own; empty: there are none to write."""

@@ -7,20 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from packaging.utils import canonicalize_version
-
 from creamery.client.address import HubAddress
-from creamery.client.builds import Builds
 from creamery.client.credentials import Credentials
 from creamery.client.errors import HubError, Refused
-from creamery.client.hub_cache import HubCache
 from creamery.client.own_names import Memory, OwnNames
-from creamery.client.sharing import Sharing
 from creamery.client.wire import Hub, Patience
 from creamery.client.wishes import Wish
 
 if TYPE_CHECKING:
+    from creamery.client.builds import Builds
     from creamery.client.launching import Launch
+    from creamery.client.sharing import Sharing
 
 PROBE = Patience(connect_seconds=1.0, silent_seconds=1.0, whole_seconds=1.5)
 """A hub that is there answers at once; one that is not costs no more."""
@@ -60,6 +57,10 @@ def recalled_names(wish: Wish) -> OwnNames:
 
 def serve(launch: Launch) -> tuple[Builds, Sharing | None]:
     """What answers the hook's questions in a run, and what sends wheels."""
+    from creamery.client.builds import Builds  # noqa: PLC0415 - all these where something is built
+    from creamery.client.hub_cache import HubCache  # noqa: PLC0415
+    from creamery.client.sharing import Sharing  # noqa: PLC0415
+
     wish = launch.wish
     caches = list(launch.caches)
     if wish.address is not None:
@@ -97,6 +98,8 @@ def known_wheels(wish: Wish, versions: list[tuple[str, str]]) -> dict[tuple[str,
     """
     if wish.address is None:
         return {}
+    from packaging.utils import canonicalize_version  # noqa: PLC0415 - once uv has ended
+
     hub = Hub(wish.address, wish.credentials, patience=PROBE).at_root()
     found: dict[tuple[str, str], list[KnownWheel]] = {}
     for begin in range(0, len(versions), MOST_VERSIONS):
