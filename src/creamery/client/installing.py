@@ -8,6 +8,7 @@ not what it says, they are done without.
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 
@@ -24,6 +25,10 @@ JSON_SINCE = (0, 13)
 """uv says what it has changed from then on."""
 PROBE_SECONDS = 5.0
 """Longer than a look at the hub takes."""
+LATER_SECONDS = 0.02
+"""After uv: one that finds everything installed has ended by then, and had its processor to itself."""
+TURN_SECONDS = 0.0005
+"""How long a thread that imports may keep the one waiting that uv has ended for."""
 _FORMAT = ("--output-format", "json")
 
 
@@ -81,9 +86,11 @@ class Watch:
 
     def start(self) -> None:
         """In a thread of its own."""
+        sys.setswitchinterval(TURN_SECONDS)
         threading.Thread(target=self._look, daemon=True, name="watch").start()
 
     def _look(self) -> None:
+        time.sleep(LATER_SECONDS)
         from creamery.client.serving import why_away  # noqa: PLC0415 - while uv is at work
 
         try:
@@ -94,6 +101,7 @@ class Watch:
                 self.launch.stop()
         finally:
             self.looked.set()
+        import creamery.client.report  # noqa: F401, PLC0415 - it will be needed as soon as uv has ended
 
 
 def install(
