@@ -247,6 +247,7 @@ def install(launch: CurdLaunch, uv: str, arguments: Sequence[str]) -> installing
     Raises:
         HubError: what is asked for is a hub's own, and the hub is away; nothing was installed.
     """
+    launch.be_ready()
     launch.begin_relay(_fitting(launch, uv, arguments) if launch.old_servers else None)
     more = kept_out(launch, launch.kept, uv, arguments, launch.variables())
     words = [*arguments, *more]

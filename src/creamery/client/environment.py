@@ -15,7 +15,9 @@ _PLACES = (*PYTHON, "--target", "-t", "--prefix")
 
 
 def location(uv: str, names: Sequence[str], arguments: Sequence[str], own: Mapping[str, str]) -> Path | None:
-    """The folder that packages were installed into, as uv says it."""
+    """The folder that packages were installed into: seen where it is a virtual environment's, else as uv says it."""
+    if (seen := _seen(arguments, own)) is not None:
+        return seen
     words = [uv, "pip", "show", *place_words(arguments), *names]
     ran = subprocess.run(  # noqa: S603 - uv itself
         words, env=dict(own), capture_output=True, text=True, errors="replace", timeout=SECONDS, check=False
@@ -24,6 +26,19 @@ def location(uv: str, names: Sequence[str], arguments: Sequence[str], own: Mappi
         if line.startswith("Location: "):
             return Path(line.removeprefix("Location: ").strip())
     return None
+
+
+def _seen(arguments: Sequence[str], own: Mapping[str, str]) -> Path | None:
+    """Where there is no doubt: to start uv takes as long as many an installation."""
+    words = place_words(arguments)
+    if len(words) == len(("--python", "PATH")) and words[0] in PYTHON:
+        environment = Path(words[1]).parent.parent if Path(words[1]).is_file() else None
+    else:
+        environment = Path(own["VIRTUAL_ENV"]) if not words and own.get("VIRTUAL_ENV") else None
+    if environment is None or "UV_PYTHON" in own or not (environment / "pyvenv.cfg").is_file():
+        return None
+    found = list(environment.glob("lib/python*/site-packages"))
+    return found[0] if len(found) == 1 else None
 
 
 def place_words(arguments: Sequence[str], options: Sequence[str] = _PLACES) -> list[str]:

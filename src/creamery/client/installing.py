@@ -181,7 +181,7 @@ def _is_for_built_wheels(launch: Launch, command: Sequence[str]) -> bool:
     """
     import subprocess  # noqa: PLC0415 - known already
 
-    if launch.wish.address is None or launch.builds is None or launch.builds.has_failed():
+    if launch.wish.address is None or (launch.builds is not None and launch.builds.has_failed()):
         return False
     again = [*command[:3], "--dry-run", *command[3:]]
     ran = subprocess.run(again, env=launch.variables(), capture_output=True, check=False)  # noqa: S603 - uv, as before

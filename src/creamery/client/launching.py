@@ -203,14 +203,21 @@ class Launch:
             return
         self.stop()
 
-    def _answer(self, question: dict[str, Any]) -> Mapping[str, Any]:
-        """What answers takes as long to import as to look at the hub; most installations build nothing."""
+    def be_ready(self) -> Builds | None:
+        """What answers the hook, and shares: made when it is first needed. None: this has ended.
+
+        To import it takes as long as to look at the hub, and most installations build nothing.
+        """
         with self._answering:
             if self.builds is None and not self._has_ended:
                 from creamery.client.serving import serve  # noqa: PLC0415 - see above
 
                 self.builds, self.sharing = serve(self)
-        return {} if self.builds is None else self.builds.answer(question)
+        return self.builds
+
+    def _answer(self, question: dict[str, Any]) -> Mapping[str, Any]:
+        builds = self.be_ready()
+        return {} if builds is None else builds.answer(question)
 
     def _written_netrc(self) -> str:
         """A file with the credentials of those who are asked and the user's own; empty: there are none to write."""

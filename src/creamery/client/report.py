@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from packaging.utils import canonicalize_name, canonicalize_version
-
-from creamery.client.environment import installed_tags, location, tags_of
 from creamery.client.errors import HubError
 from creamery.client.installing import Change, Installed
 from creamery.client.launching import Launch
@@ -27,13 +24,13 @@ def make_report(
     shared = [] if launch.sharing is None else list(launch.sharing.outcomes)
     troubles = {str(each.made.asked.key): each.trouble for each in shared if each.made.asked is not None}
     uploaded = [each.made.wheel.name for each in shared if each.made.asked is None and not each.trouble]
-    origins = {(each.project, canonicalize_version(each.version)): each for each in outcomes if each.kind != "failed"}
+    origins = {(each.project, _version(each.version)): each for each in outcomes if each.kind != "failed"}
     changes = installed.changes or []
     listed = {} if installed.fell_back else _listed(launch, changes, uv, arguments, own)
     packages: list[dict[str, Any]] = []
     for change in changes:
-        name = canonicalize_name(change.name)
-        place = (name, canonicalize_version(change.version))
+        name = change.name  # normalised, as uv writes all names
+        place = (name, _version(change.version)) if origins or listed else ("", "")
         outcome, known = origins.get(place), listed.get(place)
         came: From = "elsewhere" if installed.fell_back else "index"
         seconds = None
@@ -132,15 +129,17 @@ def _listed(
     launch: Launch, changes: Sequence[Change], uv: str, arguments: Sequence[str], own: Mapping[str, str]
 ) -> dict[tuple[str, str], KnownWheel]:
     """What came from the index and is a built wheel: it has the tags of one that the index lists."""
-    versions = [(canonicalize_name(each.name), each.version) for each in changes if each.action in ADDED]
+    versions = [(each.name, each.version) for each in changes if each.action in ADDED]
     if not versions:
         return {}
     try:
-        known = known_wheels(launch.wish, [(str(name), version) for name, version in versions])
+        known = known_wheels(launch.wish, versions)
     except HubError:  # it has gone since; the packages are here, and where they came from is of less interest
         return {}
     if not known:
         return {}
+    from creamery.client.environment import installed_tags, location, tags_of  # noqa: PLC0415 - see _version
+
     folder = location(uv, [name for name, _ in known], arguments, own)
     found = {}
     for (name, version), wheels in known.items():
@@ -149,3 +148,9 @@ def _listed(
         if match is not None:
             found[name, version] = match
     return found
+
+
+def _version(text: str) -> str:
+    from packaging.utils import canonicalize_version  # noqa: PLC0415 - 6 ms, where something was built
+
+    return canonicalize_version(text)
