@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
@@ -138,9 +139,9 @@ def _through_the_hook(machines: _Machines, pins: Path) -> Iterator[Figure]:
         ("--no-binary", ("--no-binary", ":all:", *NEED_BUILDING)),
     ):
         yield _ratio("install-hook", case, machines.in_turns(words, words, BUILDS_ROUNDS, builds=count))
-        index = [machines.ours.install_anew(CREAMERY_INSTALL, *NEED_BUILDING) for _ in range(ROUNDS)]
-        pairs = [(machines.ours.install_anew(CREAMERY_INSTALL, *words), seconds) for seconds in index]
-        each = tuple((hook - seconds) / count for hook, seconds in pairs)
+        hook = partial(machines.ours.install_anew, CREAMERY_INSTALL, *words)
+        pairs = _in_turns(hook, partial(machines.ours.install_anew, CREAMERY_INSTALL, *NEED_BUILDING), ROUNDS)
+        each = tuple((hooked - listed) / count for hooked, listed in pairs)
         yield Figure("install-hook-each", case, statistics.median(each), *_shown(pairs), each)
 
 
