@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from creamery.cli.installing import INTERRUPTED, place, told
-from creamery.cli.through import declared_in, is_quiet, warn
+from creamery.cli.wishing import declared_in, is_quiet, warn
 from creamery.cli.words import Option, Words, read_words
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ def install(said: Words) -> int:
     Raises:
         HubError: the hub is away, and nothing may be had elsewhere; or there is no uv.
     """
-    from creamery.cli.through import warn, wish_of  # noqa: PLC0415 - as everything here: uv is to start soon
+    from creamery.cli.wishing import warn, wish_of  # noqa: PLC0415 - as everything here: uv is to start soon
     from creamery.client.finding_uv import find_uv  # noqa: PLC0415
     from creamery.client.installing import install as installed_by  # noqa: PLC0415
     from creamery.client.launching import Launch, own_variables  # noqa: PLC0415
@@ -51,7 +51,7 @@ def run(said: Words) -> int:
         HubError: the hub is away, and nothing else may be asked; or there is no such program.
         WrongWords: there is no command.
     """
-    from creamery.cli.through import warn, wish_of  # noqa: PLC0415
+    from creamery.cli.wishing import warn, wish_of  # noqa: PLC0415
     from creamery.client.installing import run as run_by  # noqa: PLC0415
     from creamery.client.launching import Launch, own_variables  # noqa: PLC0415
 
@@ -64,7 +64,7 @@ def run(said: Words) -> int:
 
 def told(launch: Launch, ended: Installed, uv: str, arguments: Sequence[str], own: Mapping[str, str]) -> int:
     """Tell it, once what was built is shared; returns how the command ended."""
-    from creamery.cli.through import warn  # noqa: PLC0415
+    from creamery.cli.wishing import warn  # noqa: PLC0415
 
     try:
         _tell(launch, ended, uv, arguments, own)
