@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -117,6 +118,7 @@ def test_a_locked_project_syncs_without_building(laptop: Laptop, other: Laptop, 
     assert synced.stderr.rstrip().splitlines()[-1].startswith("2 built by others")
 
 
+@pytest.mark.skipif(shutil.which("git") is None, reason="there is no git here")
 def test_a_git_requirement_is_built_once_and_another_commit_again(
     laptop: Laptop, other: Laptop, tmp_path: Path
 ) -> None:

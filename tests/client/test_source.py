@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -93,6 +94,7 @@ def test_a_folder_of_ones_own_is_no_source(tmp_path: Path) -> None:
     assert read_source(tmp_path / "own") is None
 
 
+@pytest.mark.skipif(shutil.which("git") is None, reason="there is no git here")
 def test_a_checkout_is_its_commit_and_its_tags(tmp_path: Path) -> None:
     root = tmp_path / "git-v0" / "checkouts" / "ab" / "cd"
     root.mkdir(parents=True)
