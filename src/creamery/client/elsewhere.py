@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
 SECONDS = 300.0
 SAID = 2_000
-_WOULD = re.compile(r"^ [+~] ([A-Za-z0-9._-]+)==", re.MULTILINE)
-_OFFERED = re.compile(r"(?:--no-binary|--no-build-isolation)(?:=.*)?")
+_WOULD = re.compile(r"^ [+~] ([A-Za-z0-9._-]+)(?:==| @ )", re.MULTILINE)
+_HOW_MANY = re.compile(r"^Would (?:make no changes|install (\d+) packages?)$", re.MULTILINE)
+_DROPPED = frozenset({"-q", "-qq", "--quiet", "--dry-run", "--no-build-isolation"})
+_DROPPED_WITH_VALUE = ("--no-binary", "--output-format", "--color")
 
 
 def kept_out(
@@ -42,7 +44,7 @@ def kept_out(
     constraints.write_text("".join(f"{name}<0\n" for name in sorted(names.claimed)), encoding="utf-8")
     more = ["--constraints", str(constraints)]
     if names.reserved:
-        _look(names, [uv, "pip", "install", "--dry-run", "--only-binary", ":all:", *_plain(arguments), *more], own)
+        _look(names, [uv, "pip", "install", "--dry-run", *_plain(arguments), "--only-binary", ":all:", *more], own)
     return more
 
 
@@ -54,14 +56,17 @@ def _look(names: OwnNames, command: Sequence[str], own: Mapping[str, str]) -> No
         )
     except subprocess.TimeoutExpired as error:
         raise UnusableInput(f"uv has found nothing to install within {SECONDS:g} s.") from error
-    meant = {canonicalize_name(name) for name in _WOULD.findall(ran.stderr + ran.stdout)}
+    said = ran.stderr + ran.stdout
+    named = _WOULD.findall(said)
+    meant = {canonicalize_name(name) for name in named}
     own_ones = sorted(name for name in meant if names.has(name))
     if own_ones:
         raise HubError(
             f"{', '.join(own_ones)} would be installed from elsewhere, and the hub keeps that name for itself.",
             "Nothing was installed. Start the hub.",
         )
-    if ran.returncode:
+    count = _HOW_MANY.search(said)
+    if ran.returncode or count is None or len(named) != int(count[1] or 0):  # or it says it otherwise
         raise HubError(
             "Without building anything nobody can tell whether a name that the hub keeps for itself"
             f" ({', '.join(sorted(names.reserved))}) would come from elsewhere:\n{ran.stderr.strip()[-SAID:]}",
@@ -70,13 +75,13 @@ def _look(names: OwnNames, command: Sequence[str], own: Mapping[str, str]) -> No
 
 
 def _plain(arguments: Sequence[str]) -> list[str]:
-    """Without what would let something be built, or be told in another form."""
+    """Without what would let something be built, or be told in another form or not at all."""
     kept, skips = [], False
     for word in arguments:
         if skips:
             skips = False
-        elif word in {"--no-binary", "--output-format"}:
+        elif word in _DROPPED_WITH_VALUE:
             skips = True
-        elif not _OFFERED.fullmatch(word) and not word.startswith("--output-format="):
+        elif word not in _DROPPED and not word.startswith(tuple(f"{name}=" for name in _DROPPED_WITH_VALUE)):
             kept.append(word)
     return kept
