@@ -16,7 +16,7 @@ from creamery.accounts import Scope
 from creamery.client import Hub, HubError, parse_address
 from creamery.client.caches import Offer
 from creamery.client.hub_cache import HubCache
-from tests.doubles.counted import counted_sdist
+from tests.doubles.counted import counted_files, counted_sdist
 from tests.doubles.distributions import wheel
 from tests.doubles.hosted import host
 from tests.doubles.laptops import Laptop, entries_of, packages_of
@@ -204,7 +204,7 @@ def test_a_name_of_the_hubs_own_never_comes_from_elsewhere(asked: str, knowing: 
     assert ended.returncode != 0
     assert "acme-tool" in ended.stderr or "corp-" in ended.stderr
     assert packages_of(environment) == []
-    assert elsewhere.count("/files/") == 0
+    assert [seen.path for seen in elsewhere.requests("/packages/") if seen.path.endswith(".whl")] == []
 
 
 def test_what_else_there_is_comes_unless_it_must_be_built_first(knowing: Laptop, elsewhere: Upstream) -> None:
@@ -221,6 +221,40 @@ def test_what_else_there_is_comes_unless_it_must_be_built_first(knowing: Laptop,
     assert "nobody can tell" in refused.stderr
     assert ran.returncode == 3
     assert "names of its own" in ran.stderr
+
+
+def test_what_a_build_needs_is_kept_out_as_well(
+    upstream: Upstream, elsewhere: Upstream, knowing: Laptop, tmp_path: Path
+) -> None:
+    elsewhere.add("newer", "1.0")
+    elsewhere.add_file("newer", "2.0", counted_sdist("newer", "2.0", requires=["corp-x"]))
+    for requires in ("acme-tool", "corp-x"):
+        tree = tmp_path / requires
+        tree.mkdir()
+        for name, content in counted_files("mine", "1.0").items():
+            (tree / name).write_bytes(content.replace(b"requires = []", f"requires = ['{requires}']".encode()))
+    by_file = tmp_path / "asked.txt"
+    by_file.write_text("--no-binary newer\nnewer\n")
+    forgetful = Laptop(tmp_path / "forgetful", None)  # its hub has claimed names alone
+    memory = next((knowing.folder / "home").rglob("names/*.json"))
+    told = json.loads(memory.read_text())
+    own = forgetful.folder / "home" / memory.relative_to(knowing.folder / "home")
+    own.parent.mkdir(parents=True)
+    own.write_text(json.dumps({**told, "reserved": []}))
+    forgetful.base = knowing.base
+
+    for laptop, asked in [
+        (knowing, [f"{tmp_path}/corp-x"]),
+        (knowing, ["-r", f"{by_file}"]),
+        (knowing, ["newer"]),
+        (forgetful, [f"{tmp_path}/acme-tool"]),
+    ]:
+        environment, called = words(laptop, *asked)
+        ended = laptop.call(*called, UV_DEFAULT_INDEX=elsewhere.url)
+        assert {"corp_x", "mine"}.isdisjoint(packages_of(environment)), ended.stderr
+        assert laptop.built() == []
+    fetched = [seen.path.rpartition("/")[2] for seen in elsewhere.requests("/packages/")]
+    assert {"acme_tool-9.0-py3-none-any.whl", "corp_x-9.0-py3-none-any.whl"}.isdisjoint(fetched)
 
 
 def test_what_is_pinned_by_hashes_falls_back_by_itself(upstream: Upstream, hub: RunningHub, tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """The hub is away, and another index is asked: but never for a name that is the hub's own.
 
 Whoever could put a package of such a name into the other index would otherwise be installed in its place (dependency
-confusion). Names that were claimed are made impossible to satisfy. What falls under a reserved pattern cannot be listed
-beforehand: uv first says what it would install, from wheels alone, so that no code of anybody's runs.
+confusion). Names that were claimed are made impossible to satisfy, also for what a build needs. What falls under a
+reserved pattern cannot be listed beforehand: uv first says what it would install, from wheels alone, so that no code of
+anybody's runs; and nothing is built then, for what a build would need uv says only while it builds.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ SECONDS = 300.0
 SAID = 2_000
 _WOULD = re.compile(r"^ [+~] ([A-Za-z0-9._-]+)(?:==| @ )", re.MULTILINE)
 _HOW_MANY = re.compile(r"^Would (?:make no changes|install (\d+) packages?)$", re.MULTILINE)
-_DROPPED = frozenset({"-q", "-qq", "--quiet", "--dry-run", "--no-build-isolation"})
+_NOT_ISOLATED = "--no-build-isolation"
+"""A requirements file may ask for builds in spite of `--only-binary`; so nothing is fetched for them."""
+_DROPPED = frozenset({"-q", "-qq", "--quiet", "--dry-run", _NOT_ISOLATED})
 _DROPPED_WITH_VALUE = ("--no-binary", "--output-format", "--color")
 
 
@@ -42,10 +45,12 @@ def kept_out(
     folder = Path(launch.folder)
     constraints = folder / f"own-names-{len(list(folder.glob('own-names-*')))}.txt"  # of one hub beside another's
     constraints.write_text("".join(f"{name}<0\n" for name in sorted(names.claimed)), encoding="utf-8")
-    more = ["--constraints", str(constraints)]
-    if names.reserved:
-        _look(names, [uv, "pip", "install", "--dry-run", *_plain(arguments), "--only-binary", ":all:", *more], own)
-    return more
+    more = ["--constraints", str(constraints), "--build-constraints", str(constraints)]
+    if not names.reserved:
+        return more
+    wheels_alone = [*more, "--only-binary", ":all:"]
+    _look(names, [uv, "pip", "install", "--dry-run", *_plain(arguments), *wheels_alone, _NOT_ISOLATED], own)
+    return wheels_alone if _NOT_ISOLATED in arguments else [*wheels_alone, _NOT_ISOLATED]
 
 
 def _look(names: OwnNames, command: Sequence[str], own: Mapping[str, str]) -> None:
