@@ -20,6 +20,7 @@ from tests.doubles.counted import counted_files, counted_sdist
 from tests.doubles.distributions import wheel
 from tests.doubles.hosted import host
 from tests.doubles.laptops import Laptop, entries_of, packages_of
+from tests.doubles.listing import stored_at
 from tests.doubles.loopback import Answerer, Exchange, Reply
 from tests.doubles.meddler import Meddler
 from tests.doubles.misbehaviour import close_at, drip, garbage, hang, redirect_to, say, status
@@ -271,6 +272,34 @@ def test_what_is_pinned_by_hashes_falls_back_by_itself(upstream: Upstream, hub: 
     assert packages_of(environment) == ["beta"]
     assert said.count("Warning:") == 1
     assert refused.returncode == 3
+
+
+def test_what_is_pinned_falls_back_from_a_hub_with_names_of_its_own_but_for_these(
+    knowing: Laptop, elsewhere: Upstream
+) -> None:
+    for name, version in (("acme-tool", "9.0"), ("corp-x", "9.0"), ("plain", "1.0")):
+        pinned, known = knowing.folder / f"{name}.txt", wheel(name, version)
+        pinned.write_text(f"{name}=={version} --hash=sha256:{known.sha256}\n")
+
+        for more in ([], ["--require-hashes"]):
+            environment = knowing.environment()
+            python = environment / "bin" / "python"
+            ended = knowing.call("install", "--python", python, *more, "-r", pinned, UV_DEFAULT_INDEX=elsewhere.url)
+            assert packages_of(environment) == (["plain"] if name == "plain" else []), ended.stderr
+            assert (ended.returncode == 0) is (name == "plain")
+
+
+def test_a_lock_file_falls_back_from_a_hub_with_names_of_its_own(knowing: Laptop, elsewhere: Upstream) -> None:
+    known, lock = wheel("plain", "1.0"), knowing.folder / "pylock.toml"
+    url = f"{elsewhere.url.partition('/simple')[0]}{stored_at(known.sha256, known.filename)}"
+    lock.write_text(
+        'lock-version = "1.0"\ncreated-by = "a test"\n[[packages]]\nname = "plain"\nversion = "1.0"\n'
+        f'[[packages.wheels]]\nurl = "{url}"\nhashes = {{sha256 = "{known.sha256}"}}\n'
+    )
+
+    environment, said = knowing.install("-r", lock)
+
+    assert packages_of(environment) == ["plain"], said
 
 
 def test_a_hub_that_dies_in_between_does_not_break_what_may_fall_back(

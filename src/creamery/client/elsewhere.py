@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from packaging.utils import canonicalize_name
 
 from creamery.client.errors import HubError, UnusableInput
 from creamery.client.own_names import OwnNames
+from creamery.client.pinned import lock_files, must_have_hashes
 
 if TYPE_CHECKING:
     from creamery.client.launching import Launch
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 SECONDS = 300.0
 SAID = 2_000
 _WOULD = re.compile(r"^ [+~] ([A-Za-z0-9._-]+)(?:==| @ )", re.MULTILINE)
+_PINNED = f"==0 --hash=sha256:{'0' * 64}"
+"""As impossible, where uv wants a version and a hash of everything."""
 _HOW_MANY = re.compile(r"^Would (?:make no changes|install (\d+) packages?)$", re.MULTILINE)
 _NOT_ISOLATED = "--no-build-isolation"
 """A requirements file may ask for builds in spite of `--only-binary`; so nothing is fetched for them."""
@@ -42,15 +46,41 @@ def kept_out(
     """
     if not names:
         return ()
-    folder = Path(launch.folder)
-    constraints = folder / f"own-names-{len(list(folder.glob('own-names-*')))}.txt"  # of one hub beside another's
-    constraints.write_text("".join(f"{name}<0\n" for name in sorted(names.claimed)), encoding="utf-8")
-    more = ["--constraints", str(constraints), "--build-constraints", str(constraints)]
+    more = ["--build-constraints", _written(launch, "not-built", names, "<0")]
+    if locks := lock_files(arguments):  # uv takes no constraints beside them, and nothing that does not stand there
+        _refuse(names, {name for lock in locks for name in _names_in(lock)})
+    else:
+        impossible = _PINNED if must_have_hashes(arguments, own) else "<0"
+        more += ["--constraints", _written(launch, "not-installed", names, impossible)]
     if not names.reserved:
         return more
     wheels_alone = [*more, "--only-binary", ":all:"]
-    _look(names, [uv, "pip", "install", "--dry-run", *_plain(arguments), *wheels_alone, _NOT_ISOLATED], own)
+    if not locks:
+        _look(names, [uv, "pip", "install", "--dry-run", *_plain(arguments), *wheels_alone, _NOT_ISOLATED], own)
     return wheels_alone if _NOT_ISOLATED in arguments else [*wheels_alone, _NOT_ISOLATED]
+
+
+def _written(launch: Launch, what: str, names: OwnNames, impossible: str) -> str:
+    folder = Path(launch.folder)
+    path = folder / f"{what}-{len(list(folder.glob(f'{what}-*')))}.txt"  # of one hub beside another's
+    path.write_text("".join(f"{name}{impossible}\n" for name in sorted(names.claimed)), encoding="utf-8")
+    return str(path)
+
+
+def _names_in(lock: Path) -> set[str]:
+    try:
+        return {canonicalize_name(each["name"]) for each in tomllib.loads(lock.read_text("utf-8"))["packages"]}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UnusableInput(f"Which names stand in {lock} cannot be read.", "Nothing was installed.") from error
+
+
+def _refuse(names: OwnNames, meant: set[str]) -> None:
+    own_ones = sorted(name for name in meant if names.has(name))
+    if own_ones:
+        raise HubError(
+            f"{', '.join(own_ones)} would be installed from elsewhere, and the hub keeps that name for itself.",
+            "Nothing was installed. Start the hub.",
+        )
 
 
 def _look(names: OwnNames, command: Sequence[str], own: Mapping[str, str]) -> None:
@@ -63,13 +93,7 @@ def _look(names: OwnNames, command: Sequence[str], own: Mapping[str, str]) -> No
         raise UnusableInput(f"uv has found nothing to install within {SECONDS:g} s.") from error
     said = ran.stderr + ran.stdout
     named = _WOULD.findall(said)
-    meant = {canonicalize_name(name) for name in named}
-    own_ones = sorted(name for name in meant if names.has(name))
-    if own_ones:
-        raise HubError(
-            f"{', '.join(own_ones)} would be installed from elsewhere, and the hub keeps that name for itself.",
-            "Nothing was installed. Start the hub.",
-        )
+    _refuse(names, {canonicalize_name(name) for name in named})
     count = _HOW_MANY.search(said)
     if ran.returncode or count is None or len(named) != int(count[1] or 0):  # or it says it otherwise
         raise HubError(

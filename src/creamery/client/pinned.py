@@ -32,7 +32,7 @@ _FALSE = frozenset({"", "0", "false", "no", "off"})
 
 def is_pinned(arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
     """By `--require-hashes`, or because all that is asked for stands in files that have a hash for each line."""
-    if HASHES in arguments or any(environ.get(name, "").lower() not in _FALSE for name in _VARIABLES):
+    if must_have_hashes(arguments, environ):
         return True
     files, others = _asked(arguments)
     return bool(files) and not others and all(_has_hashes(Path(file)) for file in files)
@@ -55,6 +55,16 @@ def wants_sources(arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
     return any(word.startswith(NO_BINARY) for word in [*arguments, *lines]) or any(
         environ.get(name) for name in ("UV_NO_BINARY", "UV_NO_BINARY_PACKAGE")
     )
+
+
+def must_have_hashes(arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
+    """Does uv take nothing without a hash?"""
+    return HASHES in arguments or any(environ.get(name, "").lower() not in _FALSE for name in _VARIABLES)
+
+
+def lock_files(arguments: Sequence[str]) -> list[Path]:
+    """Lock files (PEP 751) among the requirements files."""
+    return [Path(file) for file in _asked(arguments)[0] if _LOCK.fullmatch(Path(file).name)]
 
 
 def _asked(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
