@@ -289,6 +289,26 @@ def test_what_is_pinned_falls_back_from_a_hub_with_names_of_its_own_but_for_thes
             assert (ended.returncode == 0) is (name == "plain")
 
 
+@pytest.mark.parametrize("looks_pinned", ["what it requires is not", "a comment", "pip's variable"])
+def test_what_only_looks_pinned_does_not_fall_back(
+    looks_pinned: str, elsewhere: Upstream, hub: RunningHub, tmp_path: Path
+) -> None:
+    laptop = Laptop(tmp_path / "far", hub)
+    laptop.base = "http://127.0.0.1:9"
+    asked = laptop.folder / "asked.txt"
+    digest = wheel("wants-corp", "1.0", requires=["corp-x"]).sha256
+    required = f"wants-corp==1.0 --hash=sha256:{digest}\n"
+    asked.write_text(required if looks_pinned == "what it requires is not" else f"plain==1.0 # --hash=sha256:{digest}")
+    more: Any = {"PIP_REQUIRE_HASHES": "1"} if looks_pinned == "pip's variable" else {}
+    environment = laptop.environment()
+
+    python = environment / "bin" / "python"
+    ended = laptop.call("install", "--python", python, "-r", asked, UV_DEFAULT_INDEX=elsewhere.url, **more)
+
+    assert ended.returncode != 0, ended.stderr
+    assert packages_of(environment) == []
+
+
 def test_a_lock_file_falls_back_from_a_hub_with_names_of_its_own(knowing: Laptop, elsewhere: Upstream) -> None:
     known, lock = wheel("plain", "1.0"), knowing.folder / "pylock.toml"
     url = f"{elsewhere.url.partition('/simple')[0]}{stored_at(known.sha256, known.filename)}"

@@ -191,10 +191,13 @@ def _is_for_built_wheels(launch: Launch, command: Sequence[str]) -> bool:
 def _elsewhere(
     launch: Launch, command: Sequence[str], *, tells: bool, own: Mapping[str, str], began: float
 ) -> Installed:
-    """Without the hub, and without the names that are its own."""
+    """Without the hub, and without the names that are its own; where pins alone allow it, with nothing unpinned."""
     from creamery.client.elsewhere import kept_out  # noqa: PLC0415
+    from creamery.client.pinned import HASHES  # noqa: PLC0415
     from creamery.client.serving import recalled_names  # noqa: PLC0415
 
+    if not launch.wish.may_fall_back and HASHES not in command:
+        command = [*command, HASHES]  # else uv takes what pinned packages require from anywhere
     more = kept_out(launch, recalled_names(launch.wish), command[0], [*command[3:]], own)
     ended = launch.call([*command, *more], own, keeps_output=tells)
     changes = _changes(ended) if tells else None

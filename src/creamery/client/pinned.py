@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 
 HASHES = "--require-hashes"
 NO_BINARY = "--no-binary"
-_VARIABLES = ("UV_REQUIRE_HASHES", "PIP_REQUIRE_HASHES")
+_VARIABLE = "UV_REQUIRE_HASHES"
 _FILE = ("-r", "--requirement", "--requirements")
 _TAKING = frozenset(
     {
@@ -27,6 +27,7 @@ _TAKING = frozenset(
 _LOCK = re.compile(r"pylock(?:\.[^.]+)?\.toml")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _HASH = re.compile(r"--hash[= ]sha256:([0-9a-fA-F]{64})")
+_COMMENT = re.compile(r"(?:^|\s)#.*")
 _FALSE = frozenset({"", "0", "false", "no", "off"})
 
 
@@ -59,7 +60,7 @@ def wants_sources(arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
 
 def must_have_hashes(arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
     """Does uv take nothing without a hash?"""
-    return HASHES in arguments or any(environ.get(name, "").lower() not in _FALSE for name in _VARIABLES)
+    return HASHES in arguments or environ.get(_VARIABLE, "").lower() not in _FALSE
 
 
 def lock_files(arguments: Sequence[str]) -> list[Path]:
@@ -104,5 +105,5 @@ def _lines(file: Path) -> list[str]:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return []
-    lines = (line.strip() for line in text.replace("\\\n", " ").splitlines())
-    return [line for line in lines if line and not line.startswith("#")]
+    lines = (_COMMENT.sub("", line).strip() for line in text.replace("\\\n", " ").splitlines())
+    return [line for line in lines if line]
