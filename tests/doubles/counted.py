@@ -25,6 +25,8 @@ def build_wheel(directory, config_settings=None, metadata_directory=None):
     elif todo == "fail":
         print("the compiler has words", file=sys.stderr, flush=True)
         raise RuntimeError("it cannot be built")
+    elif todo == "talk":
+        print("line upon line\\n" * 100_000, flush=True)
     elif todo == "die":
         os.kill(os.getpid(), signal.SIGKILL)
     elif todo == "show":

@@ -290,7 +290,8 @@ def _built(number, log, build, arguments):
 class _Teed:
     """What this process and its children write goes into a file too, in the order in which it is written.
 
-    That order is why both of their streams are one meanwhile: uv gets all of it on standard error.
+    That order is why both of their streams are one meanwhile: uv gets all of it on standard error. A file that cannot
+    be written, on a full disk, costs the log alone; where uv has gone, whoever writes hears it as without us.
     """
 
     def __init__(self, path):
@@ -299,7 +300,10 @@ class _Teed:
     def __enter__(self):
         import threading
 
-        self.log = open(self.path, "wb", buffering=0)
+        try:
+            self.log = open(self.path, "wb", buffering=0)
+        except OSError:
+            self.log = None
         self.kept = [os.dup(1), os.dup(2)]
         self.reads, writes = os.pipe()
         os.dup2(writes, 1)
@@ -309,13 +313,23 @@ class _Teed:
         self.pump.start()
 
     def run(self):
-        while True:
-            piece = os.read(self.reads, 65536)
-            if not piece:
-                return
-            self.log.write(piece)
-            while piece:
-                piece = piece[os.write(self.kept[1], piece) :]
+        try:
+            while True:
+                piece = os.read(self.reads, 65536)
+                if not piece:
+                    return
+                self.keep(piece)
+                while piece:
+                    piece = piece[os.write(self.kept[1], piece) :]
+        except OSError:
+            os.close(self.reads)
+
+    def keep(self, piece):
+        try:
+            if self.log is not None:
+                self.log.write(piece)
+        except OSError:
+            self.log = None
 
     def __exit__(self, *_):
         sys.stdout.flush()
