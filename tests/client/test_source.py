@@ -57,6 +57,21 @@ def test_what_a_build_leaves_behind_makes_no_difference(left: str, tmp_path: Pat
     assert source_of(root).digest == before
 
 
+def test_a_pipe_that_a_build_has_left_is_not_waited_for(tmp_path: Path) -> None:
+    root = tree(tmp_path)
+    os.mkfifo(root / "pipe")
+
+    assert read_source(root) is None
+
+
+def test_what_a_tree_says_of_itself_is_not_read_out_of_a_device(tmp_path: Path) -> None:
+    root = tree(tmp_path)
+    (root / "PKG-INFO").unlink()
+    (root / "PKG-INFO").symlink_to("/dev/zero")
+
+    assert source_of(root).project is None
+
+
 def test_everything_else_makes_one(tmp_path: Path) -> None:
     root = tree(tmp_path)
     seen = {source_of(root).digest}

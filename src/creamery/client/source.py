@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import stat
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -63,7 +64,7 @@ def read_source(tree: Path) -> Source | None:
 
 
 def digest_of_tree(tree: Path, history: str = "") -> Digest | None:
-    """SHA-256 of what is in a tree; None: it is too large.
+    """SHA-256 of what is in a tree; None: it is too large, or has a pipe or the like in it, which would be waited for.
 
     Args:
         tree: a folder.
@@ -78,7 +79,7 @@ def digest_of_tree(tree: Path, history: str = "") -> Digest | None:
             continue
         status = path.stat()
         size += status.st_size
-        if count > MOST_FILES or size > MOST_BYTES:
+        if count > MOST_FILES or size > MOST_BYTES or not stat.S_ISREG(status.st_mode):
             return None
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -169,7 +170,10 @@ def _packed(text: str) -> Iterator[tuple[str, str]]:
 def _text(path: Path) -> str:
     """What a file says; nothing, where there is none that can be read."""
     try:
-        return path.read_text(encoding="utf-8", errors="replace")[:MOST_TEXT]
+        if not stat.S_ISREG(path.stat().st_mode):  # a link to /dev/zero has no end
+            return ""
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return file.read(MOST_TEXT)
     except OSError:
         return ""
 
