@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -17,7 +18,7 @@ from creamery.client import Hub, HubError, parse_address
 from creamery.client.caches import Offer
 from creamery.client.hub_cache import HubCache
 from tests.doubles.counted import counted_files, counted_sdist
-from tests.doubles.distributions import wheel
+from tests.doubles.distributions import payload, wheel
 from tests.doubles.hosted import host
 from tests.doubles.laptops import Laptop, entries_of, packages_of
 from tests.doubles.listing import stored_at
@@ -111,6 +112,31 @@ def test_a_hub_that_lies_about_a_wheel_has_none(lie: str, full: RunningHub, medd
     assert packages_of(environment) == ["beta"]
     assert 1 <= said.count("Warning:") <= 2, said
     assert laptop.left() == []
+
+
+CONTENTS = {
+    "no zip": b"no wheel" * 100,
+    "another project": wheel("gamma", "1.0").content,
+    "another version": wheel("beta", "2.0").content,
+    "the half of it": wheel("beta", "1.0", size=4_000).content[:2_000],
+    "a broken file": wheel("beta", "1.0", size=4_000).content.replace(payload(4_000, seed="beta-1.0"), bytes(4_000)),
+    "no metadata": wheel("beta", "1.0").content.replace(b".dist-info", b".dist_info"),
+}
+
+
+@pytest.mark.parametrize("content", CONTENTS)
+def test_bytes_that_are_as_promised_and_no_wheel_of_it_are_none(
+    content: str, full: RunningHub, meddler: Meddler, laptop: Laptop
+) -> None:
+    body = CONTENTS[content]
+    meddler.changes["/w/v1/lookup"] = looked_up(sha256=hashlib.sha256(body).hexdigest(), size=len(body))
+    meddler.orders["/w/f/"] = say(body, "application/octet-stream")
+
+    environment, said = laptop.install(*FORCED)
+
+    assert laptop.built() == ["beta"]
+    assert packages_of(environment) == ["beta"]
+    assert "is not taken" in said
 
 
 TROUBLES: dict[str, Answerer] = {

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from creamery.client.caches import Offer
 from creamery.client.errors import HubError
+from creamery.client.wheel_check import why_broken
 from creamery.contract import InvalidName, check_filename, parse_digest
 
 SPARE_BYTES = 256 * 1024**2
@@ -51,4 +52,7 @@ def keep(cache: Sender, offer: Offer, above: Path) -> Path:
         if offer.size is not None and offer.size > free:
             raise NotTaken(f"{name} has {offer.size} bytes, and {free} are free in {above}.")
         cache.fetch(offer, path, free)
+        if wrong := why_broken(path):
+            path.unlink()
+            raise NotTaken(f"{name} of {cache.name} is not taken: {wrong}.")
     return path
