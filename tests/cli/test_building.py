@@ -215,6 +215,21 @@ def test_settings_and_compiler_flags_are_another_build(laptop: Laptop, other: La
     assert set(states) == {(), ("CFLAGS",)}
 
 
+def test_what_takes_parts_of_an_earlier_build_is_not_shared(laptop: Laptop, other: Laptop, hub: RunningHub) -> None:
+    """setuptools takes objects that it finds: a wheel was shared by the key of settings that it was not built with."""
+    laptop.install("--no-binary", ":all:", "beta", BUILD_DOES="leave")
+    report = laptop.folder / "report.json"
+
+    laptop.install("-u", "--no-binary", ":all:", "-C", "level=2", "--report", report, "beta")
+    _, told = other.install("--no-binary", ":all:", "-C", "level=2", "beta")
+
+    assert entries_of(hub, "beta") == []
+    assert "1 built here" in told
+    (build,) = json.loads(report.read_text())["builds"]
+    assert not build["shared"]
+    assert build["not_shared"].startswith("An earlier build has left parts in its source")
+
+
 def test_a_build_that_fails_shows_its_log_and_is_remembered(laptop: Laptop, other: Laptop, hub: RunningHub) -> None:
     python = laptop.environment() / "bin" / "python"
     failed = laptop.call("install", "-u", "--python", python, "beta", BUILD_DOES="fail")

@@ -72,6 +72,25 @@ def test_what_a_tree_says_of_itself_is_not_read_out_of_a_device(tmp_path: Path) 
     assert source_of(root).project is None
 
 
+def test_what_builds_leave_behind_is_used_by_the_next_unless_it_is_of_another_python(tmp_path: Path) -> None:
+    root = tree(tmp_path, build__own__a="1")
+    (root / "build" / "bdist.linux-x86_64").mkdir()
+    assert not source_of(root).is_used_for("cp312")
+
+    found = {}
+    for name in ("lib.linux-x86_64-cpython-312", "temp.macosx-11.0-arm64-3.8", "lib.linux-x86_64-pypy39"):
+        folder = root / "build" / name
+        folder.mkdir()
+        (folder / "a.so").touch()
+        found[name] = [tag for tag in ("cp38", "pp39", "cp311", "cp312") if source_of(root).is_used_for(tag)]
+        (folder / "a.so").unlink()
+    (root / "build" / "lib").mkdir()
+    (root / "build" / "lib" / "a.py").touch()
+
+    assert [*found.values()] == [["cp312"], ["cp38"], ["pp39"]]
+    assert source_of(root).is_used_for("cp313")
+
+
 def test_everything_else_makes_one(tmp_path: Path) -> None:
     root = tree(tmp_path)
     seen = {source_of(root).digest}

@@ -29,6 +29,9 @@ def build_wheel(directory, config_settings=None, metadata_directory=None):
         print("line upon line\\n" * 100_000, flush=True)
     elif todo == "die":
         os.kill(os.getpid(), signal.SIGKILL)
+    elif todo == "leave":
+        pathlib.Path("build/lib").mkdir(parents=True)
+        pathlib.Path("build/lib/part.py").write_text("of one build")
     elif todo == "show":
         pathlib.Path(os.environ["SHOWN"]).write_text(repr(sorted(os.environ.items())))
     info = f"{{NAME}}-{{VERSION}}.dist-info"

@@ -63,6 +63,11 @@ class Asked:
         """For people."""
         return " ".join(filter(None, [self.source.project or "a package", self.source.version]))
 
+    @property
+    def is_used(self) -> bool:
+        """Has an earlier build left something that this one would take? Then nobody else would build the same."""
+        return self.source.is_used_for(self.build.python)
+
     def why_not(self, filename: str) -> str | None:
         """Why a wheel of that name cannot be what is asked for; None: it can."""
         try:

@@ -33,6 +33,7 @@ SHARED = {"SOURCE_DATE_EPOCH": "315532800", "PYTHONHASHSEED": "0", "LC_ALL": "C.
 no time before 1980."""
 NO_SYMBOLS = {"CFLAGS": "-g0", "CXXFLAGS": "-g0"}
 """Debugging symbols hold the folder that something was built in, which is another one each time."""
+USED = "An earlier build has left parts in its source, and nobody knows of which settings they are."
 
 Kind = Literal["found", "built", "failed"]
 
@@ -196,7 +197,9 @@ class Builds:
         for cache in self._answering() if self._sharing is not None or is_leased else ():
             if isinstance(cache, Leases):
                 with self._watched(cache):
-                    fate = self._leasing.wait_for(cache, asked, may_build=self._sharing is not None)
+                    fate = self._leasing.wait_for(
+                        cache, asked, may_build=self._sharing is not None and not asked.is_used
+                    )
                     if fate.offer is not None and self._take(asked, known, cache, fate.offer):
                         return {"wheel": str(known.wheel)}
                     token = token or fate.token
@@ -224,9 +227,11 @@ class Builds:
         kept = folder / wheel.name
         with contextlib.suppress(FileExistsError):
             shutil.copyfile(wheel, kept)
-        self._sharing.add(
-            Made(asked, kept, log if log.exists() else None, seconds), lambda: self._leasing.has_come(token)
-        )
+        made = Made(asked, kept, log if log.exists() else None, seconds)
+        if asked.is_used:
+            self._sharing.keep_back(made, USED)
+        else:
+            self._sharing.add(made, lambda: self._leasing.has_come(token))
 
     def _failed(self, told: dict[str, Any]) -> None:
         number = int(told["number"])

@@ -58,6 +58,11 @@ class Sharing:
         if is_new:
             threading.Thread(target=self._send, daemon=True, name="sharing").start()
 
+    def keep_back(self, made: Made, why: str) -> None:
+        """Not this one; it is only told of."""
+        with self._lock:
+            self.outcomes.append(Shared(made, why))
+
     def wait(self, begin: Callable[[int], object], at: Callable[[int, int], object]) -> None:
         """Until everything is shared, or refused.
 

@@ -30,6 +30,8 @@ _CACHED = re.compile(r"(?:sdists|git|built-wheels|archive)-v\d+")
 """Folders of uv's cache; one that is called otherwise is no cache, and what is in it is built as ever."""
 _OTHER_HISTORIES = (".hg", ".svn", ".bzr")
 _LEFT_BEHIND = re.compile(r"build/(?:lib|temp|bdist)[^/]*", re.ASCII)
+_OF_PYTHON = re.compile(r"-(?:cpython-|pypy)?(\d)\.?(\d{1,2})t?(?:-pydebug)?$", re.ASCII)
+"""How such a folder ends that is for one Python alone."""
 _SAID = re.compile(r"^(Name|Version): *(\S+) *$", re.MULTILINE)
 _REQUIRED = re.compile(r"^Requires-Dist: *([A-Za-z0-9._-]+)", re.MULTILINE)
 
@@ -44,6 +46,8 @@ class Source:
         required: what it needs when it runs, as far as it says so.
         declared: variables that its build obeys, as its pyproject.toml says (`[tool.creamery] environment`).
         is_checkout: it comes from a repository, and not from an sdist.
+        left: folders with what earlier builds have left in it. setuptools takes what it finds there as it is, though it
+            was compiled with other settings, or against another numpy.
     """
 
     digest: Digest
@@ -52,6 +56,12 @@ class Source:
     required: frozenset[ProjectName]
     declared: tuple[str, ...]
     is_checkout: bool
+    left: frozenset[str] = frozenset()
+
+    def is_used_for(self, python: str) -> bool:
+        """Would a build for the Python of this tag (`cp313`) take what an earlier one has left?"""
+        made_for = [_OF_PYTHON.search(folder) for folder in self.left]
+        return any(match is None or match[1] + match[2] == python[2:] for match in made_for)
 
 
 def read_source(tree: Path) -> Source | None:
@@ -103,6 +113,7 @@ def _described(tree: Path, digest: Digest, *, is_checkout: bool) -> Source:
         required=frozenset(name for name in map(_project, required) if name is not None),
         declared=tuple(map(str, declared)) if isinstance(declared, list) else (),
         is_checkout=is_checkout,
+        left=frozenset(_left_behind(tree)),
     )
 
 
@@ -124,6 +135,13 @@ def _is_left_behind(folder: Path, tree: Path) -> bool:
         or folder.name.endswith(".egg-info")
         or _LEFT_BEHIND.fullmatch(folder.relative_to(tree).as_posix()) is not None
     )
+
+
+def _left_behind(tree: Path) -> Iterator[str]:
+    for folder in (tree / "build").glob("*/"):
+        name = folder.relative_to(tree).as_posix()
+        if _LEFT_BEHIND.fullmatch(name) and any(path.is_file() for path in folder.rglob("*")):
+            yield name
 
 
 def _history(tree: Path) -> str | None:
