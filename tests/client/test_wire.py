@@ -393,3 +393,9 @@ def test_no_error_log_or_traceback_holds_the_token(
     out, err = capfd.readouterr()
     assert SECRET not in "".join([*said, caplog.text, out, err])
     assert stub.last.headers["authorization"] == f"Bearer {SECRET}"
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 70 + ".b"])
+def test_a_name_that_no_host_can_have_is_said(host: str) -> None:
+    with pytest.raises(HubUnreachable, match="no host's"):
+        asking(f"http://{host}:8000").get("index")

@@ -100,6 +100,8 @@ class Watch:
             else:
                 self.launch.stop()
         finally:
+            if self.launch.builds is None:
+                self.launch.close_broker()  # or builds would wait for an answer
             self.looked.set()
         import creamery.client.report  # noqa: F401, PLC0415 - it will be needed as soon as uv has ended
 

@@ -149,6 +149,10 @@ class Launch:
         """Answer the hook, out of the hub and with what is built here."""
         self._broker.serve(self._answer)
 
+    def close_broker(self) -> None:
+        """Nobody answers the hook; builds go on without it."""
+        self._broker.close()
+
     def call(
         self,
         command: Sequence[str],

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -19,6 +20,11 @@ import platformdirs
 from creamery.client.address import HubAddress
 from creamery.client.errors import NotAHub
 from creamery.client.wire import Hub
+
+_STATE = re.compile(r"[!-~]{1,200}", re.ASCII)
+_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
+"""Normalised; they become lines of a file that uv reads."""
+_PATTERN = re.compile(r"[!-~]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +79,13 @@ class Memory:
         """
         known, state = self.recall()
         told = hub.get("w", "v1", "names", query={"state": state or None})
-        if not isinstance(told, dict) or not isinstance(told.get("state"), str):
+        if not isinstance(told, dict) or not _are_words([told.get("state")], _STATE):
             raise NotAHub(f"{hub.address} does not answer as a hub does.", "Is it the hub's address?")
         if told["state"] == state:
             return known
-        try:
-            found = OwnNames(frozenset(map(str, told["claimed"])), frozenset(map(str, told["reserved"])))
-        except (KeyError, TypeError) as error:
-            raise NotAHub(f"What {hub.address} says of its names cannot be read.") from error
-        names = known | found
+        if not _are_words(told.get("claimed"), _NAME) or not _are_words(told.get("reserved"), _PATTERN):
+            raise NotAHub(f"What {hub.address} says of its names cannot be read.")
+        names = known | OwnNames(frozenset(told["claimed"]), frozenset(told["reserved"]))
         self._write(names, told["state"])
         return names
 
@@ -100,3 +104,7 @@ class Memory:
         finally:
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
+
+
+def _are_words(found: object, kind: re.Pattern[str]) -> bool:
+    return isinstance(found, list) and all(isinstance(each, str) and kind.fullmatch(each) for each in found)

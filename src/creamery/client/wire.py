@@ -36,6 +36,7 @@ Method = Literal["GET", "HEAD", "POST", "PUT", "DELETE"]
 PREFIX = "/api/v1"
 MOST_REDIRECTS = 5
 SHOWN = 200
+MOST_TEXT = 4_000
 PIECE_BYTES = 256 * 1024
 
 _SAME_AGAIN = frozenset({307, 308})
@@ -233,7 +234,7 @@ class Hub:
         try:
             try:
                 connection.connect()
-            except (OSError, HTTPException) as error:
+            except (OSError, HTTPException, UnicodeError) as error:  # the latter for a host like `a..b`
                 raise HubUnreachable(
                     f"{self.address} cannot be reached{way.said}: {_reason(error)}.", _remedy(error)
                 ) from error
@@ -459,7 +460,7 @@ def _text(value: object) -> str:
     """Of a problem document, without what a terminal would obey."""
     if not isinstance(value, str):
         return ""
-    return "".join(character if character.isprintable() else " " for character in value).strip()
+    return "".join(character if character.isprintable() else " " for character in value[:MOST_TEXT]).strip()
 
 
 def _reason(error: Exception) -> str:
@@ -469,6 +470,8 @@ def _reason(error: Exception) -> str:
         return f"TLS fails ({error.reason or 'it ended'})"
     if isinstance(error, TimeoutError):
         return "it is silent"
+    if isinstance(error, UnicodeError):
+        return "its name can be no host's"
     if isinstance(error, OSError):
         return _text(error.strerror or str(error) or type(error).__name__).rstrip(".")
     return "the answer is no HTTP, or broke off"
