@@ -99,6 +99,7 @@ LIES: dict[str, dict[str, Callable[[Reply], Reply]]] = {
     "no name": {"/w/v1/lookup": looked_up(filename=None)},
     "too large": {"/w/v1/lookup": looked_up(size=10**15)},
     "no size": {"/w/v1/lookup": looked_up(size="many")},
+    "no number": {"/w/v1/lookup": looked_up(size=float("inf"))},
 }
 
 
@@ -137,6 +138,31 @@ def test_bytes_that_are_as_promised_and_no_wheel_of_it_are_none(
     assert laptop.built() == ["beta"]
     assert packages_of(environment) == ["beta"]
     assert "is not taken" in said
+
+
+KNOWN = {"name": "plain", "project": "plain", "version": "1.0", "filename": "plain-1.0-py3-none-any.whl"}
+
+
+@pytest.mark.parametrize("wheels", [5, [1], [{}], [{**KNOWN, "seconds": "many"}], [{**KNOWN, "seconds": float("nan")}]])
+def test_what_a_hub_says_afterwards_breaks_no_installation(wheels: object, meddler: Meddler, laptop: Laptop) -> None:
+    meddler.orders["/w/v1/known"] = say(json.dumps({"wheels": wheels}).encode(), "application/json")
+    python = laptop.environment() / "bin" / "python"
+
+    ended = laptop.call("install", "--json", "--python", python, "plain")
+
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout, parse_constant=pytest.fail)["saved_seconds"] == 0
+    assert "Traceback" not in ended.stderr
+
+
+def test_what_a_terminal_would_obey_is_not_shown(full: RunningHub, meddler: Meddler, laptop: Laptop) -> None:
+    reason = "\x1b]0;owned\x07 \x1b[2J no compiler"
+    meddler.changes["/w/v1/lookup"] = looked_up(state="failed", reason=reason)
+
+    _, said = laptop.install(*FORCED)
+
+    assert "\x1b" not in said
+    assert "no compiler" in said
 
 
 TROUBLES: dict[str, Answerer] = {

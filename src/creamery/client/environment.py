@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
+
+from creamery.client.programs import ask
 
 SECONDS = 30.0
 PYTHON = ("--python", "-p")
@@ -19,10 +20,7 @@ def location(uv: str, names: Sequence[str], arguments: Sequence[str], own: Mappi
     if (seen := _seen(arguments, own)) is not None:
         return seen
     words = [uv, "pip", "show", *place_words(arguments), *names]
-    ran = subprocess.run(  # noqa: S603 - uv itself
-        words, env=dict(own), capture_output=True, text=True, errors="replace", timeout=SECONDS, check=False
-    )
-    for line in ran.stdout.splitlines():
+    for line in (ask(words, own, seconds=SECONDS) or "").splitlines():
         if line.startswith("Location: "):
             return Path(line.removeprefix("Location: ").strip())
     return None

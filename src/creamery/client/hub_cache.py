@@ -16,6 +16,7 @@ from creamery.client.asking import Asked
 from creamery.client.caches import Fate, Made, Offer
 from creamery.client.errors import HubError, NotAHub, Unshareable
 from creamery.client.sdists import find_sdist
+from creamery.client.serving import seconds_said
 from creamery.client.wire import Form, Hub
 from creamery.contract import Digest
 
@@ -25,6 +26,7 @@ PIECE_BYTES = 256 * 1024
 SLOW_SECONDS = 20.0
 SLOW_BYTES = 20_000
 """A second: what comes more slowly for as long as that is built here."""
+MOST_SHOWN = 4_000
 
 
 class HubCache:
@@ -67,7 +69,7 @@ class HubCache:
     def renew(self, asked: Asked, token: str) -> float:
         """409 where it has passed on."""
         told = _object(self._hub.put("w", "v1", "lease", asked.key, query={"token": token}), self._hub)
-        return float(told["seconds"]) if isinstance(told.get("seconds"), int | float) else 0.0
+        return seconds_said(told.get("seconds"))
 
     def give_back(self, asked: Asked, token: str) -> None:
         """The next who waits has it."""
@@ -138,19 +140,22 @@ def _record(asked: Asked, seconds: float, sdist: Digest | None) -> dict[str, Any
 def _fate(told: dict[str, Any], hub: Hub) -> Fate:
     state = told.get("state")
     if state == "hit":
-        try:
-            size, seconds = int(told["size"]), float(told.get("seconds") or 0)
-            offer = Offer(str(told["filename"]), str(told["sha256"]), size, str(told["sha256"]), seconds)
-        except (KeyError, TypeError, ValueError) as error:
-            raise _unreadable(hub) from error
-        return Fate("hit", offer)
+        name, digest, size = (told.get(each) for each in ("filename", "sha256", "size"))
+        if not (isinstance(name, str) and isinstance(digest, str) and isinstance(size, int)):
+            raise _unreadable(hub)
+        return Fate("hit", Offer(name, digest, size, digest, seconds_said(told.get("seconds"))))
     if state == "yours":
         return Fate("yours", token=str(told.get("token", "")))
     if state == "leased":
-        return Fate("leased", told=str(told.get("by", "")))
+        return Fate("leased", told=_shown(told.get("by", "")))
     if state == "failed":
-        return Fate("failed", told=str(told.get("reason", "")))
+        return Fate("failed", told=_shown(told.get("reason", "")))
     return Fate("miss")
+
+
+def _shown(value: object) -> str:
+    """What somebody else has written, without what a terminal would obey."""
+    return "".join(character if character.isprintable() else " " for character in str(value)[:MOST_SHOWN])
 
 
 def _object(told: Any, hub: Hub) -> dict[str, Any]:

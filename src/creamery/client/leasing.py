@@ -18,6 +18,7 @@ WAITS = 20
 READERS_SECONDS = 2.0
 """Between two looks of somebody who may not build for others."""
 LEAST_SECONDS = 1.0
+MOST_SECONDS = 3_600.0
 CONFLICT = 409
 
 
@@ -111,7 +112,7 @@ class Leasing:
 
     def _renew(self, held: Held) -> None:
         seconds = LEAST_SECONDS
-        while not held.stopped.wait(max(LEAST_SECONDS, seconds / 3)):
+        while not held.stopped.wait(min(max(LEAST_SECONDS, seconds / 3), MOST_SECONDS)):
             try:
                 seconds = held.cache.renew(held.asked, held.token)
             except Refused as error:

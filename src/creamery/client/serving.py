@@ -23,6 +23,7 @@ PROBE = Patience(connect_seconds=1.0, silent_seconds=1.0, whole_seconds=1.5)
 """A hub that is there answers at once; one that is not costs no more."""
 ASKING = Patience(connect_seconds=2.0, silent_seconds=40.0, whole_seconds=60.0)
 """It may be asked to wait for somebody's build."""
+MOST_SECONDS = 1e9
 MOST_VERSIONS = 1_000
 """In one question."""
 
@@ -90,6 +91,11 @@ class KnownWheel:
     seconds: float
 
 
+def seconds_said(value: object) -> float:
+    """A time that a hub tells; 0: it tells none that there can be (JSON's readers know NaN and Infinity)."""
+    return float(value) if isinstance(value, int | float) and 0 <= value < MOST_SECONDS else 0.0
+
+
 def known_wheels(wish: Wish, versions: list[tuple[str, str]]) -> dict[tuple[str, str], list[KnownWheel]]:
     """Which of these projects' versions have built wheels that pages list.
 
@@ -98,8 +104,6 @@ def known_wheels(wish: Wish, versions: list[tuple[str, str]]) -> dict[tuple[str,
     """
     if wish.address is None:
         return {}
-    from packaging.utils import canonicalize_version  # noqa: PLC0415 - once uv has ended
-
     hub = Hub(wish.address, wish.credentials, patience=PROBE).at_root()
     found: dict[tuple[str, str], list[KnownWheel]] = {}
     for begin in range(0, len(versions), MOST_VERSIONS):
@@ -107,7 +111,12 @@ def known_wheels(wish: Wish, versions: list[tuple[str, str]]) -> dict[tuple[str,
             told = hub.post("w", "v1", "known", body={"versions": versions[begin : begin + MOST_VERSIONS]})
         except Refused:  # a version that is none; nobody is kept from installing it
             continue
-        for wheel in told.get("wheels", []) if isinstance(told, dict) else []:
-            place = (str(wheel["project"]), canonicalize_version(str(wheel["version"])))
-            found.setdefault(place, []).append(KnownWheel(str(wheel["filename"]), float(wheel["seconds"])))
+        wheels = told.get("wheels") if isinstance(told, dict) else None
+        for wheel in wheels if isinstance(wheels, list) else []:
+            if isinstance(wheel, dict):
+                from packaging.utils import canonicalize_version  # noqa: PLC0415 - where something was built
+
+                place = (str(wheel.get("project")), canonicalize_version(str(wheel.get("version"))))
+                known = KnownWheel(str(wheel.get("filename")), seconds_said(wheel.get("seconds")))
+                found.setdefault(place, []).append(known)
     return found
