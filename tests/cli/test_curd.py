@@ -23,6 +23,8 @@ from tests.doubles.served import ServedFolder
 from tests.doubles.uploading import token_of
 from tests.doubles.upstream import Upstream
 
+pytestmark = pytest.mark.installed  # a minute of real installations
+
 SCOPES = [Scope("wheels:push"), Scope("wheels:read"), Scope("index:read")]
 ALPHA, BETA, PLAIN = (f"{name}-1.0-py3-none-any.whl" for name in ("alpha", "beta", "plain"))
 DEAD = "http://127.0.0.1:9"
