@@ -118,6 +118,29 @@ def test_a_locked_project_syncs_without_building(laptop: Laptop, other: Laptop, 
     assert synced.stderr.rstrip().splitlines()[-1].startswith("2 built by others")
 
 
+def test_a_lock_of_another_index_holds_and_stays(laptop: Laptop, other: Laptop, upstream: Upstream) -> None:
+    """uv had not been told of that index below `creamery run`, and so refused its locks, or wrote them anew."""
+    laptop.install("-u", "--no-binary", ":all:", "alpha")
+    project = other.folder / "home" / "project"
+    project.mkdir()
+    (project / "pyproject.toml").write_text(
+        '[project]\nname = "trial"\nversion = "0"\nrequires-python = ">=3.11"\ndependencies = ["alpha"]\n'
+    )
+    at = other.variables(UV_DEFAULT_INDEX=upstream.url)
+    subprocess.run([UV, "lock", "--directory", project], env=at, check=True, capture_output=True)
+    before = (project / "uv.lock").read_text()
+    other.builds.unlink(missing_ok=True)  # uv has asked for metadata
+
+    locked = other.call("run", "--", UV, "--directory", project, "sync", "--locked")
+    synced = other.call("run", "--", UV, f"--directory={project}", "sync", "--reinstall")
+
+    assert (locked.returncode, synced.returncode) == (0, 0), locked.stderr + synced.stderr
+    assert (project / "uv.lock").read_text() == before
+    assert packages_of(project / ".venv") == ["alpha", "beta"]
+    assert other.built() == []
+    assert other.left() == []
+
+
 @pytest.mark.skipif(shutil.which("git") is None, reason="there is no git here")
 def test_a_git_requirement_is_built_once_and_another_commit_again(
     laptop: Laptop, other: Laptop, tmp_path: Path

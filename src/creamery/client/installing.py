@@ -149,13 +149,15 @@ def run(launch: Launch, command: Sequence[str], own: Mapping[str, str]) -> Insta
         HubError: the hub is away, and nothing else may be asked; nothing was run.
         UnusableInput: there is no such program.
     """
+    from creamery.client.locks_of_others import variables_for_locks  # noqa: PLC0415
     from creamery.client.serving import recalled_names, why_away  # noqa: PLC0415
 
     began = time.monotonic()
     away = why_away(launch.wish, launch.say)
     if away is None:
         launch.serve()
-        ended = launch.call(command, launch.variables())
+        more = variables_for_locks(launch.folder, str(launch.wish.address), command, own)
+        ended = launch.call(command, {**launch.variables(), **more})
     else:
         refuse_unless_safe(launch.wish, away)
         if recalled_names(launch.wish):

@@ -40,7 +40,7 @@ STOPPED = 128
 """A program that a signal has ended ends with this and its number, as shells have it."""
 GRACE_SECONDS = 5.0
 
-_FOR_TOX = f"testenv.pass_env+=PYTHONPATH,{VARIABLE}"
+_FOR_TOX = f"testenv.pass_env+=PYTHONPATH,XDG_CONFIG_DIRS,{VARIABLE}"
 _OURS = frozenset({"CREAMERY_TOKEN", "CREAMERY_HUB"})
 """The latter may hold a password."""
 
