@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,10 +14,13 @@ import pytest
 from creamery.accounts import Scope
 from tests.doubles.counted import counted_sdist
 from tests.doubles.laptops import Laptop, packages_of
+from tests.doubles.meddler import Meddler
+from tests.doubles.misbehaviour import hang
 from tests.doubles.running import RunningHub
 from tests.doubles.uploading import token_of
 from tests.doubles.upstream import Upstream
 
+FORCED = ("--no-binary", ":all:", "beta")
 SCOPES = [Scope("wheels:push"), Scope("wheels:read"), Scope("index:read")]
 
 
@@ -54,3 +60,52 @@ def test_a_log_that_finds_no_room_costs_the_log_alone(laptop: Laptop, small: Pat
 
     assert packages_of(environment) == ["beta"], said
     assert laptop.built() == ["beta"]
+
+
+STOPS: dict[str, tuple[signal.Signals, ...]] = {
+    "SIGTERM": (signal.SIGTERM,),
+    "SIGHUP": (signal.SIGHUP,),
+    "Ctrl-C, three times": (signal.SIGINT,) * 3,
+}
+
+
+@pytest.mark.parametrize("stop", STOPS)
+def test_whatever_stops_it_while_it_shares_leaves_no_password_and_waits_for_no_hub(
+    stop: str, laptop: Laptop, hub: RunningHub
+) -> None:
+    environment = laptop.environment()
+    with Meddler(hub.base) as between:
+        laptop.base = between.base
+        between.orders["/w/v1/entries"] = hang()
+        between.orders["DELETE /w/v1/lease"] = hang()
+        with laptop.start("install", "-u", "--python", environment / "bin" / "python", *FORCED) as started:
+            laptop.wait_until(lambda: any(seen.path.startswith("/w/v1/entries") for seen in between.seen))
+            laptop.wait_until(lambda: packages_of(environment) == ["beta"])
+            time.sleep(0.5)  # uv has ended
+            began = time.monotonic()
+            for number in STOPS[stop]:
+                os.kill(started.pid, number)
+                time.sleep(0.3)
+            _, said = started.communicate(timeout=60)
+
+    assert started.returncode == 128 + STOPS[stop][0], said
+    assert "Traceback" not in said
+    assert laptop.left() == []
+    assert time.monotonic() - began < 8
+
+
+def test_nohup_outlives_its_terminal(laptop: Laptop) -> None:
+    environment = laptop.environment()
+    words = ("install", "--python", environment / "bin" / "python", *FORCED)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # which children inherit
+    try:
+        started = laptop.start(*words, BUILD_DOES="wait:1")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    with started:
+        laptop.wait_until(lambda: laptop.built() == ["beta"])
+        os.kill(started.pid, signal.SIGHUP)
+        _, said = started.communicate(timeout=60)
+
+    assert started.returncode == 0, said
+    assert packages_of(environment) == ["beta"]

@@ -19,7 +19,7 @@ class Meddler:
 
     Attributes:
         base: its address.
-        orders: paths (beginnings), each with how it is answered.
+        orders: paths (beginnings), perhaps with a method before them, each with how it is answered.
         changes: paths (beginnings), each with what becomes of the hub's answer.
         seen: every request.
     """
@@ -54,7 +54,7 @@ class Meddler:
         request = exchange.request
         self.seen.append(request)
         for begin, answerer in self.orders.items():
-            if request.path.startswith(begin):
+            if request.path.startswith(begin) or f"{request.method} {request.path}".startswith(begin):
                 await answerer(exchange)
                 return
         exchange.reply = await asyncio.to_thread(self._forward, request)

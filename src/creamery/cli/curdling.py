@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from creamery.cli.installing import INTERRUPTED, place, told
+from creamery.cli.installing import place, told
 from creamery.cli.wishing import declared_in, is_quiet, warn
 from creamery.cli.words import Option, Words, read_words
 
@@ -91,7 +91,7 @@ def install(words: Sequence[str]) -> int:
                 _share(launch, done, uv, arguments, environ.get("NETRC"))
             except KeyboardInterrupt:
                 warn("not everything that the servers lack is shared.")
-                return INTERRUPTED
+                raise
         return told(launch, done, uv, arguments, own)
 
 

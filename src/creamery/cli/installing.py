@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from creamery.client.installing import Installed
     from creamery.client.launching import Launch
 
-INTERRUPTED = 130
-
+_NOT_ALL = "not everything that was built here is shared."
 _PLACES = ("--python", "-p", "--target", "-t", "--prefix", "--system")
 
 
@@ -69,8 +68,10 @@ def told(launch: Launch, ended: Installed, uv: str, arguments: Sequence[str], ow
     try:
         _tell(launch, ended, uv, arguments, own)
     except KeyboardInterrupt:
-        warn("not everything that was built here is shared.")
-        return INTERRUPTED
+        warn(_NOT_ALL)
+        raise
+    if ended.was_interrupted and launch.sharing is not None and launch.sharing.is_busy():
+        warn(_NOT_ALL)
     return ended.code
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from creamery.cli.words import Option
 
 CALLED_WRONGLY = 2
+INTERRUPTED = 130
 
 
 def begin(command: str, words: Sequence[str]) -> int:
@@ -39,6 +40,8 @@ def ended(doing: Callable[[], int], *, as_json: bool = False) -> int:
 
     try:
         return doing()
+    except KeyboardInterrupt as error:
+        return getattr(error, "code", INTERRUPTED)
     except WrongWords as error:
         sys.stderr.write(f"Error: {error}\n")
         return CALLED_WRONGLY

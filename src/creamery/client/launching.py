@@ -71,8 +71,20 @@ class Ended:
         self.output = output
 
 
+class Stopped(KeyboardInterrupt):
+    """A signal other than Ctrl-C's wants this process to end.
+
+    Attributes:
+        code: what it ends with then.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.code = STOPPED + number
+        super().__init__()
+
+
 class Launch:
-    """One run, from entering to leaving.
+    """One run, from entering to leaving. Whatever stops this process, all but SIGKILL, leaves it.
 
     Args:
         wish: how to install.
@@ -97,23 +109,31 @@ class Launch:
 
     def __enter__(self) -> Self:
         self.folder = _new_folder(self._own)
+        self._before = {number: signal.getsignal(number) for number in _signals()}
         try:
+            for number in self._before:
+                if number != signal.SIGINT:
+                    signal.signal(number, _stop_here)
             self._netrc = self._written_netrc()
             self._broker = Broker(self.folder)
         except BaseException:
             _remove(self.folder)
+            self._handle_as_before()
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        for number in self._before:  # whoever presses Ctrl-C twice must not leave the password behind
+            signal.signal(number, signal.SIG_IGN)
         self._broker.close()
+        _remove(self.folder)
+        self._handle_as_before()
         with self._answering:
             self._has_ended = True
         if self.builds is not None:
             self.builds.end()
-        _remove(self.folder)
 
     def variables(self, page: str = "w/i") -> dict[str, str]:
         """The environment of a program that installs through the hub; `page`: the index with built wheels, or `i`."""
@@ -200,6 +220,10 @@ class Launch:
             timer.daemon = True
             timer.start()
 
+    def _handle_as_before(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
     def _relay(self, number: int, _: FrameType | None) -> None:
         """Ctrl-C reaches all programs of a terminal; other signals reach this process alone."""
         self.interrupted = True
@@ -284,8 +308,14 @@ def _remove(folder: str) -> None:
 
 def _signals() -> tuple[signal.Signals, ...]:
     names = ("SIGINT", "SIGTERM", "SIGHUP")
-    is_main = threading.current_thread() is threading.main_thread()
-    return tuple(getattr(signal, name) for name in names if hasattr(signal, name)) if is_main else ()
+    if threading.current_thread() is not threading.main_thread():
+        return ()
+    found = (getattr(signal, name) for name in names if hasattr(signal, name))
+    return tuple(number for number in found if signal.getsignal(number) != signal.SIG_IGN)  # as nohup wants it
+
+
+def _stop_here(number: int, _: FrameType | None) -> None:
+    raise Stopped(number)
 
 
 def _quoted(word: str) -> str:

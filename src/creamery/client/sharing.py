@@ -63,6 +63,11 @@ class Sharing:
         with self._lock:
             self.outcomes.append(Shared(made, why))
 
+    def is_busy(self) -> bool:
+        """Is something still to be shared?"""
+        with self._lock:
+            return self._open > 0
+
     def wait(self, begin: Callable[[int], object], at: Callable[[int, int], object]) -> None:
         """Until everything is shared, or refused.
 
