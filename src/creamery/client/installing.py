@@ -93,14 +93,16 @@ class Watch:
         time.sleep(LATER_SECONDS)
         from creamery.client.serving import why_away  # noqa: PLC0415 - while uv is at work
 
+        is_served = False
         try:
             self.away = why_away(self.launch.wish, self.launch.say)
             if self.away is None:
                 self.launch.serve()
+                is_served = True
             else:
                 self.launch.stop()
         finally:
-            if self.launch.builds is None:
+            if not is_served:
                 self.launch.close_broker()  # or builds would wait for an answer
             self.looked.set()
         import creamery.client.report  # noqa: F401, PLC0415 - it will be needed as soon as uv has ended
