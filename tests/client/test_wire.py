@@ -23,8 +23,9 @@ from creamery.client import (
     UnusableInput,
     parse_address,
 )
+from creamery.client.wire import Form
 from tests.doubles.certificates import PEM, server_tls
-from tests.doubles.loopback import Exchange, Reply
+from tests.doubles.loopback import Answerer, Exchange, Reply
 from tests.doubles.proxy import ForwardProxy
 from tests.doubles.stub_hub import StubHub
 
@@ -399,3 +400,17 @@ def test_no_error_log_or_traceback_holds_the_token(
 def test_a_name_that_no_host_can_have_is_said(host: str) -> None:
     with pytest.raises(HubUnreachable, match="no host's"):
         asking(f"http://{host}:8000").get("index")
+
+
+@pytest.mark.parametrize("drips", [_dripping_head, _dripping_body])
+def test_neither_a_stream_nor_a_form_is_waited_for_where_its_time_is_bounded(drips: Answerer, stub: StubHub) -> None:
+    stub.instead = drips
+    hub = asking(stub.url, patience=QUICK)
+
+    with (
+        pytest.raises(HubUnreachable, match=r"longer than 0\.5 s"),
+        hub.stream("GET", "f", headers={}, within=0.5) as got,
+    ):
+        got.read()
+    with pytest.raises(HubUnreachable, match=r"longer than 0\.6"):
+        hub.put_form("f", form=Form({"a": "b"}), sent=lambda _: None, least_rate=1e9)

@@ -26,6 +26,10 @@ PIECE_BYTES = 256 * 1024
 SLOW_SECONDS = 20.0
 SLOW_BYTES = 20_000
 """A second: what comes more slowly for as long as that is built here."""
+LEAST_RATE = 64 * 1024
+"""Bytes a second that a hub has to take; one that takes fewer is done without."""
+FETCH_SECONDS = 1_200.0
+"""Of any wheel: the hook does not wait for ever either."""
 MOST_SHOWN = 4_000
 
 
@@ -46,7 +50,8 @@ class HubCache:
 
     def fetch(self, offer: Offer, into: Path, most: int) -> None:
         """By its digest, which the bytes are held against as they come."""
-        with self._hub.stream("GET", "w", "f", offer.sha256, offer.filename, headers={"Accept": "*/*"}) as answer:
+        place = ("w", "f", offer.sha256, offer.filename)
+        with self._hub.stream("GET", *place, headers={"Accept": "*/*"}, within=FETCH_SECONDS) as answer:
             write_verified(answer, offer, into, most)
 
     def push(self, made: Made, sent: Callable[[int], object]) -> None:
@@ -58,7 +63,8 @@ class HubCache:
         if made.log is not None:
             fields["log"] = end_of(made.log)
         form = Form(fields, ("wheel", made.wheel))
-        answer = self._hub.put_form("w", "v1", "entries", made.asked.key, form=form, sent=sent)
+        place = ("w", "v1", "entries", made.asked.key)
+        answer = self._hub.put_form(*place, form=form, sent=sent, least_rate=LEAST_RATE)
         _object(answer.parsed(), self._hub)
 
     def lease(self, asked: Asked, wait_seconds: float) -> Fate:
@@ -80,7 +86,8 @@ class HubCache:
         project, version = asked.source.project, asked.source.version
         record = {"project": project, "version": version, "kind": "backend", "reason": reason[:4_000]}
         fields = {"record": json.dumps(record)} | ({} if log is None else {"log": end_of(log)})
-        self._hub.put_form("w", "v1", "failures", asked.key, form=Form(fields), sent=lambda _: None)
+        place = ("w", "v1", "failures", asked.key)
+        self._hub.put_form(*place, form=Form(fields), sent=lambda _: None, least_rate=LEAST_RATE)
 
 
 def write_verified(answer: BufferedIOBase, offer: Offer, into: Path, most: int) -> None:

@@ -15,7 +15,8 @@ from creamery.client.errors import HubError, Refused
 WAIT_SECONDS = 30.0
 """Of one question for the right to build."""
 WAITS = 20
-"""Questions: ten minutes. Whoever builds longer than that is not waited for."""
+"""Questions: ten minutes. Whoever builds longer than that is not waited for, and then nobody is: a hub that only says
+so would have each package wait."""
 READERS_SECONDS = 2.0
 """Between two looks of somebody who may not build for others."""
 LEAST_SECONDS = 1.0
@@ -48,7 +49,7 @@ class Leasing:
         self._held: dict[str, Held] = {}
         self._lock = threading.Lock()
         self._ended = threading.Event()
-        self._is_refused = False
+        self._is_refused = self._is_vain = False
 
     def wait_for(self, cache: Leases, asked: Asked, *, may_build: bool) -> Fate:
         """A wheel; or that it is to be built here, `yours` with a lease, and else without.
@@ -59,6 +60,7 @@ class Leasing:
         Raises:
             HubError: the cache does not answer.
         """
+        late = _after(WAITS * WAIT_SECONDS)
         for _ in range(WAITS if may_build else round(WAITS * WAIT_SECONDS / READERS_SECONDS)):
             fate = self._ask(cache, asked, may_build=may_build)
             if fate.state == "yours":
@@ -66,10 +68,14 @@ class Leasing:
                 return fate
             if fate.state != "leased" or self._ended.is_set():
                 return fate
+            if self._is_vain or late.is_set():
+                break
             self._say(f"{asked.title} is being built by {fate.told or 'somebody else'}; it is waited for.")
             if not may_build or self._is_refused:
                 self._ended.wait(READERS_SECONDS)
-        self._say(f"{asked.title} is waited for no longer.")
+        if not self._is_vain:
+            self._say(f"{asked.title} is waited for no longer, and nothing else is.")
+        self._is_vain = True
         return Fate("miss")
 
     def give_back(self, token: str) -> None:
@@ -105,7 +111,7 @@ class Leasing:
     def _ask(self, cache: Leases, asked: Asked, *, may_build: bool) -> Fate:
         if may_build and not self._is_refused:
             try:
-                return cache.lease(asked, WAIT_SECONDS)
+                return cache.lease(asked, 0.0 if self._is_vain else WAIT_SECONDS)
             except Refused as error:
                 self._is_refused = True
                 self._say(f"{error.sentence} What is built here is not kept from being built elsewhere.")
@@ -128,3 +134,12 @@ class Leasing:
                 return
             except HubError:  # away for a moment: it has until the lease ends
                 continue
+
+
+def _after(seconds: float) -> threading.Event:
+    """Comes to be set."""
+    passed = threading.Event()
+    timer = threading.Timer(seconds, passed.set)
+    timer.daemon = True
+    timer.start()
+    return passed

@@ -23,6 +23,7 @@ from creamery.contract import Digest, InvalidName, NotADigest, parse_digest, par
 
 MOST_BYTES = 256 * 1024**2
 """Of an sdist that is compared, and of what it unpacks to a fifth for each."""
+FETCH_SECONDS = 300.0
 MOST_UNPACKED = 5 * MOST_BYTES
 
 
@@ -75,7 +76,8 @@ def _unpacks_to(hub: Hub, project: str, filename: str, digest: Digest, source: S
 
 def _fetched(hub: Hub, project: str, filename: str, digest: Digest, into: Path) -> bool:
     found, size = hashlib.sha256(), 0
-    with hub.stream("GET", "i", project, filename, headers={"Accept": "*/*"}) as answer, into.open("xb") as file:
+    asked = hub.stream("GET", "i", project, filename, headers={"Accept": "*/*"}, within=FETCH_SECONDS)
+    with asked as answer, into.open("xb") as file:
         while piece := answer.read(PIECE_BYTES):
             size += len(piece)
             if size > MOST_BYTES:

@@ -29,7 +29,7 @@ from urllib.request import getproxies, proxy_bypass
 from creamery import __version__
 from creamery.client.address import HubAddress, parse_address
 from creamery.client.credentials import Credentials
-from creamery.client.errors import HubUnreachable, NotAHub, Refused, UnusableInput
+from creamery.client.errors import HubError, HubUnreachable, NotAHub, Refused, UnusableInput
 
 Method = Literal["GET", "HEAD", "POST", "PUT", "DELETE"]
 
@@ -125,15 +125,17 @@ class Hub:
         *path: str,
         query: Sequence[tuple[str, str]] = (),
         headers: Mapping[str, str],
+        within: float | None = None,
     ) -> Iterator[HTTPResponse]:
-        """An answer of whatever length, whose body the caller reads; no redirect is followed, and no time bounds it.
+        """An answer of whatever length, whose body the caller reads; no redirect is followed.
 
-        An error's answer is read, and raised as every method does.
+        An error's answer is read, and raised as every method does. `within`: seconds for all of it; None: no time
+        bounds it.
         """
         sent = self._headers({"Accept-Encoding": "identity", **headers})
         target = self.address.path + self._prefix + _joined(path) + (f"?{urlencode(query)}" if query else "")
         way = _way_to(self.address)
-        with self._connected(way) as connection:
+        with self._connected(way) as connection, self._perhaps_within(connection, method, within):
             connection.sock.settimeout(self._patience.silent_seconds)
             try:
                 connection.request(method, way.prefix + target, None, {**way.headers, **sent})
@@ -158,27 +160,33 @@ class Hub:
         if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
             self.understood(answer)
 
-    def put_form(self, *path: str, form: Form, sent: Callable[[int], object]) -> Answer:
+    def put_form(
+        self, *path: str, form: Form, sent: Callable[[int], object], least_rate: float | None = None
+    ) -> Answer:
         """PUT a form with a file of whatever length (RFC 7578); returns what is answered where it was taken.
 
         Args:
             form: its fields and its file.
             sent: hears of each number of bytes of the file that has gone.
+            least_rate: bytes a second that the hub has to take; None: no time bounds it.
         """
         boundary = secrets.token_hex(16)
         length = form.length(boundary)
         kind = f"multipart/form-data; boundary={boundary}"
         headers = {"Content-Type": kind, "Content-Length": str(length)}
-        answer = self._sent(path, form.pieces(boundary, sent), headers)
+        within = None if least_rate is None else self._patience.whole_seconds + length / least_rate
+        answer = self._sent(path, form.pieces(boundary, sent), headers, within)
         if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
             self.understood(answer)
         return answer
 
-    def _sent(self, path: tuple[str, ...], body: Iterator[bytes], headers: Mapping[str, str]) -> Answer:
+    def _sent(
+        self, path: tuple[str, ...], body: Iterator[bytes], headers: Mapping[str, str], within: float | None = None
+    ) -> Answer:
         known = self._headers({"Accept": "application/json, application/problem+json", **headers})
         target = self.address.path + self._prefix + _joined(path)
         way = _way_to(self.address)
-        with self._connected(way) as connection:
+        with self._connected(way) as connection, self._perhaps_within(connection, "PUT", within):
             connection.sock.settimeout(self._patience.silent_seconds)
             try:
                 try:
@@ -242,9 +250,15 @@ class Hub:
         finally:
             connection.close()
 
+    def _perhaps_within(
+        self, connection: HTTPConnection, method: Method, seconds: float | None
+    ) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext() if seconds is None else self._within(connection, method, seconds)
+
     @contextlib.contextmanager
-    def _within(self, connection: HTTPConnection, method: Method) -> Iterator[None]:
+    def _within(self, connection: HTTPConnection, method: Method, seconds: float | None = None) -> Iterator[None]:
         """Bound what follows in time; a socket's own time-out would begin anew with each byte that drips in."""
+        seconds = self._patience.whole_seconds if seconds is None else seconds
         taken, late = connection.sock, Event()
 
         def cut() -> None:
@@ -252,7 +266,7 @@ class Hub:
             with contextlib.suppress(OSError):  # it has ended in this moment
                 socket.socket.shutdown(taken, socket.SHUT_RDWR)  # below TLS, which another thread must not end
 
-        timer = Timer(self._patience.whole_seconds, cut)
+        timer = Timer(seconds, cut)
         timer.daemon = True
         taken.settimeout(self._patience.silent_seconds)
         timer.start()
@@ -260,8 +274,10 @@ class Hub:
             yield
             if late.is_set():  # what has no length ends where it is cut, and looks whole
                 raise TimeoutError
-        except (OSError, HTTPException) as error:
-            reason = f"it took longer than {self._patience.whole_seconds:g} s" if late.is_set() else _reason(error)
+        except (OSError, HTTPException, HubError) as error:
+            if isinstance(error, HubError) and not late.is_set():
+                raise
+            reason = f"it took longer than {seconds:g} s" if late.is_set() else _reason(error)
             remedy = "Try again later." if method == "GET" else _DONE_PERHAPS
             raise HubUnreachable(f"{self.address} has not answered: {reason}.", remedy) from error
         finally:
