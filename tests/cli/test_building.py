@@ -313,6 +313,20 @@ def test_a_backend_that_is_killed_fails_the_build_and_is_no_failure_of_its_own(l
     assert "lately" not in said
 
 
+def test_two_that_build_the_same_below_one_command_both_do(laptop: Laptop, hub: RunningHub, tmp_path: Path) -> None:
+    environments = [laptop.environment() for _ in range(2)]
+    each = [
+        f"UV_CACHE_DIR={tmp_path / f'cache-{number}'} uv pip install --python {environment / 'bin' / 'python'} beta"
+        for number, environment in enumerate(environments)
+    ]
+
+    ended = laptop.call("run", "-u", "--", "sh", "-c", " & ".join([*each, "wait"]), BUILD_DOES="wait:1")
+
+    assert [packages_of(environment) for environment in environments] == [["beta"], ["beta"]]
+    assert len(entries_of(hub, "beta")) == 1
+    assert "Warning" not in ended.stderr
+
+
 def test_a_build_sees_no_credential(laptop: Laptop, tmp_path: Path) -> None:
     shown = tmp_path / "shown.txt"
     token = laptop.variables()["CREAMERY_TOKEN"]

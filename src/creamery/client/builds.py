@@ -191,8 +191,10 @@ class Builds:
     def _to_build(self, asked: Asked, known: _Known, question: dict[str, Any]) -> Mapping[str, Any]:
         """A number to build under; or, where somebody else has built it meanwhile, their wheel."""
         token = ""
-        for number in [number for number, (begun, _) in self._running.items() if begun.key == asked.key]:
-            self._leasing.give_back(self._running.pop(number)[1])  # its process was killed: it would be waited for
+        for number, (begun, held) in list(self._running.items()):
+            if begun.key == asked.key:  # its process was killed, or is another one's beside this: it is not waited for
+                self._running[number] = begun, ""
+                self._leasing.give_back(held)
         is_leased = known.fate is not None and known.fate.state == "leased"
         for cache in self._answering() if self._sharing is not None or is_leased else ():
             if isinstance(cache, Leases):
