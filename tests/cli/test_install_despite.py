@@ -24,7 +24,7 @@ from tests.doubles.laptops import Laptop, entries_of, packages_of
 from tests.doubles.listing import stored_at
 from tests.doubles.loopback import Answerer, Exchange, Reply
 from tests.doubles.meddler import Meddler
-from tests.doubles.misbehaviour import close_at, drip, garbage, hang, redirect_to, say, status
+from tests.doubles.misbehaviour import after, close_at, drip, garbage, hang, redirect_to, say, status
 from tests.doubles.running import RunningHub
 from tests.doubles.uploading import token_of
 from tests.doubles.upstream import Upstream
@@ -375,6 +375,26 @@ def test_a_lock_file_falls_back_from_a_hub_with_names_of_its_own(knowing: Laptop
     environment, said = knowing.install("-r", lock)
 
     assert packages_of(environment) == ["plain"], said
+
+
+def test_what_needs_no_hub_is_installed_without_it(laptop: Laptop) -> None:
+    known = wheel("plain", "1.0")
+    (laptop.folder / known.filename).write_bytes(known.content)
+    laptop.base = "http://127.0.0.1:9"
+
+    environment, said = laptop.install(laptop.folder / known.filename)
+
+    assert packages_of(environment) == ["plain"]
+    assert "Warning" not in said
+
+
+def test_uv_is_not_stopped_half_way_by_a_hub_that_says_nothing_of_its_names(laptop: Laptop, meddler: Meddler) -> None:
+    meddler.orders["/w/v1/names"] = TROUBLES["HTML"]
+    meddler.orders["/w/i/plain/plain-1.0"] = after(2, meddler.let_through)
+
+    environment, _ = laptop.install("plain")
+
+    assert packages_of(environment) == ["plain"]
 
 
 def test_a_hub_that_dies_in_between_does_not_break_what_may_fall_back(

@@ -15,9 +15,10 @@ from creamery import __version__
 from creamery.client.asking import Asked
 from creamery.client.caches import Fate, Made, Offer
 from creamery.client.errors import HubError, NotAHub, Unshareable
+from creamery.client.form import Form
 from creamery.client.sdists import find_sdist
 from creamery.client.serving import seconds_said
-from creamery.client.wire import Form, Hub
+from creamery.client.wire import Hub
 from creamery.contract import Digest
 
 MOST_LOG = 8 * 1024**2

@@ -1,9 +1,9 @@
 """`uv pip install` through a hub.
 
 uv is started at once, with the hub as its one index; whether the hub is there is looked at meanwhile. If it is not, uv
-is stopped before it has anything, and what may come from elsewhere does: what is pinned by hashes, or everything, where
-whoever calls says so; never a name that the hub has ever called its own. If the hub is there and its built wheels are
-not what it says, they are done without.
+may still end by itself, for what it needs may lie here; else it is stopped while it waits, and what may come from
+elsewhere does: what is pinned by hashes, or everything, where whoever calls says so; never a name that the hub has ever
+called its own. If the hub is there and its built wheels are not what it says, they are done without.
 """
 
 from __future__ import annotations
@@ -29,6 +29,10 @@ LATER_SECONDS = 0.02
 """After uv: one that finds everything installed has ended by then, and had its processor to itself."""
 TURN_SECONDS = 0.0005
 """How long a thread that imports may keep the one waiting that uv has ended for."""
+ALONE_SECONDS = 1.0
+"""That uv has for what needs no hub: whoever is stopped while they install leave half of it behind."""
+ANSWERED_SECONDS = 10.0
+"""Where somebody answers, uv ends soon, well or badly."""
 _FORMAT = ("--output-format", "json")
 
 
@@ -99,12 +103,14 @@ class Watch:
             if self.away is None:
                 self.launch.serve()
                 is_served = True
-            else:
-                self.launch.stop()
         finally:
             if not is_served:
                 self.launch.close_broker()  # or builds would wait for an answer
             self.looked.set()
+        if self.away is not None:
+            from creamery.client.errors import HubUnreachable  # noqa: PLC0415
+
+            self.launch.stop(ALONE_SECONDS if isinstance(self.away, HubUnreachable) else ANSWERED_SECONDS)
         import creamery.client.report  # noqa: F401, PLC0415 - it will be needed as soon as uv has ended
 
 

@@ -102,10 +102,11 @@ class Launch:
         self.builds: Builds | None = None
         self.sharing: Sharing | None = None
         self.interrupted = False
+        self._has_ended = threading.Event()
         self._own = own
         self._running: subprocess.Popen[bytes] | None = None
         self._answering = threading.Lock()
-        self._has_ended = False
+        self._is_over = False
 
     def __enter__(self) -> Self:
         self.folder = _new_folder(self._own)
@@ -131,7 +132,7 @@ class Launch:
         _remove(self.folder)
         self._handle_as_before()
         with self._answering:
-            self._has_ended = True
+            self._is_over = True
         if self.builds is not None:
             self.builds.end()
 
@@ -195,6 +196,7 @@ class Launch:
         kept = {number: signal.signal(number, self._relay) for number in _signals()}
         try:
             output = subprocess.PIPE if keeps_output else None
+            self._has_ended.clear()
             self._running = subprocess.Popen(command, env=environment, stdout=output)  # noqa: S603 - as its user wants
             meanwhile()
             said = self._running.communicate()[0] or b""
@@ -208,12 +210,14 @@ class Launch:
             raise UnusableInput(f"{command[0]} cannot be run: {error.strerror}.") from error
         finally:
             self._running = None
+            self._has_ended.set()
             for number, handler in kept.items():
                 signal.signal(number, handler)
 
-    def stop(self) -> None:
-        """Let the program end that is running."""
+    def stop(self, grace_seconds: float = 0.0) -> None:
+        """Let the program end that is running, unless it does so by itself."""
         running = self._running
+        self._has_ended.wait(grace_seconds)
         if running is not None and running.poll() is None:
             running.terminate()
             timer = threading.Timer(GRACE_SECONDS, running.kill)
@@ -237,7 +241,7 @@ class Launch:
         To import it takes as long as to look at the hub, and most installations build nothing.
         """
         with self._answering:
-            if self.builds is None and not self._has_ended:
+            if self.builds is None and not self._is_over:
                 from creamery.client.serving import serve  # noqa: PLC0415 - see above
 
                 self.builds, self.sharing = serve(self)

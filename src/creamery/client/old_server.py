@@ -17,8 +17,9 @@ from creamery.client.address import HubAddress, parse_address
 from creamery.client.caches import Offer
 from creamery.client.credentials import Credentials, Sources, find_credentials
 from creamery.client.errors import HubError, NotAHub, Refused, UnusableInput
+from creamery.client.form import Form
 from creamery.client.hub_cache import write_verified
-from creamery.client.wire import MOST_REDIRECTS, Answer, Form, Hub, Patience
+from creamery.client.wire import MOST_REDIRECTS, Answer, Hub, Patience
 
 FETCHING = Patience(connect_seconds=2.0, silent_seconds=10.0)
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})

@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, IncompleteRead
-from pathlib import Path
 from threading import Event, Timer
 from typing import Any, BinaryIO, Literal
 from urllib.parse import quote, urlencode, urljoin, urlsplit
@@ -30,6 +29,7 @@ from creamery import __version__
 from creamery.client.address import HubAddress, parse_address
 from creamery.client.credentials import Credentials
 from creamery.client.errors import HubError, HubUnreachable, NotAHub, Refused, UnusableInput
+from creamery.client.form import Form, pieces_of
 
 Method = Literal["GET", "HEAD", "POST", "PUT", "DELETE"]
 
@@ -156,7 +156,7 @@ class Hub:
             size: how many there are.
             sent: hears of each number of bytes that has gone.
         """
-        answer = self._sent(path, _pieces(content, sent), {"Content-Length": str(size)})
+        answer = self._sent(path, pieces_of(content, sent), {"Content-Length": str(size)})
         if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
             self.understood(answer)
 
@@ -342,45 +342,6 @@ class Hub:
             )
         said = f"{status}, {answer.kind or 'of no kind'}"
         raise NotAHub(f"{self.address} does not answer as a hub does ({said}).", _ADDRESS_IS_RIGHT)
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """Fields, and perhaps a file: the field's name, and where the file lies, which names it."""
-
-    fields: Mapping[str, str]
-    file: tuple[str, Path] | None = None
-
-    def length(self, boundary: str) -> int:
-        """Of the body, in bytes."""
-        size = 0 if self.file is None else self.file[1].stat().st_size
-        return sum(len(part) for part in self._parts(boundary)) + size
-
-    def pieces(self, boundary: str, sent: Callable[[int], object]) -> Iterator[bytes]:
-        """The body, as it is sent."""
-        head, tail = self._parts(boundary)
-        yield head
-        if self.file is not None:
-            with self.file[1].open("rb") as content:
-                yield from _pieces(content, sent)
-        yield tail
-
-    def _parts(self, boundary: str) -> tuple[bytes, bytes]:
-        """What stands before the file's bytes, and what behind them."""
-        begin = f"--{boundary}\r\nContent-Disposition: form-data; name="
-        head = "".join(f'{begin}"{name}"\r\n\r\n{value}\r\n' for name, value in self.fields.items())
-        end = f"--{boundary}--\r\n"
-        if self.file is None:
-            return head.encode(), end.encode()
-        name, path = self.file
-        head += f'{begin}"{name}"; filename="{path.name}"\r\nContent-Type: application/octet-stream\r\n\r\n'
-        return head.encode(), f"\r\n{end}".encode()
-
-
-def _pieces(content: BinaryIO, sent: Callable[[int], object]) -> Iterator[bytes]:
-    while piece := content.read(PIECE_BYTES):
-        yield piece
-        sent(len(piece))
 
 
 @dataclass(frozen=True, slots=True)
