@@ -24,7 +24,6 @@ from creamery.client import (
     parse_address,
 )
 from creamery.client.form import Form
-from creamery.client.wire import 
 from tests.doubles.certificates import PEM, server_tls
 from tests.doubles.loopback import Answerer, Exchange, Reply
 from tests.doubles.proxy import ForwardProxy

@@ -34,6 +34,7 @@ POWERS = {
         "installing.py",
         "sitecustomize.py",
         "cache.py",
+        "leasing.py",
     ),  # a fault point may wait; the client counts
     "datetime.datetime.now": (),
     "datetime.datetime.utcnow": (),
