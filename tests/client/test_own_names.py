@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from creamery.client import Hub, NotAHub, parse_address
+from creamery.client import Hub, NotAHub, UnusableInput, parse_address
 from creamery.client.own_names import Memory, OwnNames
 from tests.doubles.stub_hub import StubHub
 
@@ -42,3 +42,21 @@ def test_what_no_hub_can_mean_is_not_remembered(wrong: dict[str, Any], stub: Stu
         memory.learn(hub)
 
     assert memory.recall() == (OwnNames(frozenset({"acme-tool"}), frozenset({"corp-*"})), "1")
+
+
+@pytest.mark.parametrize("left", ["", '{"state": "1", "claimed": ["acme-', "[]"])
+def test_half_a_memory_may_hold_any_name_until_the_hub_tells_them_again(
+    left: str, stub: StubHub, tmp_path: Path
+) -> None:
+    address, _ = parse_address(stub.url)
+    memory = Memory(address, tmp_path)
+    stub.says("GET", "/w/v1/names", SAID)
+    memory.learn(Hub(address))
+    (file,) = tmp_path.iterdir()
+    file.write_text(left)
+
+    with pytest.raises(UnusableInput, match="cannot be read"):
+        memory.recall()
+    memory.learn(Hub(address))
+
+    assert memory.recall()[0].has("acme-tool")

@@ -18,7 +18,7 @@ from pathlib import Path
 import platformdirs
 
 from creamery.client.address import HubAddress
-from creamery.client.errors import NotAHub
+from creamery.client.errors import NotAHub, UnusableInput
 from creamery.client.wire import Hub
 
 _STATE = re.compile(r"[!-~]{1,200}", re.ASCII)
@@ -60,15 +60,22 @@ class Memory:
         self._address = address
 
     def recall(self) -> tuple[OwnNames, str]:
-        """What was seen, and the state of the hub's list when it was last read; nothing, where nobody looked yet."""
+        """What was seen, and the state of the hub's list when it was last read; nothing, where nobody looked yet.
+
+        Raises:
+            UnusableInput: something is there that cannot be read; it may hold any name.
+        """
         try:
             told = json.loads(self._path.read_text(encoding="utf-8"))
             names = OwnNames(frozenset(map(str, told["claimed"])), frozenset(map(str, told["reserved"])))
             return names, str(told["state"])
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return OwnNames(), ""
-        except (OSError, ValueError, KeyError, TypeError):  # half a file: read anew, as if nobody had looked
-            return OwnNames(), ""
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UnusableInput(
+                f"Which names {self._address} keeps for itself stands in {self._path}, which cannot be read.",
+                "Nothing was installed. Start the hub: it tells them again.",
+            ) from error
 
     def learn(self, hub: Hub) -> OwnNames:
         """Ask the hub, at its root, and remember what it says beside what was known.
@@ -77,7 +84,10 @@ class Memory:
             HubError: it does not answer, or as no hub does.
             OSError: it cannot be remembered.
         """
-        known, state = self.recall()
+        try:
+            known, state = self.recall()
+        except UnusableInput:  # read anew, as if nobody had looked
+            known, state = OwnNames(), ""
         told = hub.get("w", "v1", "names", query={"state": state or None})
         if not isinstance(told, dict) or not _are_words([told.get("state")], _STATE):
             raise NotAHub(f"{hub.address} does not answer as a hub does.", "Is it the hub's address?")
