@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -60,6 +61,35 @@ def test_a_log_that_finds_no_room_costs_the_log_alone(laptop: Laptop, small: Pat
 
     assert packages_of(environment) == ["beta"], said
     assert laptop.built() == ["beta"]
+
+
+@pytest.mark.installed
+def test_a_full_temporary_folder_is_not_needed(laptop: Laptop, small: Path) -> None:
+    with contextlib.suppress(OSError):
+        (small / "filler").write_bytes(bytes(1_000_000))
+
+    environment, _ = laptop.install("plain", TMPDIR=str(small))
+
+    assert packages_of(environment) == ["plain"]
+
+
+def test_a_temporary_folder_that_nobody_can_write_to_is_not_needed(laptop: Laptop) -> None:
+    environment, _ = laptop.install("plain", TMPDIR="/proc")
+
+    assert packages_of(environment) == ["plain"]
+
+
+@pytest.mark.parametrize("theirs", [b"machine h\xe9 login a password b\n", b"machine a b c d\n", b"nonsense\n"])
+def test_a_netrc_file_that_is_none_does_not_take_the_hubs_password_with_it(theirs: bytes, laptop: Laptop) -> None:
+    path, token = laptop.folder / "netrc", laptop.variables()["CREAMERY_TOKEN"]
+    path.write_bytes(theirs)
+
+    ran = laptop.call("run", "--", "sh", "-c", 'cat "$NETRC"', NETRC=str(path))
+    environment, _ = laptop.install("plain", NETRC=str(path))
+
+    assert ran.stdout.startswith(f'machine 127.0.0.1\nlogin "__token__"\npassword "{token}"\n')
+    assert ("is not written as a netrc file is" in ran.stderr) is (theirs != b"machine h\xe9 login a password b\n")
+    assert packages_of(environment) == ["plain"]
 
 
 STOPS: dict[str, tuple[signal.Signals, ...]] = {

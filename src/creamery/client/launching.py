@@ -17,6 +17,7 @@ import threading
 
 from creamery.client.broker import VARIABLE, Broker
 from creamery.client.errors import UnusableInput
+from creamery.client.netrc_file import netrc_file
 
 TYPE_CHECKING = False  # `typing` takes half as long as Python's own start: uv is waited for
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ DECLARE = "CREAMERY_BUILD_ENVIRONMENT"
 STOPPED = 128
 """A program that a signal has ended ends with this and its number, as shells have it."""
 GRACE_SECONDS = 5.0
+_ROOM = "Name a folder with room in TMPDIR."
 
 _FOR_TOX = f"testenv.pass_env+=PYTHONPATH,XDG_CONFIG_DIRS,{VARIABLE}"
 _OURS = frozenset({"CREAMERY_TOKEN", "CREAMERY_HUB"})
@@ -109,17 +111,19 @@ class Launch:
         self._is_over = False
 
     def __enter__(self) -> Self:
-        self.folder = _new_folder(self._own)
         self._before = {number: signal.getsignal(number) for number in _signals()}
         try:
             for number in self._before:
                 if number != signal.SIGINT:
                     signal.signal(number, _stop_here)
-            self._netrc = self._written_netrc()
-            self._broker = Broker(self.folder)
-        except BaseException:
-            _remove(self.folder)
+            try:
+                self._prepare(_temporary(self._own))
+            except OSError:  # full, or not to be written to
+                self._prepare(_another_temporary())
+        except BaseException as error:
             self._handle_as_before()
+            if isinstance(error, OSError):
+                raise UnusableInput(f"No temporary folder can be written to: {error.strerror}.", _ROOM) from error
             raise
         return self
 
@@ -251,24 +255,21 @@ class Launch:
         builds = self.be_ready()
         return {} if builds is None else builds.answer(question)
 
-    def _written_netrc(self) -> str:
-        """A file with the credentials of those who are asked and the user's own; empty: there are none to write."""
-        known = self.known_hosts()
-        if not known:
-            return ""
-        theirs = self._own.get("NETRC") or os.path.expanduser("~/.netrc")  # noqa: PTH111 - see Broker
-        before = ""
-        if os.path.isfile(theirs):  # noqa: PTH113
-            with open(theirs, encoding="utf-8") as file:  # noqa: PTH123
-                before = file.read()
-        path = os.path.join(self.folder, "netrc")  # noqa: PTH118
-        opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(opened, "w", encoding="utf-8") as file:  # noqa: PTH123
-            for address, credentials in known:
-                name, password = credentials.pair
-                file.write(f"machine {address.host}\nlogin {_quoted(name)}\npassword {_quoted(password)}\n")
-            file.write(before)
-        return path
+    def _prepare(self, above: str) -> None:
+        """The folder and what is in it.
+
+        Raises:
+            OSError: not there.
+        """
+        self.folder = os.path.join(above, f"creamery-{os.urandom(6).hex()}")  # noqa: PTH118 - see Broker
+        os.mkdir(self.folder, 0o700)  # noqa: PTH102
+        try:
+            known, theirs = self.known_hosts(), self._own.get("NETRC") or ""
+            self._netrc = netrc_file(self.folder, known, theirs, self.say) if known else ""
+            self._broker = Broker(self.folder)
+        except BaseException:
+            _remove(self.folder)
+            raise
 
 
 def refuse_unless_safe(wish: Wish, away: HubError, *, is_pinned: bool = False) -> None:
@@ -285,16 +286,17 @@ def refuse_unless_safe(wish: Wish, away: HubError, *, is_pinned: bool = False) -
         raise away
 
 
-def _new_folder(own: Mapping[str, str]) -> str:
-    """For this user alone."""
+def _temporary(own: Mapping[str, str]) -> str:
+    """Where a folder for this user alone is made."""
     above = own.get("TMPDIR") or "/tmp"  # noqa: S108 - a name of its own, made with its rights in one step
-    if os.name != "posix" or not os.path.isdir(above):  # noqa: PTH112 - see Broker
-        from tempfile import gettempdir  # noqa: PLC0415 - 4 ms, and elsewhere alone
+    return above if os.name == "posix" and os.path.isdir(above) else _another_temporary()  # noqa: PTH112 - see Broker
 
-        above = gettempdir()
-    folder = os.path.join(above, f"creamery-{os.urandom(6).hex()}")  # noqa: PTH118
-    os.mkdir(folder, 0o700)  # noqa: PTH102
-    return folder
+
+def _another_temporary() -> str:
+    """The first of this system's that has room; raises OSError where there is none."""
+    from tempfile import gettempdir  # noqa: PLC0415 - 4 ms, and elsewhere alone
+
+    return gettempdir()
 
 
 def _remove(folder: str) -> None:
@@ -320,8 +322,3 @@ def _signals() -> tuple[signal.Signals, ...]:
 
 def _stop_here(number: int, _: FrameType | None) -> None:
     raise Stopped(number)
-
-
-def _quoted(word: str) -> str:
-    """As netrc files have words with anything in them."""
-    return '"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"'
