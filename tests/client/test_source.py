@@ -154,6 +154,17 @@ def test_a_checkout_is_its_commit_and_its_tags(tmp_path: Path) -> None:
     assert read_source(root) is None
 
 
+def test_part_of_a_repository_is_none(tmp_path: Path) -> None:
+    """odfpy 1.4.1 has a tag of its repository in its sdist, and was never shared."""
+    root = tree(tmp_path)
+    before = source_of(root).digest
+    (root / ".git" / "refs" / "tags").mkdir(parents=True)
+    (root / ".git" / "refs" / "tags" / "release").write_text("1")
+
+    assert not source_of(root).is_checkout
+    assert source_of(root).digest != before
+
+
 def git(folder: Path, *words: str) -> None:
     who = ["-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "init.defaultBranch=main"]
     subprocess.run(["git", *who, *words], cwd=folder, check=True, env={"PATH": os.environ["PATH"], "HOME": str(folder)})

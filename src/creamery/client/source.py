@@ -131,7 +131,8 @@ def _files(tree: Path) -> Iterator[tuple[Path, str]]:
 
 def _is_left_behind(folder: Path, tree: Path) -> bool:
     return (
-        folder.name in {"__pycache__", ".git"}
+        folder.name == "__pycache__"
+        or _is_repository(folder)
         or folder.name.endswith(".egg-info")
         or _LEFT_BEHIND.fullmatch(folder.relative_to(tree).as_posix()) is not None
     )
@@ -152,13 +153,18 @@ def _history(tree: Path) -> str | None:
         git = folder / ".git"
         if git.is_file() and not git.stat().st_size:  # uv puts it there, so that nobody looks for a repository above
             break
-        if git.exists():
+        if git.is_file() or _is_repository(git):
             below = tree.relative_to(folder).as_posix()
             state = _git_state(git)
             return None if state is None else f"git {below}\n{state}"
         if _CACHED.fullmatch(folder.name):
             break
     return ""
+
+
+def _is_repository(folder: Path) -> bool:
+    """git takes no other for one; there are sdists with part of one (odfpy 1.4.1)."""
+    return folder.name == ".git" and (folder / "HEAD").is_file()
 
 
 def _git_state(git: Path) -> str | None:
