@@ -139,6 +139,14 @@ def test_otherwise_nothing_is_installed_from_elsewhere(call: Call, arguments: li
     assert "--allow-fallback" in ended.stderr
 
 
+def test_an_address_of_something_else_is_said_to_be_no_hub(call: Call, hub: RunningHub) -> None:
+    """It was told that there is nothing at /w/w/v1/names, and ended as if a hub had refused."""
+    ended = call("install", "-c", f"{hub.base}/w/", "x", ENDS="1")
+
+    assert ended.returncode == 3
+    assert f"{hub.base}/w does not answer as a hub does." in ended.stderr
+
+
 def test_an_address_that_is_none_is_refused(call: Call) -> None:
     ended = call("install", "-c", "constraints.txt", "x")
 

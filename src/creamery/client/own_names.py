@@ -18,9 +18,10 @@ from pathlib import Path
 import platformdirs
 
 from creamery.client.address import HubAddress
-from creamery.client.errors import NotAHub, UnusableInput
+from creamery.client.errors import NotAHub, Refused, UnusableInput
 from creamery.client.wire import Hub
 
+NOT_FOUND = 404
 _STATE = re.compile(r"[!-~]{1,200}", re.ASCII)
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
 """Normalised; they become lines of a file that uv reads."""
@@ -88,7 +89,12 @@ class Memory:
             known, state = self.recall()
         except UnusableInput:  # read anew, as if nobody had looked
             known, state = OwnNames(), ""
-        told = hub.get("w", "v1", "names", query={"state": state or None})
+        try:
+            told = hub.get("w", "v1", "names", query={"state": state or None})
+        except Refused as error:
+            told = None
+            if error.status != NOT_FOUND:
+                raise
         if not isinstance(told, dict) or not _are_words([told.get("state")], _STATE):
             raise NotAHub(f"{hub.address} does not answer as a hub does.", "Is it the hub's address?")
         if told["state"] == state:
