@@ -402,6 +402,35 @@ def test_the_report_says_where_everything_came_from(laptop: Laptop, other: Lapto
     assert (dry.returncode, done.returncode) == (0, 0)
 
 
+@pytest.mark.skipif(shutil.which("git") is None, reason="there is no git here")
+def test_the_report_takes_nothing_of_ones_own_for_a_wheel_of_somebody_else(
+    laptop: Laptop, other: Laptop, tmp_path: Path
+) -> None:
+    """A name with an underscore was one of others' builds to it, and so was a folder of a version that they have."""
+    own, repository = tmp_path / "own", tmp_path / "repository"
+    for folder, project in ((own, "beta"), (repository, "two_words")):
+        folder.mkdir()
+        for name, content in counted_files(project, "1.0").items():  # which says its name only when it is built
+            (folder / name.replace("PKG-", "")).write_bytes(content.replace(b"PKG-INFO", b"INFO"))
+    git(repository, "init", "-q")
+    git(repository, "add", ".")
+    git(repository, "commit", "-qm", "first")
+    laptop.install("-u", "beta")
+    path = other.folder / "report.json"
+
+    _, said = other.install("--report", path, own, f"git+file://{repository}")
+    dry = other.call("install", "--python", other.environment() / "bin" / "python", "--dry-run", "beta")
+
+    report = json.loads(path.read_text())
+    assert {each["name"]: each["from"] for each in report["packages"]} == {
+        "beta": "elsewhere",
+        "two-words": "built here",
+    }
+    assert "2 packages: 1 from elsewhere, 1 built here in" in said
+    assert "saved" not in said
+    assert dry.stderr.endswith("1 package: 1 built by others.\n")
+
+
 def test_another_sitecustomize_runs_as_well(laptop: Laptop, other: Laptop, tmp_path: Path) -> None:
     theirs = tmp_path / "theirs"
     theirs.mkdir()

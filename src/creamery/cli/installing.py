@@ -6,6 +6,7 @@ import os
 import sys
 
 from creamery.cli.words import WrongWords
+from creamery.client.places import place_words
 
 TYPE_CHECKING = False  # `typing` takes half as long as Python's own start: uv is waited for
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from creamery.client.launching import Launch
 
 _NOT_ALL = "not everything that was built here is shared."
-_PLACES = ("--python", "-p", "--target", "-t", "--prefix", "--system")
 
 
 def install(said: Words) -> int:
@@ -114,9 +114,8 @@ def _write(report: Mapping[str, Any], path: str, *, as_json: bool) -> None:
 
 def place(arguments: Sequence[str], environ: Mapping[str, str], folder: str) -> list[str]:
     """Where to, in uv's words, where it would find nothing by itself."""
-    is_said = any(word in _PLACES or word.startswith(tuple(f"{option}=" for option in _PLACES)) for word in arguments)
     is_known = any(name in environ for name in ("VIRTUAL_ENV", "CONDA_PREFIX", "UV_PYTHON", "UV_SYSTEM_PYTHON"))
-    if is_said or is_known or _has_venv(folder):
+    if place_words(arguments) or is_known or _has_venv(folder):
         return []
     return ["--python", sys.executable]
 

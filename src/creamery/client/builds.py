@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from packaging.utils import canonicalize_name
+
 from creamery.client.asking import Asked, CannotTell, read_asked
 from creamery.client.caches import Fate, Leases, Made, Offer, WheelCache
 from creamery.client.errors import HubError, Refused
@@ -269,7 +271,7 @@ class Builds:
 
     def _record(self, kind: Kind, asked: Asked, filename: str, seconds: float, **more: str) -> None:
         parts = filename.split("-")
-        project = asked.source.project or (parts[0] if filename else "")
+        project = asked.source.project or (canonicalize_name(parts[0]) if filename else "")
         version = parts[1] if filename else asked.source.version or ""
         with self._lock:
             self.outcomes.append(Outcome(kind, str(project), version, filename, asked.key, seconds, **more))

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
-from packaging.version import InvalidVersion, Version
+from packaging.utils import InvalidWheelFilename, canonicalize_name, canonicalize_version, parse_wheel_filename
 
+from creamery.client.places import PYTHON, place_words
 from creamery.client.programs import ask
 
 SECONDS = 30.0
-PYTHON = ("--python", "-p")
-_PLACES = (*PYTHON, "--target", "-t", "--prefix")
 
 
 def location(uv: str, names: Sequence[str], arguments: Sequence[str], own: Mapping[str, str]) -> Path | None:
@@ -37,19 +35,6 @@ def _seen(arguments: Sequence[str], own: Mapping[str, str]) -> Path | None:
         return None
     found = list(environment.glob("lib/python*/site-packages"))
     return found[0] if len(found) == 1 else None
-
-
-def place_words(arguments: Sequence[str], options: Sequence[str] = _PLACES) -> list[str]:
-    """What of `uv pip install`'s words says where to."""
-    found, takes = [], False
-    for word in arguments:
-        if takes or word == "--system" or word.startswith(tuple(f"{name}=" for name in options)):
-            found.append(word)
-            takes = False
-        elif word in options:
-            found.append(word)
-            takes = True
-    return found
 
 
 def installed_tags(folder: Path, name: str, version: str) -> frozenset[str] | None:
@@ -77,11 +62,8 @@ def tags_of(filename: str) -> frozenset[str]:
 
 
 def version_of(text: str) -> str:
-    """One spelling of a version, if it is one."""
-    try:
-        return str(Version(text))
-    except InvalidVersion:
-        return text
+    """One spelling of a version, if it is one: 1.0 is 1."""
+    return canonicalize_version(text)
 
 
 def _info(folder: Path, name: str, version: str) -> Path | None:

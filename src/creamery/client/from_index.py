@@ -17,12 +17,13 @@ from packaging.utils import canonicalize_name
 from creamery.client.caches import Made, Offer
 from creamery.client.credentials import Sources
 from creamery.client.curdling import CurdLaunch
-from creamery.client.environment import PYTHON, installed_tags, is_of_an_index, location, place_words, tags_of
+from creamery.client.environment import installed_tags, is_of_an_index, location, tags_of
 from creamery.client.environment import version_of as one_spelling
 from creamery.client.errors import HubError
 from creamery.client.installing import Change, Installed
 from creamery.client.keeping import keep
 from creamery.client.old_server import Places
+from creamery.client.places import PYTHON, place_words
 from creamery.client.report import ADDED
 from creamery.client.uv import lock_exactly
 from creamery.contract import ProjectName

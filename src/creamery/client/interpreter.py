@@ -7,8 +7,8 @@ import subprocess
 from collections.abc import Mapping, Sequence
 
 from creamery.client.asking import CannotTell, build_for
-from creamery.client.environment import PYTHON, place_words
 from creamery.client.launching import HOOK
+from creamery.client.places import python_of
 from creamery.contract import Build
 
 SECONDS = 20.0
@@ -24,7 +24,8 @@ def build_of(uv: str, arguments: Sequence[str], own: Mapping[str, str]) -> Build
         arguments: of `uv pip install`, which may name the Python.
         own: this process's environment.
     """
-    words = [word.partition("=")[2] or word for word in place_words(arguments, PYTHON) if word not in PYTHON]
+    asked = python_of(arguments)
+    words = [asked] if asked else ["--system"] if "--system" in arguments else []
     try:
         python = _said([uv, "python", "find", *words], own).strip()
         return build_for(json.loads(_said([python, "-I", "-S", "-c", _CODE, HOOK], own))) if python else None

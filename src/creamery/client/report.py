@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from creamery.client.errors import HubError
-from creamery.client.installing import Change, Installed
+from creamery.client.installing import Installed
 from creamery.client.launching import Launch
 from creamery.client.serving import KnownWheel, known_wheels
+
+if TYPE_CHECKING:
+    from creamery.client.builds import Outcome
 
 SCHEMA = 1
 From = Literal["index", "built wheel", "built here", "elsewhere"]
 
+DRY = "--dry-run"
+_NAMED = ("-e", "--editable", ".")
 ADDED = {"installed", "reinstalled", "updated", "upgraded", "downgraded"}
 
 
@@ -26,13 +31,14 @@ def make_report(
     uploaded = [each.made.wheel.name for each in shared if each.made.asked is None and not each.trouble]
     origins = {(each.project, _version(each.version)): each for each in outcomes if each.kind != "failed"}
     changes = installed.changes or []
-    listed = {} if installed.fell_back else _listed(launch, changes, uv, arguments, own)
+    added = [(each.name, each.version) for each in changes if each.action in ADDED]
+    listed, direct = ({}, frozenset()) if installed.fell_back else _origins(launch, added, uv, arguments, own)
     packages: list[dict[str, Any]] = []
     for change in changes:
         name = change.name  # normalised, as uv writes all names
-        place = (name, _version(change.version)) if origins or listed else ("", "")
+        place = (name, _version(change.version)) if origins or listed or direct else ("", "")
         outcome, known = origins.get(place), listed.get(place)
-        came: From = "elsewhere" if installed.fell_back else "index"
+        came: From = "elsewhere" if installed.fell_back or place in direct else "index"
         seconds = None
         if outcome is not None:
             came, seconds = "built here" if outcome.kind == "built" else "built wheel", outcome.seconds
@@ -48,7 +54,26 @@ def make_report(
                 "build_seconds": seconds,
             }
         )
-    builds: list[dict[str, Any]] = [
+    saved = sum(p["build_seconds"] or 0 for p in packages if p["from"] == "built wheel")
+    if DRY in arguments:
+        saved = 0
+    elif installed.changes is None:
+        saved = sum(each.seconds for each in outcomes if each.kind == "found")
+    return {
+        "schema": SCHEMA,
+        "hub": None if launch.wish.address is None else str(launch.wish.address),
+        "code": installed.code,
+        "seconds": round(installed.seconds, 3),
+        "fell_back": installed.fell_back,
+        "packages": None if installed.changes is None else packages,
+        "builds": _builds(outcomes, troubles),
+        "uploaded": uploaded,
+        "saved_seconds": round(saved, 3),
+    }
+
+
+def _builds(outcomes: Sequence[Outcome], troubles: Mapping[str, str]) -> list[dict[str, Any]]:
+    return [
         {
             "name": each.project,
             "version": each.version,
@@ -62,20 +87,6 @@ def make_report(
         }
         for each in outcomes
     ]
-    saved = sum(p["build_seconds"] or 0 for p in packages if p["from"] == "built wheel")
-    if installed.changes is None:
-        saved = sum(each.seconds for each in outcomes if each.kind == "found")
-    return {
-        "schema": SCHEMA,
-        "hub": None if launch.wish.address is None else str(launch.wish.address),
-        "code": installed.code,
-        "seconds": round(installed.seconds, 3),
-        "fell_back": installed.fell_back,
-        "packages": None if installed.changes is None else packages,
-        "builds": builds,
-        "uploaded": uploaded,
-        "saved_seconds": round(saved, 3),
-    }
 
 
 def summary(report: Mapping[str, Any]) -> str:
@@ -86,14 +97,17 @@ def summary(report: Mapping[str, Any]) -> str:
         added = [package for package in packages if package["from"] is not None]
         wheels = sum(package["from"] == "built wheel" for package in added)
         here = [package for package in added if package["from"] == "built here"]
-        others = len(added) - wheels - len(here)
+        elsewhere = sum(package["from"] == "elsewhere" for package in added)
+        index = len(added) - wheels - len(here) - elsewhere
         total = len(added)
     else:
         wheels = sum(build["outcome"] == "found" for build in builds)
         here = [build for build in builds if build["outcome"] == "built"]
-        others = total = 0
-    if others:
-        parts.append(f"{others} from {'elsewhere' if report['fell_back'] else 'the index'}")
+        index = elsewhere = total = 0
+    if index:
+        parts.append(f"{index} from the index")
+    if elsewhere:
+        parts.append(f"{elsewhere} from elsewhere")
     if wheels:
         parts.append(f"{wheels} built by others")
     if here:
@@ -125,29 +139,21 @@ def details(report: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _listed(
-    launch: Launch, changes: Sequence[Change], uv: str, arguments: Sequence[str], own: Mapping[str, str]
-) -> dict[tuple[str, str], KnownWheel]:
-    """What came from the index and is a built wheel: it has the tags of one that the index lists."""
-    versions = [(each.name, each.version) for each in changes if each.action in ADDED]
-    if not versions:
-        return {}
+def _origins(
+    launch: Launch, added: list[tuple[str, str]], uv: str, arguments: Sequence[str], own: Mapping[str, str]
+) -> tuple[Mapping[tuple[str, str], KnownWheel], frozenset[tuple[str, str]]]:
+    """What is a built wheel that the index lists, and what was asked for by its address or folder."""
     try:
-        known = known_wheels(launch.wish, versions)
+        known = known_wheels(launch.wish, added) if added else {}
     except HubError:  # it has gone since; the packages are here, and where they came from is of less interest
-        return {}
-    if not known:
-        return {}
-    from creamery.client.environment import installed_tags, location, tags_of  # noqa: PLC0415 - see _version
+        known = {}
+    if not known and not any(word in _NAMED or "/" in word or "\\" in word for word in arguments):
+        return {}, frozenset()
+    from creamery.client.origins import fitting, found_there  # noqa: PLC0415 - see _version
 
-    folder = location(uv, [name for name, _ in known], arguments, own)
-    found = {}
-    for (name, version), wheels in known.items():
-        tags = None if folder is None else installed_tags(folder, name, version)
-        match = next((wheel for wheel in wheels if tags is None or tags == tags_of(wheel.filename)), None)
-        if match is not None:
-            found[name, version] = match
-    return found
+    if DRY in arguments:
+        return fitting(known, uv, arguments, own), frozenset()
+    return found_there(known, added, uv, arguments, own)
 
 
 def _version(text: str) -> str:
