@@ -303,6 +303,22 @@ def test_a_builder_that_is_stopped_leaves_its_turn_to_the_next(
         assert time.monotonic() - began < 3  # the lease was given back: nobody has waited for its end
 
 
+@pytest.mark.parametrize("words", [("install", "--no-cache", "beta"), ("run", "--", UV, "run", "--with", "beta", "x")])
+def test_an_interrupt_of_creamery_alone_stops_what_it_runs(words: tuple[str, ...], laptop: Laptop) -> None:
+    """Of a CI system or an editor, where no terminal sends it to all: it was taken for Ctrl-C, and ignored."""
+    python = laptop.environment() / "bin" / "python"
+    with laptop.start(*words, BUILD_DOES="wait:10", UV_PYTHON=str(python)) as started:
+        laptop.wait_until(lambda: laptop.built() == ["beta"])
+        began = time.monotonic()
+        started.send_signal(signal.SIGINT)
+        _, said = started.communicate(timeout=20)
+
+    assert started.returncode == 130
+    assert time.monotonic() - began < 5
+    assert "Traceback" not in said
+    assert laptop.left() == []
+
+
 def test_a_backend_that_is_killed_fails_the_build_and_is_no_failure_of_its_own(laptop: Laptop, hub: RunningHub) -> None:
     python = laptop.environment() / "bin" / "python"
 

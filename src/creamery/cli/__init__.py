@@ -22,9 +22,12 @@ def start() -> None:
     """Run the command that this process was called with."""
     words = sys.argv[1:]
     if words[:1] == ["install"] and {"-h", "--help"}.isdisjoint(words):
-        from creamery.cli.through import begin  # noqa: PLC0415 - so does everything here: see above
+        try:
+            from creamery.cli.through import begin  # noqa: PLC0415 - so does everything here: see above
 
-        code = begin("install", words[1:])
+            code = begin("install", words[1:])
+        except KeyboardInterrupt:  # before anything was begun
+            code = 130
         sys.stdout.flush()
         os._exit(code)  # a look at the hub that is still on its way is not waited for
     from creamery.cli.commands import main as commands  # noqa: PLC0415

@@ -233,11 +233,12 @@ class Launch:
             signal.signal(number, handler)
 
     def _relay(self, number: int, _: FrameType | None) -> None:
-        """Ctrl-C reaches all programs of a terminal; other signals reach this process alone."""
+        """Ctrl-C reaches all programs of a terminal; everything else reaches this process alone."""
         self.interrupted = True
-        if number == signal.SIGINT:
-            return
-        self.stop()
+        if number != signal.SIGINT:
+            self.stop()
+        elif self._running is not None and not _is_in_front():
+            self._running.send_signal(number)
 
     def be_ready(self) -> Builds | None:
         """What answers the hook, and shares: made when it is first needed. None: this has ended.
@@ -318,6 +319,17 @@ def _signals() -> tuple[signal.Signals, ...]:
         return ()
     found = (getattr(signal, name) for name in names if hasattr(signal, name))
     return tuple(number for number in found if signal.getsignal(number) != signal.SIG_IGN)  # as nohup wants it
+
+
+def _is_in_front() -> bool:
+    """Is this program one of those that a terminal's Ctrl-C goes to?"""
+    if os.name != "posix":
+        return True
+    try:
+        with open("/dev/tty", "rb") as terminal:  # noqa: PTH123 - see Broker
+            return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
+    except OSError:  # none of any terminal's
+        return False
 
 
 def _stop_here(number: int, _: FrameType | None) -> None:
