@@ -6,9 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import venv
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -57,16 +59,17 @@ class Laptop:
 
     def start(self, *words: str | Path, program: Path = CREAMERY, **variables: str) -> subprocess.Popen[str]:
         """Run `creamery`, or another program of ours."""
-        return subprocess.Popen(
-            [program, *words],
-            env=self.variables(**variables),
-            cwd=self.folder / "home",
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        with _interruptible():
+            return subprocess.Popen(
+                [program, *words],
+                env=self.variables(**variables),
+                cwd=self.folder / "home",
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+            )
 
     def call(self, *words: str | Path, program: Path = CREAMERY, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run it to its end."""
@@ -100,6 +103,19 @@ class Laptop:
     def left(self) -> list[str]:
         """What we have left in the temporary folder."""
         return sorted(path.name for path in (self.folder / "tmp").iterdir() if path.name.startswith("creamery"))
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """What starts meanwhile hears Ctrl-C, also where these tests run in the background of a shell and do not."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def packages_of(environment: Path) -> list[str]:
