@@ -106,9 +106,9 @@ def test_a_locked_project_syncs_without_building(laptop: Laptop, other: Laptop, 
         '[project]\nname = "trial"\nversion = "0"\nrequires-python = ">=3.11"\ndependencies = ["alpha"]\n'
     )
     run = ("run", "--", UV, "--directory", project)
-    locked = other.call(*run, "lock")
+    locked = other.call(*run, "lock", UV_PYTHON=sys.executable)
     before = (project / "uv.lock").read_text()
-    synced = other.call(*run, "sync", "--locked", "--no-binary-package", "alpha")
+    synced = other.call(*run, "sync", "--locked", "--no-binary-package", "alpha", UV_PYTHON=sys.executable)
 
     assert (locked.returncode, synced.returncode) == (0, 0), locked.stderr + synced.stderr
     assert other.built() == []
@@ -126,13 +126,14 @@ def test_a_lock_of_another_index_holds_and_stays(laptop: Laptop, other: Laptop, 
     (project / "pyproject.toml").write_text(
         '[project]\nname = "trial"\nversion = "0"\nrequires-python = ">=3.11"\ndependencies = ["alpha"]\n'
     )
-    at = other.variables(UV_DEFAULT_INDEX=upstream.url)
+    at = other.variables(UV_DEFAULT_INDEX=upstream.url, UV_PYTHON=sys.executable)
     subprocess.run([UV, "lock", "--directory", project], env=at, check=True, capture_output=True)
     before = (project / "uv.lock").read_text()
     other.builds.unlink(missing_ok=True)  # uv has asked for metadata
 
-    locked = other.call("run", "--", UV, "--directory", project, "sync", "--locked")
-    synced = other.call("run", "--", UV, f"--directory={project}", "sync", "--reinstall")
+    locked = other.call("run", "--", UV, "--directory", project, "sync", "--locked", UV_PYTHON=sys.executable)
+    more = ("sync", "--reinstall")
+    synced = other.call("run", "--", UV, f"--directory={project}", *more, UV_PYTHON=sys.executable)
 
     assert (locked.returncode, synced.returncode) == (0, 0), locked.stderr + synced.stderr
     assert (project / "uv.lock").read_text() == before
