@@ -37,7 +37,7 @@ def wish_of(command: str, said: Words) -> Wish:
         may_fall_back=said.has("allow_fallback"),
         must_have=said.has("require_cache"),
         shares=said.has("upload"),
-        quiet=command == "install" and not {"-q", "--quiet", "-qq"}.isdisjoint(said.rest),
+        quiet=command == "install" and is_quiet(said),
         is_verbose=command == "install" and not {"-v", "--verbose", "-vv"}.isdisjoint(said.rest),
         as_json=said.has("as_json"),
         report=said.ours.get("report", ""),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Mapping, Sequence
 
 from creamery.client.asking import CannotTell, build_for
 from creamery.client.launching import HOOK
 from creamery.client.places import python_of
+from creamery.client.programs import ask
 from creamery.contract import Build
 
 SECONDS = 20.0
@@ -26,15 +26,9 @@ def build_of(uv: str, arguments: Sequence[str], own: Mapping[str, str]) -> Build
     """
     asked = python_of(arguments)
     words = [asked] if asked else ["--system"] if "--system" in arguments else []
+    python = (ask([uv, "python", "find", *words], own, seconds=SECONDS) or "").strip()
+    said = ask([python, "-I", "-S", "-c", _CODE, HOOK], own, seconds=SECONDS) if python else None
     try:
-        python = _said([uv, "python", "find", *words], own).strip()
-        return build_for(json.loads(_said([python, "-I", "-S", "-c", _CODE, HOOK], own))) if python else None
-    except (OSError, subprocess.SubprocessError, ValueError, CannotTell):
+        return build_for(json.loads(said)) if said else None
+    except (ValueError, CannotTell):
         return None
-
-
-def _said(command: Sequence[str], own: Mapping[str, str]) -> str:
-    ran = subprocess.run(  # noqa: S603 - uv, and the Python that it finds
-        command, env=dict(own), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS, check=True
-    )
-    return ran.stdout

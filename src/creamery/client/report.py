@@ -24,7 +24,7 @@ ADDED = {"installed", "reinstalled", "updated", "upgraded", "downgraded"}
 def make_report(
     launch: Launch, installed: Installed, uv: str, arguments: Sequence[str], own: Mapping[str, str]
 ) -> dict[str, Any]:
-    """All of it, for programs: `docs/reference/install-report.md` describes each field."""
+    """All of it, for programs: `docs/reference/install-report.schema.json` describes each field."""
     outcomes = [] if launch.builds is None else list(launch.builds.outcomes)
     shared = [] if launch.sharing is None else list(launch.sharing.outcomes)
     troubles = {str(each.made.asked.key): each.trouble for each in shared if each.made.asked is not None}
