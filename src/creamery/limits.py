@@ -187,6 +187,19 @@ class Limits(BaseModel):
         7_776_000.0,
         description="How long a built wheel stays that pip was handed, for it may stand in a lock (90 days).",
     )
+    dav_body_bytes: PositiveInt = Field(256 * KIB, description="Bytes of a WebDAV request's XML (413).")
+    dav_depth: PositiveInt = Field(32, description="Levels of elements in it (413).")
+    dav_elements: PositiveInt = Field(1_000, description="Elements in it (413), unless it sets properties.")
+    dav_patch_elements: PositiveInt = Field(5_000, description="Elements in one that sets properties (413).")
+    dav_prefixes: PositiveInt = Field(64, description="Prefixes of namespaces that are in scope at once in it (413).")
+    dav_properties: PositiveInt = Field(
+        200, description="Properties that it may name (413), and that a file or folder may be given."
+    )
+    dav_property_bytes: PositiveInt = Field(64 * KIB, description="The value of one, as it is kept (413).")
+    dav_lock_seconds: Seconds = Field(3_600.0, description="How long a WebDAV lock lives that names no other time.")
+    dav_lock_most_seconds: Seconds = Field(86_400.0, description="The longest that one lives without being renewed.")
+    if_bytes: PositiveInt = Field(16 * KIB, description="Bytes of an `If` header (400).")
+    if_lists: PositiveInt = Field(64, description="Lists of conditions in one (400).")
     json_bytes: PositiveInt = Field(
         64 * KIB, description="Bytes of a request's JSON about accounts and jobs (413 beyond it)."
     )

@@ -1,8 +1,8 @@
 r"""Names of files and folders, and the paths that are made of them.
 
 A name is kept as it was sent and found by its key (`key_of`), so that what a Mac writes (NFD) is found by what others
-write (NFC). A path is read once, here, from the bytes of the request's line: whoever decodes it first and splits it then
-takes `%2F` for a slash and reaches another file than the one named.
+write (NFC). A path is read once, here, from the bytes of the request's line: whoever decodes it first, and splits it
+then, takes `%2F` for a slash and reaches another file than the one named.
 
 Standards: RFC 3986 section 2 (percent escapes), RFC 4918 section 8.3 (hrefs), XML 1.0 section 2.2 (what a listing can
 hold: one name with U+0001 in it, and nobody can list its folder any more).
