@@ -27,6 +27,7 @@ from creamery.clock import Clock
 from creamery.database.connect import WAL_KEPT_BYTES
 from creamery.database.engine import Database
 from creamery.database.errors import REFUSALS, DatabaseUnavailable, DiskFull, WritesBusy, is_worth_a_retry, translate
+from creamery.database.gathering import GATHERED, begin_gathering, forget_loaded, write_gathered
 from creamery.database.generation import Generations, lock_writers
 from creamery.faults import reach
 from creamery.limits import Limits
@@ -43,6 +44,7 @@ CHECKPOINT_SECONDS = 60.0
 class _Write(Generic[T]):
     work: Callable[[Connection], T]
     bodies: Sequence[Any]
+    gathers: bool
     result: Future[T]
 
 
@@ -111,12 +113,13 @@ class Committer:
         """
         self._bring, self._bring_no_more = step, end
 
-    def write(self, work: Callable[[Connection], T], bodies: Sequence[Any] = ()) -> T:
+    def write(self, work: Callable[[Connection], T], bodies: Sequence[Any] = (), *, gathers: bool = False) -> T:
         """Run `work` in a transaction; on return it is durable. For threads.
 
         Args:
             work: may run more than once, and has no effect outside the database.
             bodies: what `bring_bodies` makes durable before.
+            gathers: it knows that others of its batch may have gathered rows (`gather`) that are not written yet.
 
         Raises:
             WritesBusy: the queue stayed full, or another process held the database.
@@ -126,22 +129,24 @@ class Committer:
             Exception: whatever `work` raised, a refusal of the database (`IntegrityError`) included; nothing of it
                 was written.
         """
-        return self.submit(work, bodies).result()
+        return self.submit(work, bodies, gathers=gathers).result()
 
-    async def commit(self, work: Callable[[Connection], T], bodies: Sequence[Any] = ()) -> T:
+    async def commit(self, work: Callable[[Connection], T], bodies: Sequence[Any] = (), *, gathers: bool = False) -> T:
         """`write`, for the event loop."""
-        write = _Write(work, bodies, Future())
+        write = _Write(work, bodies, gathers, Future())
         if not self._put(write, 0):  # waiting for a place must not hold the loop
             await asyncio.get_running_loop().run_in_executor(None, self._put_or_refuse, write)
         return await asyncio.wrap_future(write.result)
 
-    def submit(self, work: Callable[[Connection], T], bodies: Sequence[Any] = ()) -> Future[T]:
+    def submit(
+        self, work: Callable[[Connection], T], bodies: Sequence[Any] = (), *, gathers: bool = False
+    ) -> Future[T]:
         """Put `work` in the queue.
 
         Raises:
             WritesBusy: the queue stayed full for `limits.waiting_seconds`, or the hub is ending.
         """
-        write = _Write(work, bodies, Future())
+        write = _Write(work, bodies, gathers, Future())
         self._put_or_refuse(write)
         return write.result
 
@@ -247,6 +252,7 @@ class Committer:
                 if is_worth_a_retry(error):
                     raise
                 raise _BatchFailed from error
+            begin_gathering(connection)
             connection.info.update(announced=[], bumped=[])
             if len(batch) == 1:  # its savepoint is the transaction
                 outcomes = [_run(connection, batch[0])]
@@ -255,6 +261,7 @@ class Committer:
                     return outcomes
             else:
                 outcomes = _run_all(connection, batch)
+            write_gathered(connection)
             reach("database.before_commit")
             try:
                 transaction.commit()
@@ -314,7 +321,9 @@ def _run_all(connection: Connection, batch: list[_Write[Any]]) -> list[_Outcome]
     """Run the writes, each in a savepoint: a refusal takes back what it wrote, announced and bumped, and no more."""
     outcomes = []
     for write in batch:
-        before = {name: len(connection.info[name]) for name in ("announced", "bumped")}
+        if not write.gathers:
+            write_gathered(connection)
+        before = {name: len(connection.info[name]) for name in ("announced", "bumped", GATHERED)}
         # In plain words, because Connection.begin_nested() compiles its statements anew each time (a third of all CPU).
         connection.exec_driver_sql("SAVEPOINT one_write")
         outcome = _run(connection, write)
@@ -324,6 +333,7 @@ def _run_all(connection: Connection, batch: list[_Write[Any]]) -> list[_Outcome]
             connection.exec_driver_sql("ROLLBACK TO SAVEPOINT one_write")
             for name, length in before.items():
                 del connection.info[name][length:]
+            forget_loaded(connection)
         connection.exec_driver_sql("RELEASE SAVEPOINT one_write")
         outcomes.append(outcome)
     return outcomes

@@ -37,7 +37,7 @@ from creamery.database.records import Records, RecordsDamaged, read_records, wri
 from creamery.database.schema import VERSION_TABLE
 
 ROWS_AT_ONCE = 1_000
-FIRST_ROWS = frozenset({"generation", "journal_serial"})
+FIRST_ROWS = frozenset({"generation", "hive_number", "journal_serial"})
 """Tables that have their only row from the first migration on."""
 
 
