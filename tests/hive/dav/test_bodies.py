@@ -53,8 +53,10 @@ Parser = Callable[[bytes, Limits], Any]
         ('<D:propfind xmlns:D="DAV:"><D:propname/></D:propfind>', Propfind("propname")),
         ('<a:propfind xmlns:a="DAV:"><a:prop/></a:propfind>', Propfind("prop")),
         (
-            '<propfind xmlns="DAV:"><prop><getetag/><x xmlns="urn:y"/><z xmlns=""/><getetag>1</getetag></prop>'
-            "</propfind>",
+            (
+                '<propfind xmlns="DAV:"><prop><getetag/><x xmlns="urn:y"/><z xmlns=""/><getetag>1</getetag></prop>'
+                "</propfind>"
+            ),
             Propfind("prop", ("{DAV:}getetag", "{urn:y}x", "z")),
         ),
         (
@@ -206,8 +208,10 @@ def test_a_mkcol_of_another_body_is_refused(body: str) -> None:
             SyncCollection("", "1", None, ("{DAV:}getetag",)),
         ),
         (
-            "<sync-token> urn:x:1\n</sync-token><sync-level>infinite</sync-level>"
-            "<limit><nresults>010</nresults></limit><prop/>",
+            (
+                "<sync-token> urn:x:1\n</sync-token><sync-level>infinite</sync-level>"
+                "<limit><nresults>010</nresults></limit><prop/>"
+            ),
             SyncCollection("urn:x:1", "infinite", 10, ()),
         ),
         (
