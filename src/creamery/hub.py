@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from creamery import carts, index, operations, wheels
+from creamery import carts, hive, index, operations, wheels
 from creamery.accounts import Accounts, ScopeWord, Secret
 from creamery.blobs import Blobs, Holder
 from creamery.clock import SystemClock
@@ -25,7 +25,7 @@ from creamery.threads import Pools
 def doors_of(hub: Hub) -> tuple[Door, ...]:
     """All doors, in the order in which they start."""
     packages = index.door(hub)
-    doors = (packages, wheels.door(hub, packages), carts.door(hub, packages.files))
+    doors = (packages, wheels.door(hub, packages), hive.door(hub), carts.door(hub, packages.files))
     return (*doors, operations.door(hub, doors))
 
 
@@ -211,4 +211,4 @@ def offline_holders() -> tuple[Holder, ...]:
 
 def offline_scopes() -> dict[str, ScopeWord]:
     """What tokens may be limited to, for commands that open the data without a hub."""
-    return operations.scope_words((index.SCOPES, wheels.SCOPES, carts.SCOPES))
+    return operations.scope_words((index.SCOPES, wheels.SCOPES, hive.SCOPES, carts.SCOPES))

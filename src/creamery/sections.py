@@ -289,6 +289,23 @@ class Wheels(Section):
     htpasswd: Path | None = Field(None, description="A password file for this door, as `index.htpasswd`.")
 
 
+class Hive(Section):
+    """Files: people's homes, and spaces that are shared work."""
+
+    use: Annotated[str, AfterValidator(names_uploaders)] = Field(
+        "users", description="Who has files here: `users`, `group:NAME` or `admins`."
+    )
+    quota: NonNegativeInt | None = Field(
+        None, description="Bytes that the files of one space may have, where it has no quota of its own; unset: any."
+    )
+    windows_names: bool = Field(
+        default=False, description="Refuse names that Windows cannot hold, such as `a:b`, `NUL` or `x.`."
+    )
+    cors: Texts = Field(
+        default=(), description="Origins whose pages may use WebDAV from a browser, such as `app://obsidian.md`."
+    )
+
+
 class Accounts(Section):
     """Who may come in."""
 

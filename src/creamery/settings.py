@@ -45,6 +45,7 @@ from creamery.sections import (
     Accounts,
     Cache,
     Egress,
+    Hive,
     Index,
     Listen,
     Log,
@@ -131,6 +132,7 @@ class Settings(BaseSettings):
     index: Index = Field(default_factory=Index)
     wheels: Wheels = Field(default_factory=Wheels)
     carts: Carts = Field(default_factory=Carts)
+    hive: Hive = Field(default_factory=Hive)
     egress: Egress = Field(default_factory=Egress)
     log: Log = Field(default_factory=Log)
     limits: Limits = Field(default_factory=Limits)

@@ -147,13 +147,16 @@ class Blobs:
 
     # Writing
 
-    def begin(self, size: int | None, owner: str, *, at_most: int | None = None) -> Part:
+    def begin(
+        self, size: int | None, owner: str, *, at_most: int | None = None, algorithms: Sequence[str] = ()
+    ) -> Part:
         """A new part file.
 
         Args:
             size: its length, where it is known: its space is promised before a byte moves.
             at_most: where it is not: the most that it can be, and that is promised.
             owner: what it is for, in words for the log.
+            algorithms: what it is hashed with beside SHA-256, by `hashlib`'s names.
 
         Raises:
             NoSpace: the disk has not so much above its reserve.
@@ -161,7 +164,7 @@ class Blobs:
             ReadOnly: the disk has failed several times.
         """
         self._keeper.refuse_if_failed()
-        return self._incoming.begin(size, owner, at_most)
+        return self._incoming.begin(size, owner, at_most, algorithms)
 
     def claim(self, key: str) -> Claim:
         """The right to bring the bytes that all of the hub's processes know as `key`; take it before `begin`."""
@@ -171,7 +174,9 @@ class Blobs:
         """Another process has moved small blobs, or put some into quarantine."""
         self.reader.forget_all()
 
-    async def keep(self, part: Part, reference: Reference[T], *, beside: Sequence[bytes] = ()) -> T:
+    async def keep(
+        self, part: Part, reference: Reference[T], *, beside: Sequence[bytes] = (), gathers: bool = False
+    ) -> T:
         """Make a finished part a blob and refer to it, all or nothing; on return both are durable.
 
         Should `reference` refuse (by raising), the bytes are garbage, and the part is as it was: it may be kept anew.
@@ -179,6 +184,7 @@ class Blobs:
         Args:
             reference: makes the door's reference; it is given the part's digest.
             beside: small bytes that become blobs in the same transaction, for `reference` to refer to as well.
+            gathers: as for `Committer.write`.
 
         Raises:
             NotDurable, NoSpace: the disk failed; the part is worth nothing any more, its bytes must come anew.
@@ -186,7 +192,7 @@ class Blobs:
             WritesBusy, DiskFull, DatabaseUnavailable: the row could not be written; the same part may be kept later.
             Exception: what `reference` raised, or what the part was aborted with.
         """
-        return await self._keeper.keep(part, reference, beside=beside)
+        return await self._keeper.keep(part, reference, beside=beside, gathers=gathers)
 
     def keep_bytes(self, data: bytes, reference: Reference[T]) -> T:
         """`keep`, for small bytes that are in memory; for threads.

@@ -19,7 +19,7 @@ import stat
 import uuid
 import weakref
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -89,6 +89,11 @@ class Part:
     def crc32(self) -> int:
         """CRC-32 of what is written."""
         return self._file.crc32
+
+    @property
+    def other_digests(self) -> dict[str, str]:
+        """What is written hashes to by the algorithms that `begin` was told, in hexadecimal digits."""
+        return {name: other.hexdigest() for name, other in self._file.others.items()}
 
     @property
     def held(self) -> bytes | None:
@@ -330,9 +335,13 @@ class PartFile:
         descriptor: valid once it is open.
         reservation: the space that it may take.
         held: its bytes, as long as there is no file.
+        others: hashes beside SHA-256 that run along.
     """
 
-    def __init__(self, path: Path, reservation: Reservation, small_bytes: int = 0) -> None:
+    def __init__(
+        self, path: Path, reservation: Reservation, small_bytes: int = 0, algorithms: Sequence[str] = ()
+    ) -> None:
+        self.others = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
         self.path = path
         self.reservation = reservation
         self.descriptor = -1
@@ -353,9 +362,14 @@ class PartFile:
     def hold(self, data: bytes) -> int:
         """Take and hash the next bytes of few; returns their number."""
         self.held += data
+        self._hash(data)
+        return len(data)
+
+    def _hash(self, data: bytes) -> None:
         self.sha256.update(data)
         self.crc32 = zlib.crc32(data, self.crc32)
-        return len(data)
+        for other in self.others.values():
+            other.update(data)
 
     def append(self, pieces: list[bytes]) -> int:
         """Write and hash; returns the number of bytes. In a thread, one call at a time."""
@@ -368,8 +382,7 @@ class PartFile:
         count = 0
         for piece in pieces:
             _write(self.descriptor, piece)
-            self.sha256.update(piece)
-            self.crc32 = zlib.crc32(piece, self.crc32)
+            self._hash(piece)
             count += len(piece)
             reach("blobs.mid_body")
         self.reservation.used(count)
@@ -403,7 +416,7 @@ class Incoming:
         self._limits = limits
         self._disk = disk
 
-    def begin(self, size: int | None, owner: str, at_most: int | None = None) -> Part:
+    def begin(self, size: int | None, owner: str, at_most: int | None = None, algorithms: Sequence[str] = ()) -> Part:
         """A new part; its space is promised before a byte moves, that of unknown size as it grows, or `at_most`.
 
         Raises:
@@ -416,7 +429,8 @@ class Incoming:
         promised = size if size is not None else 1 if at_most is None else limit
         reservation = self._reservations.reserve(promised, owner)
         reach("blobs.reserved")
-        return Part(PartFile(self.new_path(), reservation, self._small_bytes(size)), size, owner, limit, self._disk)
+        file = PartFile(self.new_path(), reservation, self._small_bytes(size), algorithms)
+        return Part(file, size, owner, limit, self._disk)
 
     def _small_bytes(self, size: int | None) -> int:
         """How many bytes may stay in memory: none of what is known to be long."""

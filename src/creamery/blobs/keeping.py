@@ -107,7 +107,9 @@ class Keeper:
         """Before the first body comes: whose store it is."""
         self._segment.begin(instance)
 
-    async def keep(self, part: Part, reference: Reference[T], *, beside: Sequence[bytes] = ()) -> T:
+    async def keep(
+        self, part: Part, reference: Reference[T], *, beside: Sequence[bytes] = (), gathers: bool = False
+    ) -> T:
         """As `Blobs.keep`."""
         self.refuse_if_failed()
         together = [_Coming(part.kept_digest(), part.written, part.crc32, part)]
@@ -119,7 +121,8 @@ class Keeper:
                 try:
                     if any(map(self._wants_the_disk, together)):
                         await self._pools.disk.run(self._place_all, together)
-                    value = await self._committer.commit(partial(self._admit, together, reference), _bodies(together))
+                    admit = partial(self._admit, together, reference)
+                    value = await self._committer.commit(admit, _bodies(together), gathers=gathers)
                 except (NotDurable, NoSpace) as error:
                     part.spoil(error)
                     raise

@@ -1,3 +1,24 @@
-"""The hive: a tree of files that people and programs share, over WebDAV."""
+"""Files: people's homes and the spaces of projects, as trees of names over blobs.
 
-__all__ = ()
+Others use what is named here only; tables, rules and tongues are the room's own.
+"""
+
+from __future__ import annotations
+
+from creamery.accounts import Rule
+from creamery.door import Door, Hub
+from creamery.hive.access import MANAGE, READ, SCOPES, WRITE
+from creamery.hive.dav import routes as dav
+
+__all__ = ["SCOPES", "door"]
+
+
+def door(hub: Hub) -> Door:
+    """The files of this hub."""
+    use = Rule.parse(hub.settings.hive.use)
+    return Door(
+        name="hive",
+        routes=dav.table(hub),
+        rules={READ: use, WRITE: use, MANAGE: Rule("admins")},
+        scopes=SCOPES,
+    )

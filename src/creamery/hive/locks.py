@@ -85,6 +85,17 @@ def refuse_if_locked(
     _refuse_without_tokens(connection, holding, user_id, tokens)
 
 
+def tokens_at(connection: Connection, row: Space, found: Found, now: int) -> frozenset[str]:
+    """Of the locks that cover what a path names, from above too: its state tokens in an `If` header."""
+    folders = set(found.ancestors)
+    own = None if found.node is None else found.node.id
+    return frozenset(
+        each.token
+        for each in live(connection, row, now)
+        if each.node_id == own or (each.node_id in folders and each.is_deep)
+    )
+
+
 def _refuse_without_tokens(
     connection: Connection, holding: Iterable[Lock], user_id: int | None, tokens: frozenset[str]
 ) -> None:

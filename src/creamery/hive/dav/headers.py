@@ -14,6 +14,9 @@ from creamery.limits import Limits
 
 Depth = Literal["0", "1", "infinity"]
 
+INFINITE: tuple[Depth, ...] = ("infinity",)
+"""What methods take that go all the way down or not at all."""
+
 _DEPTHS: dict[str, Depth] = {"0": "0", "1": "1", "infinity": "infinity"}
 _MAX_DIGITS = 18  # int() refuses 5,000 of them, so they are never given to it
 

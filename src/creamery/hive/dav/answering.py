@@ -1,0 +1,116 @@
+"""How WebDAV says things: errors are XML with the condition (RFC 4918 section 16) and a sentence for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from email.utils import formatdate
+
+from starlette.responses import Response
+
+from creamery.hive.dav.bodies import UnknownReport, WrongResourceType
+from creamery.hive.dav.conditions import BadIf
+from creamery.hive.dav.headers import BadHeader, ForeignDestination
+from creamery.hive.dav.xml import BadXml, XmlTooLarge, escape
+from creamery.hive.errors import (
+    ConditionFailed,
+    IsFile,
+    IsFolder,
+    LockedBy,
+    NotThere,
+    OntoItself,
+    OverQuota,
+    ParentMissing,
+    Refused,
+    Taken,
+)
+from creamery.hive.names import NameRefused, href
+from creamery.http import BytesResponse, Problem, printable
+
+XML = (b"content-type", b"application/xml; charset=utf-8")
+PRIVATE = (b"cache-control", b"no-store")
+
+
+class DavProblem(Problem):
+    """An error with the condition that failed, such as `<d:no-conflicting-lock/>`."""
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        condition: str = "",
+        *,
+        remedy: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(status, detail=detail, remedy=remedy, headers=headers)
+        self.condition = condition
+
+
+def render(problem: Problem) -> BytesResponse:
+    """An error as WebDAV's clients read it; Nextcloud's show `s:message`."""
+    condition = problem.condition if isinstance(problem, DavProblem) else ""
+    said = " ".join(text for text in (problem.detail or problem.title, problem.remedy) if text)
+    body = (
+        '<?xml version="1.0" encoding="utf-8"?>\n'
+        '<d:error xmlns:d="DAV:" xmlns:s="http://sabredav.org/ns">'
+        f"{condition}<s:message>{escape(printable(said))}</s:message></d:error>\n"
+    ).encode()
+    given = {"cache-control": "no-store", **{name.lower(): value for name, value in problem.headers.items()}}
+    lines = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in given.items()]
+    return BytesResponse(body, [XML, (b"x-content-type-options", b"nosniff"), *lines], problem.status)
+
+
+_STATUS: tuple[tuple[type[Exception], int], ...] = (
+    (NotThere, 404),
+    (ParentMissing, 409),
+    (IsFolder, 405),
+    (IsFile, 409),
+    (Taken, 405),
+    (OntoItself, 403),
+    (ConditionFailed, 412),
+    (NameRefused, 400),
+    (BadHeader, 400),
+    (BadIf, 400),
+    (BadXml, 400),
+    (XmlTooLarge, 413),
+    (ForeignDestination, 502),
+)
+REFUSALS = (
+    Refused,
+    NameRefused,
+    BadHeader,
+    BadIf,
+    BadXml,
+    XmlTooLarge,
+    ForeignDestination,
+    WrongResourceType,
+    UnknownReport,
+)
+
+
+def problem_of(refusal: Exception, base: str) -> Problem:
+    """What stands in the way, as it is answered; `base` is the address of the space's root, without a slash."""
+    if isinstance(refusal, LockedBy):
+        held = escape(base + href(refusal.path, is_folder=False))
+        return DavProblem(
+            423, str(refusal), f"<d:lock-token-submitted><d:href>{held}</d:href></d:lock-token-submitted>"
+        )
+    if isinstance(refusal, OverQuota):
+        return DavProblem(507, str(refusal), "<d:quota-not-exceeded/>")
+    if isinstance(refusal, WrongResourceType):
+        return DavProblem(403, str(refusal), "<d:valid-resourcetype/>")
+    if isinstance(refusal, UnknownReport):
+        return DavProblem(403, str(refusal), "<d:supported-report/>")
+    status = next(status for kind, status in _STATUS if isinstance(refusal, kind))
+    return DavProblem(status, str(refusal))
+
+
+def answer(status: int, headers: Mapping[str, str] | None = None, body: bytes = b"") -> Response:
+    """An answer whose headers say it all, or nearly."""
+    lines = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in (headers or {}).items()]
+    return BytesResponse(body, [PRIVATE, *lines], status)
+
+
+def http_date(micros: int) -> str:
+    """A moment as HTTP writes it."""
+    return formatdate(micros / 1_000_000, usegmt=True)
