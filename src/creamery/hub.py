@@ -34,15 +34,14 @@ def carts_alone(hub: Hub) -> tuple[Door, ...]:
 
     The hub's own jobs run all the same; of a shut door's things nothing is done, and nothing is swept away.
     """
-    return _alone(
-        hub, carts.door(hub), _shut("index", index.holder(hub.clock)), _shut("wheels", wheels.holder(hub.clock))
-    )
+    shut = (_shut("index", index.holder(hub.clock)), _shut("wheels", wheels.holder(hub.clock)))
+    return _alone(hub, carts.door(hub), *shut, _shut("hive", hive.holder()))
 
 
 def folder_alone(hub: Hub, path: Path) -> tuple[Door, ...]:
     """The doors of a server of one folder's wheels, likewise."""
     shut = (_shut("index", index.holder(hub.clock)), _shut("carts", carts.holder()))
-    return _alone(hub, wheels.door_of_folder(hub, path), *shut)
+    return _alone(hub, wheels.door_of_folder(hub, path), *shut, _shut("hive", hive.holder()))
 
 
 def _shut(name: str, holder: Holder) -> Door:
@@ -206,7 +205,7 @@ def _handler(handler: Handler, large: Large | None, children: Children) -> Handl
 
 def offline_holders() -> tuple[Holder, ...]:
     """Who refers to blobs, for commands that open the data without a hub."""
-    return (index.holder(SystemClock()), wheels.holder(SystemClock()), carts.holder())
+    return (index.holder(SystemClock()), wheels.holder(SystemClock()), hive.holder(), carts.holder())
 
 
 def offline_scopes() -> dict[str, ScopeWord]:

@@ -9,8 +9,9 @@ from creamery.accounts import Rule
 from creamery.door import Door, Hub
 from creamery.hive.access import MANAGE, READ, SCOPES, WRITE
 from creamery.hive.dav import routes as dav
+from creamery.hive.holding import holder
 
-__all__ = ["SCOPES", "door"]
+__all__ = ["SCOPES", "door", "holder"]
 
 
 def door(hub: Hub) -> Door:
@@ -21,4 +22,5 @@ def door(hub: Hub) -> Door:
         routes=dav.table(hub),
         rules={READ: use, WRITE: use, MANAGE: Rule("admins")},
         scopes=SCOPES,
+        holders=(holder(),),
     )
