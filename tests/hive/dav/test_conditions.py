@@ -240,6 +240,7 @@ def test_any_text_is_a_header_or_is_refused(text: str) -> None:
         (None, '"a"', None, True, True),
         (None, "JoplinIgnore-123", '"a"', True, True),
         (None, "", '"a"', True, True),
+        (None, "", None, True, True),
         ('"a"', '"a"', '"a"', True, False),
         ('"a"', '"b"', '"a"', True, True),
     ],

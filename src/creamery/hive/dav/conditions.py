@@ -194,4 +194,8 @@ class Preconditions:
         """
         if self.if_match is not None and not (exists and etag_matches_strongly(self.if_match, etag or "")):
             return False
-        return not (self.if_none_match is not None and exists and etag_matches(self.if_none_match, etag or ""))
+        if self.if_none_match is None or not exists:
+            return True
+        if etag is None:  # a folder without a tag is matched by any, and by no tag
+            return self.if_none_match.strip() != "*"
+        return not etag_matches(self.if_none_match, etag)
