@@ -266,11 +266,12 @@ def test_every_body_is_bounded_as_xml(parse: Parser) -> None:
 
 @pytest.mark.parametrize(("parse", "holder"), HOLDERS)
 def test_properties_are_counted_at_their_limit(parse: Parser, holder: bytes) -> None:
-    names = [b"<p%d/>" % number for number in range(201)]
+    limits = Limits(dav_properties=20)
+    names = [b"<p%d/>" % number for number in range(21)]
 
-    assert parse(holder % b"".join(names[:200]), LIMITS)
-    with pytest.raises(XmlTooLarge, match="200 properties"):
-        parse(holder % b"".join(names), LIMITS)
+    assert parse(holder % b"".join(names[:20]), limits)
+    with pytest.raises(XmlTooLarge, match="20 properties"):
+        parse(holder % b"".join(names), limits)
 
 
 @pytest.mark.parametrize(("parse", "holder"), HOLDERS[2:5:2])
@@ -295,16 +296,20 @@ def test_an_owner_is_a_value_as_well() -> None:
 
 def test_one_declaration_around_many_values_makes_no_mountain_of_them() -> None:
     update = '<D:propertyupdate xmlns:D="DAV:" xmlns:p="{}"><D:set><D:prop>{}</D:prop></D:set></D:propertyupdate>'
-    body = update.format("u" * 60_000, "<a>p:</a>" * 200)
+    body = update.format("u" * 60_000, "<a>p:</a>" * 100)
 
     with pytest.raises(XmlTooLarge, match="together"):
         parse_propertyupdate(body.encode(), LIMITS)
 
 
-def test_a_value_may_have_many_elements() -> None:
-    body = f'<propertyupdate xmlns="DAV:"><set><prop><x>{"<y/>" * 4_000}</x></prop></set></propertyupdate>'
+def test_a_value_may_have_many_elements_and_no_more() -> None:
+    update = '<propertyupdate xmlns="DAV:"><set><prop><x>{}</x></prop></set></propertyupdate>'
+    body = update.format("<y/>" * 4_000)
 
     (change,) = parse_propertyupdate(body.encode(), LIMITS)
 
     assert isinstance(change, Set)
     assert change.xml.count("<y/>") == 4_000
+    assert parse_propertyupdate(update.format("<y/>").encode(), Limits(dav_patch_elements=5))
+    with pytest.raises(XmlTooLarge, match="5 elements"):
+        parse_propertyupdate(update.format("<y/><y/>").encode(), Limits(dav_patch_elements=5))

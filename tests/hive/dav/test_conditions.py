@@ -100,12 +100,14 @@ def test_what_is_malformed_lets_nothing_through(header: str) -> None:
 
 
 def test_the_header_is_bounded_in_bytes_and_lists() -> None:
-    assert parse_if(f"(<{'a' * (16_384 - 4)}>)", LIMITS)
-    with pytest.raises(BadIf, match="16384"):
-        parse_if(f"(<{'a' * (16_384 - 3)}>)", LIMITS)
-    assert len(parse_if("(<a:b>)" * 64, LIMITS).lists) == 64
-    with pytest.raises(BadIf, match="64"):
-        parse_if("(<a:b>)" * 65, LIMITS)
+    limits = Limits(if_bytes=100, if_lists=4)
+
+    assert len(parse_if(f"(<{'a' * 96}>)", limits).lists) == 1
+    with pytest.raises(BadIf, match="101 bytes"):
+        parse_if(f"(<{'a' * 97}>)", limits)
+    assert len(parse_if("(<a:b>)" * 4, limits).lists) == 4
+    with pytest.raises(BadIf, match="4 lists"):
+        parse_if("(<a:b>)" * 5, limits)
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,12 @@ def test_a_timeout_is_a_wish_that_is_cut_to_what_may_be(value: str | None, secon
     assert parse_timeout(value, LIMITS) == seconds
 
 
+def test_a_timeout_is_cut_to_what_is_set() -> None:
+    limits = Limits(dav_lock_seconds=30, dav_lock_most_seconds=60)
+
+    assert [parse_timeout(value, limits) for value in (None, "Second-60", "Second-61", "Infinite")] == [30, 60, 60, 60]
+
+
 @pytest.mark.parametrize(
     ("value", "path"),
     [

@@ -74,7 +74,7 @@ class Preferences:
 
 
 def parse_depth(
-    value: str | None, *, default: Depth = "infinity", allowed: Collection[Depth] = ("0", "1", "infinity")
+    value: str | None, *, default: Depth = "infinity", allowed: tuple[Depth, ...] = ("0", "1", "infinity")
 ) -> Depth:
     """How far down a method goes (RFC 4918 section 10.2).
 

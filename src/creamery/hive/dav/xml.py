@@ -19,11 +19,11 @@ from xml.parsers import expat
 from creamery.limits import Limits
 
 DAV = "DAV:"
+XML = "http://www.w3.org/XML/1998/namespace"
 MAX_NAME_BYTES = 1_024
 """The longest name of an element or attribute with its namespace: the first is a key of a table, and asked back."""
 
-_XML = "http://www.w3.org/XML/1998/namespace"
-_LANG = f"{{{_XML}}}lang"
+_LANG = f"{{{XML}}}lang"
 _NO_SCOPE: Mapping[str, str] = MappingProxyType({"": ""})
 
 _MARKUP = re.compile('[&<>"\r\n\t]')
