@@ -196,6 +196,8 @@ class Limits(BaseModel):
         200, description="Properties that it may name (413), and that a file or folder may be given."
     )
     dav_property_bytes: PositiveInt = Field(64 * KIB, description="The value of one, as it is kept (413).")
+    dav_entries: PositiveInt = Field(10_000, description="Files and folders that `Depth: infinity` lists (403).")
+    dav_cache_bytes: PositiveInt = Field(32 * MIB, description="Answers about large folders kept in memory.")
     dav_lock_seconds: Seconds = Field(3_600.0, description="How long a WebDAV lock lives that names no other time.")
     dav_lock_most_seconds: Seconds = Field(86_400.0, description="The longest that one lives without being renewed.")
     if_bytes: PositiveInt = Field(16 * KIB, description="Bytes of an `If` header (400).")

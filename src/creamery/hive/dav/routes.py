@@ -12,6 +12,7 @@ from creamery.hive.dav.get import get
 from creamery.hive.dav.mkcol import mkcol
 from creamery.hive.dav.move import move
 from creamery.hive.dav.options import options
+from creamery.hive.dav.propfind import propfind
 from creamery.hive.dav.put import put
 from creamery.hive.dav.tongue import Method, Tongue, endpoint
 from creamery.http import PUBLIC, Needs, Route
@@ -20,6 +21,7 @@ _ROOTS = ("/dav/files/{user}", "/dav/spaces/{space}")
 _BELOW = ("", "/", "/{path*}")
 _METHODS: tuple[tuple[str, str, Method], ...] = (
     ("GET", READ, get),
+    ("PROPFIND", READ, propfind),
     ("PUT", WRITE, put),
     ("MKCOL", WRITE, mkcol),
     ("DELETE", WRITE, delete),

@@ -13,6 +13,7 @@ from creamery.door import Hub
 from creamery.hive.access import NoSuchSpace
 from creamery.hive.dav.answering import REFUSALS, DavProblem, problem_of
 from creamery.hive.dav.asking import Asked, Desk
+from creamery.hive.dav.documents import Documents
 from creamery.hive.etags import Etags
 from creamery.http import receive_bytes
 
@@ -26,6 +27,7 @@ class Tongue:
         self.hub = hub
         self.desk = Desk(hub)
         self.limits = hub.settings.limits
+        self.documents = Documents(self.limits.dav_cache_bytes)
 
     @property
     def etags(self) -> Etags:
