@@ -58,8 +58,8 @@ POWERS = {
     "uvicorn": ("server.py", "server", "protocol.py"),  # the protocol is uvicorn's, with bounds
     "alembic": ("database",),
     "pip": ("settings.py",),
-    "starlette.requests": ("http", "routes.py"),
-    "starlette.responses": ("http", "routes.py"),
+    "starlette.requests": ("http", "routes.py", "dav"),
+    "starlette.responses": ("http", "routes.py", "dav"),
     "fastapi": ("http", "api"),  # 11 MiB: nobody else imports it, or an idle hub would have it
     "itsdangerous": ("secret.py",),
 }

@@ -139,6 +139,18 @@ class Database:
         except sqlite3.Error as error:
             raise DatabaseUnavailable(f"the database {self.url} cannot be read: {error}") from error
 
+    def row_at_once(self, connection: Connection, statement: str) -> tuple[int, ...]:
+        """SQLite's first row, on a connection outside every transaction; for a point read on the event loop.
+
+        Raises:
+            DatabaseUnavailable: the file cannot be read.
+        """
+        raw: Any = connection.connection.driver_connection
+        try:
+            return tuple(raw.execute(statement).fetchone())
+        except sqlite3.Error as error:
+            raise DatabaseUnavailable(f"the database {self.url} cannot be read: {error}") from error
+
     def open_watch(self) -> Connection:
         """A connection outside every transaction, for `data_version` alone; the caller closes it."""
         return self._read.connect()

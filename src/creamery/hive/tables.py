@@ -17,7 +17,7 @@ a space's root or in its trash. There is no foreign key on parents: PostgreSQL w
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, String, Table, text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, String, Table
 
 from creamery.database import TABLE_OPTIONS, BigId, DigestColumn, LongText, metadata
 
@@ -79,7 +79,7 @@ node = Table(
     Column("flags", Integer, nullable=False),
     Index("uq_hive_node_id", "id", unique=True),
     Index("ix_hive_node_digest", "digest"),
-    Index("ix_hive_node_target_id", "target_id", sqlite_where=text("target_id IS NOT NULL")),
+    Index("ix_hive_node_target_id", "target_id"),
     sqlite_with_rowid=False,
     **TABLE_OPTIONS,
 )

@@ -90,7 +90,6 @@ def _create_tree() -> None:
         "hive_node",
         ["target_id"],
         if_not_exists=True,
-        sqlite_where=sa.text("target_id IS NOT NULL"),
     )
     op.create_index("uq_hive_node_id", "hive_node", ["id"], if_not_exists=True, unique=True)
 
