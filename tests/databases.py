@@ -81,8 +81,8 @@ def create_tables(url: str) -> None:
 
 
 def insert_first_rows(connection: Connection) -> None:
-    """The rows that the first migration writes: of two tables that have one for ever."""
-    for name in ("generation", "journal_serial"):
+    """The rows that the first migration writes: of tables that have one for ever."""
+    for name in ("generation", "hive_number", "journal_serial"):
         connection.execute(every_table().tables[name].insert().values(id=1))
 
 

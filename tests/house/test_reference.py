@@ -35,6 +35,8 @@ SPELT = {
     "carts.lru_purge": "false",
     "carts.use": "admins",
     "carts.webhook_secret": "0123456789abcdef0123456789abcdef",
+    "hive.use": "admins",
+    "hive.windows_names": "on",
     "index.offline_pages": "all",
     "index.read": "users",
     "index.upload": "admins",

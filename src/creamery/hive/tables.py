@@ -165,6 +165,6 @@ number = Table(
     "hive_number",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
-    Column("next", BigInteger, nullable=False),
+    Column("next", BigInteger, nullable=False, server_default="1"),
     **TABLE_OPTIONS,
 )

@@ -180,11 +180,11 @@ def _create_locks() -> None:
     op.create_table(
         "hive_number",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("next", sa.BigInteger(), nullable=False),
+        sa.Column("next", sa.BigInteger(), nullable=False, server_default="1"),
         sa.PrimaryKeyConstraint("id", name="pk_hive_number"),
         if_not_exists=True,
         **OPTIONS,
     )
-    table = sa.table("hive_number", sa.column("id", sa.Integer()), sa.column("next", sa.BigInteger()))
+    table = sa.table("hive_number", sa.column("id", sa.Integer()))
     if op.get_bind().execute(sa.select(table.c.id)).first() is None:  # an upgrade was killed, and left it
-        op.execute(table.insert().values(id=1, next=1))
+        op.execute(table.insert().values(id=1))
