@@ -60,7 +60,7 @@ def bound(statement: Bound, values: Mapping[str, Any]) -> Any:
 def compiled(dialect: Dialect, statement: Executable, keys: tuple[str, ...] | None) -> Bound:
     """The statement as text; `keys` are an INSERT's columns."""
     made: Any = statement.compile(dialect=dialect, column_keys=None if keys is None else list(keys))  # type: ignore[attr-defined]
-    order = made.positiontup if made.positional else list(made.binds)
+    order = made.positiontup if made.positional else list(made.bind_names.values())
     binds = [(name, _processor(dialect, made.binds[name].type)) for name in order]
     literals = {} if made.isinsert else {name: value for name, value in made.params.items() if value is not None}
     return Bound(str(made), binds, bool(made.positional), literals)
