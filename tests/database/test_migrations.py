@@ -30,7 +30,7 @@ def form(url: str) -> dict[str, dict[str, Any]]:
             "columns": [{**column, "type": str(column["type"])} for column in inspector.get_columns(name)],
             "primary key": inspector.get_pk_constraint(name),
             "unique": sorted(inspector.get_unique_constraints(name), key=str),
-            "indexes": sorted(inspector.get_indexes(name), key=str),
+            "indexes": sorted((_index(each) for each in inspector.get_indexes(name)), key=str),
             "foreign keys": inspector.get_foreign_keys(name),
             "options": str(inspector.get_table_options(name)) if engine.dialect.name == "mysql" else None,
         }
@@ -39,6 +39,11 @@ def form(url: str) -> dict[str, dict[str, Any]]:
     }
     engine.dispose()
     return found
+
+
+def _index(index: Any) -> dict[str, Any]:
+    """The condition of a partial one is an object of its own each time."""
+    return {**index, "dialect_options": {key: str(said) for key, said in index.get("dialect_options", {}).items()}}
 
 
 def upgraded(url: str) -> Database:
