@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +16,18 @@ from sqlalchemy import Connection, Table, event, insert, select, text, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from creamery import faults
-from creamery.clock import SystemClock
 from creamery.database import (
     Committer,
     Database,
     DatabaseUnavailable,
     DiskFull,
-    Generations,
     WritesBusy,
     announce,
 )
 from creamery.database.generation import lock_writers
 from creamery.limits import Limits
 from creamery.telemetry import Telemetry
+from tests.doubles.batches import held, started, together, value
 from tests.doubles.waiting import eventually
 
 Work = Callable[[Connection], Any]
@@ -73,46 +71,6 @@ def names(database: Database, notes: Table) -> set[str]:
 
 def numbers(database: Database, notes: Table) -> dict[str, int]:
     return database.read(lambda connection: {row.name: row.number for row in connection.execute(select(notes))})
-
-
-@contextlib.contextmanager
-def started(database: Database, **limits: Any) -> Iterator[tuple[Committer, Telemetry]]:
-    telemetry = Telemetry()
-    committer = Committer(database, Generations(database), Limits(**limits), SystemClock(), telemetry)
-    committer.start()
-    yield committer, telemetry
-    committer.close()
-
-
-@contextlib.contextmanager
-def held(committer: Committer) -> Iterator[None]:
-    """The committer is busy with a write; what is submitted meanwhile gathers."""
-    begun, free = threading.Event(), threading.Event()
-
-    def work(_: Connection) -> None:
-        begun.set()
-        free.wait(10)
-
-    future = committer.submit(work)
-    begun.wait(10)
-    try:
-        yield
-    finally:
-        free.set()
-        future.result(10)
-
-
-def together(committer: Committer, *works: Work) -> list[Future[Any]]:
-    """Submit works so that they form one batch, and wait for all."""
-    with held(committer):
-        futures = [committer.submit(work) for work in works]
-    for future in futures:
-        future.exception(10)
-    return futures
-
-
-def value(telemetry: Telemetry, name: str) -> float:
-    return telemetry.registry.get_sample_value(f"creamery_{name}_total") or 0
 
 
 def test_what_a_write_returned_is_there(committer: Committer, database: Database, notes: Table) -> None:
