@@ -23,7 +23,9 @@ def into_trash(connection: Connection, now: int, user_id: int | None, row: Space
     row = space_now(connection, row.id)
     serial = row.serial + 1
     connection.execute(
-        update(node).where(node.c.id == gone.id).values(parent_id=row.trash_id, name_key=str(gone.id), serial=serial)
+        update(node)
+        .where(node.c.id == gone.id)
+        .values(parent_id=row.trash_id, name_key=str(gone.id), serial=serial, tree_serial=serial)
     )
     connection.execute(
         insert(trash),

@@ -28,6 +28,7 @@ from creamery.hive.ledger import (
 )
 from creamery.hive.names import CasePolicy, check_name, key_of
 from creamery.hive.nodes import Found, Node, find, insert_node
+from creamery.hive.rekeying import rekey_below
 from creamery.hive.tables import FILE, FOLDER, node
 from creamery.hive.trashing import into_trash
 
@@ -231,7 +232,10 @@ def move(
     locks.refuse_if_locked(connection, row, act.now, act.user_id, act.tokens, found, is_removed=True)
     locks.refuse_if_locked(connection, other, act.now, act.user_id, act.tokens, there, is_removed=not is_renamed)
     if row.id != other.id:
-        refuse_over_quota(other, moved.size, act.quota)
+        given = 0 if there.node is None else there.node.size
+        refuse_over_quota(other, moved.size - given, act.quota)
+        if moved.is_folder and row.case_policy != other.case_policy:
+            rekey_below(connection, moved.id, _policy(other))
     if there.node is not None and not is_renamed:
         into_trash(connection, act.now, act.user_id, other, there, str(target))
     locks.remove_below(connection, space_now(connection, row.id), moved.id)
@@ -242,11 +246,17 @@ def move(
 def _rehang(
     connection: Connection, act: Act, moved: Node, found: Found, there: Found, source: Place, target: Place
 ) -> Node:
-    """Out of the one folder, into the other: two serials, and in the log two lines."""
+    """Out of the one folder, into the other: two serials, and in the log two lines.
+
+    A folder that comes from a space with higher serials raises those of its new one: a hole in the log before its line.
+    """
     old_space = space_now(connection, source.space_id)
     is_within = source.space_id == target.space_id
     _tell(connection, act, old_space, found.ancestors, moved, "gone", -moved.size, -moved.versions_size)
     new_space = space_now(connection, target.space_id)
+    if not is_within and moved.is_folder:
+        # The folders below keep their serials: were the space to come to those again, tags would come a second time.
+        new_space = new_space._replace(serial=max(new_space.serial, old_space.serial))
     key = key_of(target.names[-1], _policy(new_space))
     new = moved._replace(
         parent_id=there.above[-1].id,
