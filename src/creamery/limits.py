@@ -198,6 +198,7 @@ class Limits(BaseModel):
     dav_property_bytes: PositiveInt = Field(64 * KIB, description="The value of one, as it is kept (413).")
     dav_entries: PositiveInt = Field(10_000, description="Files and folders that `Depth: infinity` lists (403).")
     dav_cache_bytes: PositiveInt = Field(32 * MIB, description="Answers about large folders kept in memory.")
+    dav_locks: PositiveInt = Field(1_000, description="WebDAV locks that one space may have at once (507).")
     dav_lock_seconds: Seconds = Field(3_600.0, description="How long a WebDAV lock lives that names no other time.")
     dav_lock_most_seconds: Seconds = Field(86_400.0, description="The longest that one lives without being renewed.")
     if_bytes: PositiveInt = Field(16 * KIB, description="Bytes of an `If` header (400).")

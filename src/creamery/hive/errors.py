@@ -8,6 +8,10 @@ Refused
     OntoItself          a thing cannot be moved or copied onto itself, into itself, or over what it lies in
     ConditionFailed     it is not what the request says that it is
     LockedBy            somebody holds a lock, and the request does not bring its token
+    LockConflict        somebody holds a lock that does not go with the one that is wanted
+    WrongToken          a token is of no lock that covers what is asked for
+    TooManyLocks        the space has as many as it may have
+    BytesMissing        bytes that should be here are not
     OverQuota           the space may not have so much
 """
 
@@ -98,3 +102,43 @@ class OverQuota(Refused):
             f"{wanted} bytes are wanted, and the space has {max(0, free)} left. Delete something, or ask for more."
         )
         self.free = max(0, free)
+
+
+class LockConflict(Refused):
+    """Somebody holds a lock that does not go with the one that is wanted.
+
+    Attributes:
+        paths: of these locks' roots, from the root of their space down.
+    """
+
+    def __init__(self, paths: list[tuple[str, ...]]) -> None:
+        super().__init__(f"/{'/'.join(paths[0]) if paths else ''} is locked already. Wait until that lock has ended.")
+        self.paths = paths
+
+
+class WrongToken(Refused):
+    """A token is of no lock that covers what is asked for.
+
+    Attributes:
+        is_others: it is, and somebody else has taken it.
+    """
+
+    def __init__(self, path: str, *, is_others: bool = False) -> None:
+        super().__init__(
+            f"The lock on {path!r} is somebody else's." if is_others else f"The token is of no lock on {path!r}."
+        )
+        self.is_others = is_others
+
+
+class TooManyLocks(Refused):
+    """The space has as many as it may have."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"The space has {most} locks already (limits.dav_locks). Wait until some have ended.")
+
+
+class BytesMissing(Refused):
+    """Bytes that should be here are not: `creamery fsck` tells of them."""
+
+    def __init__(self, digest: str) -> None:
+        super().__init__(f"The bytes {digest} are not here. Whoever runs the hub finds out more with `creamery fsck`.")

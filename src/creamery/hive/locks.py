@@ -80,7 +80,7 @@ def refuse_if_locked(
         if each.node_id == own
         or (each.node_id in folders and each.is_deep)
         or (comes_or_goes and above and each.node_id == above[-1])
-        or (is_removed and own is not None and _lies_below(connection, each.node_id, own))
+        or (is_removed and own is not None and lies_below(connection, each.node_id, own))
     ]
     _refuse_without_tokens(connection, holding, user_id, tokens)
 
@@ -120,14 +120,15 @@ def remove_below(connection: Connection, row: Space, node_id: int) -> None:
     gone = [
         token
         for token, locked_id in connection.execute(asked).fetchall()
-        if locked_id == node_id or _lies_below(connection, locked_id, node_id)
+        if locked_id == node_id or lies_below(connection, locked_id, node_id)
     ]
     if gone:
         connection.execute(delete(lock).where(lock.c.token.in_(gone)))
         settle(connection, row._replace(lock_count=row.lock_count - len(gone)))
 
 
-def _lies_below(connection: Connection, node_id: int, above: int) -> bool:
+def lies_below(connection: Connection, node_id: int, above: int) -> bool:
+    """Is one node somewhere in another? One point read for each level."""
     chain = chain_of(connection, node_id)
     return chain is not None and above in chain.above
 

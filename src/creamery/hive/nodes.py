@@ -202,3 +202,8 @@ _INSERT = Prepared(insert(node), [column.key for column in node.columns])
 def insert_node(connection: Connection, fresh: Node) -> None:
     """A new row."""
     _INSERT.run(connection, fresh._asdict())
+
+
+def insert_nodes(connection: Connection, fresh: Sequence[Node]) -> None:
+    """New rows."""
+    _INSERT.run_many(connection, [each._asdict() for each in fresh])

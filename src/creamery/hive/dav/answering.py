@@ -12,9 +12,11 @@ from creamery.hive.dav.conditions import BadIf
 from creamery.hive.dav.headers import BadHeader, ForeignDestination
 from creamery.hive.dav.xml import BadXml, XmlTooLarge, escape
 from creamery.hive.errors import (
+    BytesMissing,
     ConditionFailed,
     IsFile,
     IsFolder,
+    LockConflict,
     LockedBy,
     NotThere,
     OntoItself,
@@ -22,6 +24,8 @@ from creamery.hive.errors import (
     ParentMissing,
     Refused,
     Taken,
+    TooManyLocks,
+    WrongToken,
 )
 from creamery.hive.names import NameRefused, href
 from creamery.http import BytesResponse, Problem, printable
@@ -67,6 +71,8 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (IsFile, 409),
     (Taken, 405),
     (OntoItself, 403),
+    (TooManyLocks, 507),
+    (BytesMissing, 503),
     (ConditionFailed, 412),
     (NameRefused, 400),
     (BadHeader, 400),
@@ -74,6 +80,18 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (BadXml, 400),
     (XmlTooLarge, 413),
     (ForeignDestination, 502),
+    (LockedBy, 423),
+    (LockConflict, 423),
+    (WrongToken, 409),
+    (OverQuota, 507),
+    (WrongResourceType, 403),
+    (UnknownReport, 403),
+)
+_CONDITIONS = (
+    (WrongToken, "<d:lock-token-matches-request-uri/>"),
+    (OverQuota, "<d:quota-not-exceeded/>"),
+    (WrongResourceType, "<d:valid-resourcetype/>"),
+    (UnknownReport, "<d:supported-report/>"),
 )
 REFUSALS = (
     Refused,
@@ -90,19 +108,21 @@ REFUSALS = (
 
 def problem_of(refusal: Exception, base: str) -> Problem:
     """What stands in the way, as it is answered; `base` is the address of the space's root, without a slash."""
+    status = next(status for kind, status in _STATUS if isinstance(refusal, kind))
+    if isinstance(refusal, WrongToken) and refusal.is_others:
+        return DavProblem(403, str(refusal))
+    return DavProblem(status, str(refusal), _condition(refusal, base))
+
+
+def _condition(refusal: Exception, base: str) -> str:
+    """RFC 4918 section 16, RFC 4331 section 6, RFC 5689 section 3.3, RFC 3253 section 3.6."""
     if isinstance(refusal, LockedBy):
         held = escape(base + href(refusal.path, is_folder=False))
-        return DavProblem(
-            423, str(refusal), f"<d:lock-token-submitted><d:href>{held}</d:href></d:lock-token-submitted>"
-        )
-    if isinstance(refusal, OverQuota):
-        return DavProblem(507, str(refusal), "<d:quota-not-exceeded/>")
-    if isinstance(refusal, WrongResourceType):
-        return DavProblem(403, str(refusal), "<d:valid-resourcetype/>")
-    if isinstance(refusal, UnknownReport):
-        return DavProblem(403, str(refusal), "<d:supported-report/>")
-    status = next(status for kind, status in _STATUS if isinstance(refusal, kind))
-    return DavProblem(status, str(refusal))
+        return f"<d:lock-token-submitted><d:href>{held}</d:href></d:lock-token-submitted>"
+    if isinstance(refusal, LockConflict):
+        roots = "".join(f"<d:href>{escape(base + href(path, is_folder=False))}</d:href>" for path in refusal.paths)
+        return f"<d:no-conflicting-lock>{roots}</d:no-conflicting-lock>"
+    return next((condition for kind, condition in _CONDITIONS if isinstance(refusal, kind)), "")
 
 
 def answer(status: int, headers: Mapping[str, str] | None = None, body: bytes = b"") -> Response:

@@ -7,8 +7,10 @@ from functools import partial
 from creamery.door import Hub
 from creamery.hive.access import READ, WRITE
 from creamery.hive.dav.answering import render
+from creamery.hive.dav.copy import copy
 from creamery.hive.dav.delete import delete
 from creamery.hive.dav.get import get
+from creamery.hive.dav.lock import lock, unlock
 from creamery.hive.dav.mkcol import mkcol
 from creamery.hive.dav.move import move
 from creamery.hive.dav.options import options
@@ -26,6 +28,9 @@ _METHODS: tuple[tuple[str, str, Method], ...] = (
     ("MKCOL", WRITE, mkcol),
     ("DELETE", WRITE, delete),
     ("MOVE", WRITE, move),
+    ("COPY", WRITE, copy),
+    ("LOCK", WRITE, lock),
+    ("UNLOCK", WRITE, unlock),
 )
 
 
