@@ -319,6 +319,21 @@ def test_indexes_are_asked_instead_of_the_default_one_in_their_order(
     assert "2 of the index's uploaded" in said
 
 
+@pytest.mark.parametrize("place", ["option", "file", "nowhere"])
+def test_nothing_is_sent_that_was_not_installed(one: Machine, old: OldCurds, place: str, tmp_path: Path) -> None:
+    """A stranger's package was sent as the team's: it had the name, where uv asks unless it is told otherwise."""
+    ours = wheel("plain", "1.0", requires_python=">=3.8")
+    (tmp_path / PLAIN).write_bytes(ours.content)
+    (tmp_path / "file").write_text(f"--find-links {tmp_path}\nplain\n")
+    (tmp_path / "nowhere").write_text(f"-r {tmp_path}/file\n")  # such a file's indexes uv reads, and nobody here
+    words = ("--find-links", tmp_path, "plain") if place == "option" else ("-r", tmp_path / place)
+
+    _, said = one.curd("-c", old.url, "-u", *words)
+
+    assert old.files == ({} if place == "nowhere" else {PLAIN: ours.content})
+    assert sum("not what was installed" in line for line in warnings(said)) == (place == "nowhere")
+
+
 def test_a_hub_is_what_it_is_to_creamery_install(
     tmp_path: Path, one: Machine, two: Machine, old: OldCurds, upstream: Upstream
 ) -> None:

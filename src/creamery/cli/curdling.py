@@ -147,10 +147,10 @@ def _share(launch: CurdLaunch, done: Installed, uv: str, arguments: Sequence[str
     from creamery.client.from_index import lacking, share  # noqa: PLC0415
 
     try:
-        offers = lacking(launch, done, uv, arguments)
+        lacked = lacking(launch, done, uv, arguments)
     except HubError as error:
         warn(f"{error.sentence} What came from an index is not shared.")
         return
     with Bar("Fetching what is shared", quiet=launch.wish.quiet, counts="files") as bar:
-        bar.begin(len(offers))
-        share(launch, offers, netrc, bar.advance)
+        bar.begin(len(lacked))
+        share(launch, lacked, netrc, bar.advance)

@@ -53,6 +53,11 @@ def is_of_an_index(folder: Path, name: str, version: str) -> bool:
     return info is not None and not (info / "direct_url.json").exists()
 
 
+def record_of(folder: Path, name: str, version: str) -> Path:
+    """The list of a package's files, which is there where the package is."""
+    return (_info(folder, name, version) or folder) / "RECORD"
+
+
 def tags_of(filename: str) -> frozenset[str]:
     """What a wheel's name says that it is for."""
     try:

@@ -1,32 +1,54 @@
 """What an installation took from an index, and old servers lack: fetched once more, and sent to them.
 
 So did Curdling's client: what one machine has needed, the next finds there. uv keeps no files, but unpacks them; so the
-very file that was chosen is found by its tags among those that the index has, and is verified by the index's digest.
+very file that was chosen is found by its tags among those that the index has, is verified by the index's digest, and
+held against what lies in the environment: another index may have another package under the same name.
 """
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
 
 from packaging.utils import canonicalize_name
 
 from creamery.client.caches import Made, Offer
 from creamery.client.credentials import Sources
 from creamery.client.curdling import CurdLaunch
-from creamery.client.environment import installed_tags, is_of_an_index, location, tags_of
+from creamery.client.environment import installed_tags, is_of_an_index, location, record_of, tags_of
 from creamery.client.environment import version_of as one_spelling
 from creamery.client.errors import HubError
+from creamery.client.hub_cache import write_verified
 from creamery.client.installing import Change, Installed
 from creamery.client.keeping import keep
 from creamery.client.old_server import Places
+from creamery.client.pinned import index_lines
 from creamery.client.places import PYTHON, place_words
+from creamery.client.recorded import is_installed_from
 from creamery.client.report import ADDED
 from creamery.client.uv import lock_exactly
 from creamery.contract import ProjectName
+
+_INDEXES = ("--index-url", "--extra-index-url", "--default-index", "--find-links", "--index-strategy")
+_ASKED = (*PYTHON, *_INDEXES, "--keyring-provider", "--exclude-newer", "--config-file", "--directory", "--project")
+"""uv's options that decide where it finds a version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """A wheel that is to be sent.
+
+    Attributes:
+        record: what was installed from it.
+    """
+
+    offer: Offer
+    record: Path
 
 
 class _Index:
@@ -38,10 +60,14 @@ class _Index:
         self._places = places
 
     def fetch(self, offer: Offer, into: Path, most: int) -> None:
-        self._places.fetch(offer, into, most)
+        if not offer.place.startswith("file:"):
+            self._places.fetch(offer, into, most)
+            return
+        with Path(url2pathname(urlsplit(offer.place).path)).open("rb") as file:  # of --find-links
+            write_verified(file, offer, into, most)
 
 
-def lacking(launch: CurdLaunch, done: Installed, uv: str, arguments: Sequence[str]) -> list[Offer]:
+def lacking(launch: CurdLaunch, done: Installed, uv: str, arguments: Sequence[str]) -> list[Lacking]:
     """The wheels that came from an index, and that one of the old servers has not got.
 
     Raises:
@@ -59,7 +85,8 @@ def lacking(launch: CurdLaunch, done: Installed, uv: str, arguments: Sequence[st
     if not changes:
         return []
     pins = [f"{each.name}=={each.version}" for each in changes]
-    lock = lock_exactly(pins, place_words(arguments, PYTHON), launch.asking(hub="w/i", relay=False))
+    asked = [*index_lines(arguments), *pins]
+    lock = lock_exactly(asked, place_words(arguments, _ASKED), launch.asking(hub="w/i", relay=False))
     chosen = list(_chosen(lock, folder))
     built = {_spelt(each)[0] for each in changes} - {str(project) for project, _ in chosen}
     if built:
@@ -67,10 +94,11 @@ def lacking(launch: CurdLaunch, done: Installed, uv: str, arguments: Sequence[st
         launch.say(
             f"Not shared, for uv has built them before and keeps no files: {names}. With --no-cache it does so anew."
         )
-    return [offer for project, offer in chosen if _lacks(launch, project, offer)]
+    records = {_spelt(each)[0]: record_of(folder, *_spelt(each)) for each in changes}
+    return [Lacking(offer, records[project]) for project, offer in chosen if _lacks(launch, project, offer)]
 
 
-def share(launch: CurdLaunch, offers: Sequence[Offer], netrc: str | None, fetched: Callable[[int], object]) -> None:
+def share(launch: CurdLaunch, lacking: Sequence[Lacking], netrc: str | None, fetched: Callable[[int], object]) -> None:
     """Fetch files, and let them be sent in the background.
 
     Args:
@@ -78,9 +106,10 @@ def share(launch: CurdLaunch, offers: Sequence[Offer], netrc: str | None, fetche
         fetched: hears of each that has come.
     """
     index = _Index(Places(launch.known_hosts(), Sources(netrc_file=netrc)))
-    for offer in offers:
+    for each in lacking:
+        offer = each.offer
         try:
-            wheel = keep(index, offer, Path(launch.folder, "index"))
+            wheel = _kept(index, each, Path(launch.folder, "index"))
         except HubError as error:
             launch.say(f"{offer.filename} is not shared: {error.sentence}")
         except OSError as error:
@@ -89,6 +118,13 @@ def share(launch: CurdLaunch, offers: Sequence[Offer], netrc: str | None, fetche
             if launch.sharing is not None:
                 launch.sharing.add(Made(None, wheel, None, 0.0), lambda: None)
         fetched(1)
+
+
+def _kept(index: _Index, lacking: Lacking, above: Path) -> Path:
+    wheel = keep(index, lacking.offer, above)
+    if not is_installed_from(lacking.record, wheel):
+        raise HubError("the index has another file under its name, and not what was installed.")
+    return wheel
 
 
 def _spelt(change: Change) -> tuple[str, str]:

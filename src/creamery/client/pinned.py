@@ -27,6 +27,7 @@ _TAKING = frozenset(
 _LOCK = re.compile(r"pylock(?:\.[^.]+)?\.toml")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _HASH = re.compile(r"--hash[= ]sha256:([0-9a-fA-F]{64})")
+_INDEX = re.compile(r"(?:--(?:index-url|extra-index-url|find-links)|-[if])[= ].*|--no-index", re.DOTALL)
 _COMMENT = re.compile(r"(?:^|\s)#.*")
 _FALSE = frozenset({"", "0", "false", "no", "off"})
 
@@ -56,6 +57,12 @@ def wants_sources(arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
     return any(word.startswith(NO_BINARY) for word in [*arguments, *lines]) or any(
         environ.get(name) for name in ("UV_NO_BINARY", "UV_NO_BINARY_PACKAGE")
     )
+
+
+def index_lines(arguments: Sequence[str]) -> list[str]:
+    """What requirements files say of indexes, in their words."""
+    lines = (line for file in _asked(arguments)[0] for line in _lines(Path(file)))
+    return [line for line in lines if _INDEX.fullmatch(line)]
 
 
 def must_have_hashes(arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
