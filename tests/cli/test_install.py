@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import netrc
 import os
 import stat
 import subprocess
@@ -118,6 +119,22 @@ def test_credentials_are_in_a_file_for_its_owner_alone_and_in_no_variable(
     assert "machine elsewhere.example" in found["netrc"]
     assert password not in json.dumps([found["argv"], found["env"]])
     assert not Path(found["env"]["NETRC"]).exists()
+
+
+def test_a_hub_is_asked_as_whom_it_was_said_whatever_netrc_has_for_its_host(
+    call: Call, hub: RunningHub, tmp_path: Path
+) -> None:
+    """uv and pip take the last entry of a host: the user's own, of another service there, went before the token."""
+    own = tmp_path / "home" / ".netrc"
+    own.write_text("machine 127.0.0.1\nlogin old\npassword of-another\n\nmacdef init\ncd /pub\n\n")
+    own.chmod(0o600)
+    token = token_of(hub, "alice", [Scope("wheels:read"), Scope("index:read")])[1]
+
+    found = told(call("install", "x", CREAMERY_HUB=hub.base, CREAMERY_TOKEN=token))
+
+    read = tmp_path / "read"
+    read.write_text(found["netrc"])
+    assert netrc.netrc(str(read)).authenticators("127.0.0.1") == ("__token__", "", token)
 
 
 @pytest.mark.parametrize("arguments", [["--allow-fallback"], ["--require-hashes"]])

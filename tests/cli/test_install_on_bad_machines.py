@@ -87,7 +87,7 @@ def test_a_netrc_file_that_is_none_does_not_take_the_hubs_password_with_it(their
     ran = laptop.call("run", "--", "sh", "-c", 'cat "$NETRC"', NETRC=str(path))
     environment, _ = laptop.install("plain", NETRC=str(path))
 
-    assert ran.stdout.startswith(f'machine 127.0.0.1\nlogin "__token__"\npassword "{token}"\n')
+    assert ran.stdout.endswith(f'machine 127.0.0.1\nlogin "__token__"\npassword "{token}"\n')
     assert ("is not written as a netrc file is" in ran.stderr) is (theirs != b"machine h\xe9 login a password b\n")
     assert packages_of(environment) == ["plain"]
 

@@ -54,6 +54,17 @@ def test_a_name_in_the_address_finds_its_own_password_in_netrc_alone(home: Path)
     assert found(User("bob", None)) is None
 
 
+def test_of_several_entries_the_named_users_counts_else_the_last_as_with_uv_and_pip(home: Path) -> None:
+    """Only the last was ever looked at, and a hub was asked as nobody."""
+    entries = [f"machine hub.example login {name} password of-{name}" for name in ("alice", "bob")]
+    (home / ".netrc").write_text("\n".join([*entries, "default login carol password of-all"]))
+
+    assert found(User("alice", None)) == basic("alice", "of-alice")
+    assert found(User("bob", None)) == basic("bob", "of-bob")
+    assert found(User("carol", None)) is None
+    assert found() == basic("bob", "of-bob")
+
+
 def test_the_environment_may_name_another_netrc(home: Path) -> None:
     (home / ".netrc").write_text("machine hub.example login alice password of-home\n")
     (home / "other").write_text("machine hub.example login alice password of-other\n")

@@ -148,8 +148,10 @@ def _of_netrc(host: str, name: str | None, named: Path | str | None) -> Credenti
         return None
     import netrc  # noqa: PLC0415 - where there is a file
 
+    from creamery.client.netrc_file import login_of  # noqa: PLC0415
+
     try:
-        found = netrc.netrc(str(path)).authenticators(host)
+        found = login_of(path, host, name)
     except FileNotFoundError as error:
         if named is None:
             return None
@@ -160,9 +162,7 @@ def _of_netrc(host: str, name: str | None, named: Path | str | None) -> Credenti
         line = getattr(error, "lineno", None)
         place = f"{path}, line {line}" if line else str(path)
         raise UnusableInput(f"{place}: this is not how a netrc file is written.") from None
-    if found is None or not found[2] or (name is not None and found[0] != name):
-        return None
-    return Credentials.of_password(found[0] or "", found[2], str(path))
+    return None if found is None else Credentials.of_password(*found, str(path))
 
 
 def _at_home() -> str | None:
