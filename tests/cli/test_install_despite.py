@@ -264,7 +264,7 @@ def test_a_name_of_the_hubs_own_never_comes_from_elsewhere(asked: str, knowing: 
 
 
 def test_what_else_there_is_comes_unless_it_must_be_built_first(knowing: Laptop, elsewhere: Upstream) -> None:
-    environment, called = words(knowing, "plain")
+    environment, called = words(knowing, "--", "plain")  # what is added was taken for requirements
     other, builds = words(knowing, "beta")
 
     ended = knowing.call(*called, UV_DEFAULT_INDEX=elsewhere.url)
@@ -321,12 +321,15 @@ def test_what_is_pinned_by_hashes_falls_back_by_itself(upstream: Upstream, hub: 
     loose.write_text(pinned.read_text() + "plain==1.0\n")
     python = laptop.environment() / "bin" / "python"
 
-    environment, said = laptop.install("-r", pinned, UV_DEFAULT_INDEX=upstream.url)
+    environment, said = laptop.install("-r", pinned, "--", UV_DEFAULT_INDEX=upstream.url)
     refused = laptop.call("install", "--python", python, "-r", loose, UV_DEFAULT_INDEX=upstream.url)
+    taken_back = ("--require-hashes", "--no-require-hashes", "plain")
+    unpinned = laptop.call("install", "--python", python, *taken_back, UV_DEFAULT_INDEX=upstream.url)
 
     assert packages_of(environment) == ["beta"]
     assert said.count("Warning:") == 1
     assert refused.returncode == 3
+    assert unpinned.returncode != 0
 
 
 def test_what_is_pinned_falls_back_from_a_hub_with_names_of_its_own_but_for_these(

@@ -28,6 +28,7 @@ from creamery.client.launching import Launch
 from creamery.client.old_server import OldServer
 from creamery.client.own_names import Memory, OwnNames
 from creamery.client.pinned import hashes_of, wants_sources
+from creamery.client.places import with_options
 from creamery.client.relay import Relay
 from creamery.client.serving import ASKING, PROBE, recalled_names
 from creamery.client.wire import Hub
@@ -250,7 +251,7 @@ def install(launch: CurdLaunch, uv: str, arguments: Sequence[str]) -> installing
     launch.be_ready()
     launch.begin_relay(_fitting(launch, uv, arguments) if launch.old_servers else None)
     more = kept_out(launch, launch.kept, uv, arguments, launch.variables())
-    words = [*arguments, *more]
+    words = with_options(arguments, more)
     own = launch.asking(hub="", relay=True)
     done = installing.install(launch, uv, words, is_pinned=lambda: True, own=own)
     relay = launch.relay

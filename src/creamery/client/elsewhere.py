@@ -20,6 +20,7 @@ from packaging.utils import canonicalize_name
 from creamery.client.errors import HubError, UnusableInput
 from creamery.client.own_names import OwnNames
 from creamery.client.pinned import lock_files, must_have_hashes
+from creamery.client.places import with_options
 
 if TYPE_CHECKING:
     from creamery.client.launching import Launch
@@ -56,7 +57,8 @@ def kept_out(
         return more
     wheels_alone = [*more, "--only-binary", ":all:"]
     if not locks:
-        _look(names, [uv, "pip", "install", "--dry-run", *_plain(arguments), *wheels_alone, _NOT_ISOLATED], own)
+        words = with_options(_plain(arguments), [*wheels_alone, _NOT_ISOLATED])
+        _look(names, [uv, "pip", "install", "--dry-run", *words], own)
     return wheels_alone if _NOT_ISOLATED in arguments else [*wheels_alone, _NOT_ISOLATED]
 
 

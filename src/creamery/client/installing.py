@@ -205,13 +205,14 @@ def _elsewhere(
 ) -> Installed:
     """Without the hub, and without the names that are its own; where pins alone allow it, with nothing unpinned."""
     from creamery.client.elsewhere import kept_out  # noqa: PLC0415
-    from creamery.client.pinned import HASHES  # noqa: PLC0415
+    from creamery.client.pinned import HASHES, must_have_hashes  # noqa: PLC0415
+    from creamery.client.places import with_options  # noqa: PLC0415
     from creamery.client.serving import recalled_names  # noqa: PLC0415
 
-    if not launch.wish.may_fall_back and HASHES not in command:
-        command = [*command, HASHES]  # else uv takes what pinned packages require from anywhere
+    if not launch.wish.may_fall_back and not must_have_hashes(command, {}):
+        command = with_options(command, [HASHES])  # else uv takes what pinned packages require from anywhere
     more = kept_out(launch, recalled_names(launch.wish), command[0], [*command[3:]], own)
-    ended = launch.call([*command, *more], own, keeps_output=tells)
+    ended = launch.call(with_options(command, more), own, keeps_output=tells)
     changes = _changes(ended) if tells else None
     seconds = time.monotonic() - began
     return Installed(ended.code, seconds, changes, fell_back=True, was_interrupted=launch.interrupted)

@@ -13,6 +13,7 @@ from packaging.utils import canonicalize_name
 
 HASHES = "--require-hashes"
 NO_BINARY = "--no-binary"
+_NO_HASHES = "--no-require-hashes"
 _VARIABLE = "UV_REQUIRE_HASHES"
 _FILE = ("-r", "--requirement", "--requirements")
 _TAKING = frozenset(
@@ -67,6 +68,8 @@ def index_lines(arguments: Sequence[str]) -> list[str]:
 
 def must_have_hashes(arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
     """Does uv take nothing without a hash?"""
+    if _NO_HASHES in arguments:
+        return False
     return HASHES in arguments or environ.get(_VARIABLE, "").lower() not in _FALSE
 
 

@@ -1,4 +1,4 @@
-"""Where packages are to go, as whoever calls uv says it. Imports nothing: uv is to start soon."""
+"""Where packages are to go, as whoever calls uv says it; where more is said. Imports nothing: uv is to start soon."""
 
 from __future__ import annotations
 
@@ -19,6 +19,12 @@ def place_words(arguments: Sequence[str], names: Sequence[str] = PLACES) -> list
             found.append(word)
         takes = not takes and word in names
     return found
+
+
+def with_options(arguments: Sequence[str], options: Sequence[str]) -> list[str]:
+    """The same with more options behind all others: uv obeys the last, and takes what follows `--` for requirements."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    return [*arguments[:end], *options, *arguments[end:]]
 
 
 def python_of(arguments: Sequence[str]) -> str:
