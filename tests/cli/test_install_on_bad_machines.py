@@ -124,6 +124,23 @@ def test_whatever_stops_it_while_it_shares_leaves_no_password_and_waits_for_no_h
     assert time.monotonic() - began < 8
 
 
+def test_what_a_killed_run_leaves_goes_with_the_next_and_no_run_that_lives(laptop: Laptop) -> None:
+    """Its password lay in the temporary folder for as long as that was there."""
+    started = [laptop.start("run", "--", "sleep", "60") for _ in range(2)]
+    with started[0] as killed, started[1] as alive:
+        laptop.wait_until(lambda: len(list((laptop.folder / "tmp").glob("creamery-*/netrc"))) == 2)
+        killed.kill()
+        killed.wait()
+        for folder in (laptop.folder / "tmp").glob("creamery-*"):
+            os.utime(folder, (0, 0))  # both are old by now
+        laptop.install("plain")
+        left = laptop.left()
+        alive.terminate()
+
+    assert len(left) == 1
+    assert laptop.left() == []
+
+
 def test_nohup_outlives_its_terminal(laptop: Laptop) -> None:
     environment = laptop.environment()
     words = ("install", "--python", environment / "bin" / "python", *FORCED)

@@ -17,6 +17,7 @@ import threading
 
 from creamery.client.broker import VARIABLE, Broker
 from creamery.client.errors import UnusableInput
+from creamery.client.leftovers import DIGITS, NAME, hold, remove_leftovers
 from creamery.client.netrc_file import netrc_file
 
 TYPE_CHECKING = False  # `typing` takes half as long as Python's own start: uv is waited for
@@ -88,6 +89,8 @@ class Stopped(KeyboardInterrupt):
 class Launch:
     """One run, from entering to leaving. Whatever stops this process, all but SIGKILL, leaves it.
 
+    What one that was killed has left behind, a later one removes.
+
     Args:
         wish: how to install.
         own: this process's environment.
@@ -134,6 +137,9 @@ class Launch:
             signal.signal(number, signal.SIG_IGN)
         self._broker.close()
         _remove(self.folder)
+        if self._held is not None:
+            remove_leftovers(os.path.dirname(self.folder), self._held, _remove)  # noqa: PTH120 - see Broker
+            os.close(self._held)
         self._handle_as_before()
         with self._answering:
             self._is_over = True
@@ -262,8 +268,9 @@ class Launch:
         Raises:
             OSError: not there.
         """
-        self.folder = os.path.join(above, f"creamery-{os.urandom(6).hex()}")  # noqa: PTH118 - see Broker
+        self.folder = os.path.join(above, f"{NAME}{os.urandom(DIGITS // 2).hex()}")  # noqa: PTH118 - see Broker
         os.mkdir(self.folder, 0o700)  # noqa: PTH102
+        self._held = hold(self.folder)
         try:
             known, theirs = self.known_hosts(), self._own.get("NETRC") or ""
             self._netrc = netrc_file(self.folder, known, theirs, self.say) if known else ""
