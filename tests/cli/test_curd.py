@@ -406,7 +406,7 @@ def test_force_uninstall_and_freeze_are_uvs(one: Machine, server: ServedFolder) 
     environment, _ = one.curd("plain")
     python = ("--python", environment / "bin" / "python")
 
-    again = one.tried("install", *python, "-f", "plain")
+    again = one.tried("install", *python, "-fu", "plain")  # uv would take packages from a folder u
     frozen = one.tried("freeze", environment)
     (packages,) = environment.glob("lib/python*/site-packages")
     of_folder = one.tried("freeze", packages)

@@ -21,6 +21,7 @@ from creamery.client.pinned import is_pinned
         (["-r", "f.txt", "--constraints", "c.txt"], {}, ["-r", "f.txt", "--constraints", "c.txt"]),
         (["--", "-c", "x"], {}, ["--", "-c", "x"]),
         (["--upgrade", "-p", "3.12"], {}, ["--upgrade", "-p", "3.12"]),
+        (["-uc", "http://h", "-uU", "x"], {"hub": "http://h", "upload": "yes"}, ["-U", "x"]),
     ],
 )
 def test_installations_give_uv_what_is_not_ours(words: list[str], ours: dict[str, str], rest: list[str]) -> None:

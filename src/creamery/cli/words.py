@@ -117,6 +117,7 @@ def read_words(command: str, words: Sequence[str], options: Sequence[Option] = O
     known = {spelt: option for option in options if command in option.commands for spelt in option.spelt}
     ours: list[tuple[str, str]] = []
     rest: list[str] = []
+    words = list(words)
     at = 0
     while at < len(words):
         word = words[at]
@@ -130,6 +131,8 @@ def read_words(command: str, words: Sequence[str], options: Sequence[Option] = O
             rest.append(word)
         elif not option.value:
             ours.append((option.name, "yes"))
+            if word not in known:  # more letters behind it: -uc is -u -c
+                words.insert(at, f"-{word[2:]}")
         elif value is not None:
             ours.append((option.name, value))
         elif at < len(words):
@@ -147,8 +150,9 @@ def _match(known: dict[str, Option], word: str) -> tuple[Option | None, str | No
     head, equals, value = word.partition("=")
     if equals and head.startswith("--") and head in known and known[head].value:
         return known[head], value
-    if not word.startswith("--") and word[:2] in known and known[word[:2]].value:
-        return known[word[:2]], word[2:].removeprefix("=")
+    if not word.startswith("--") and word[:2] in known:
+        option = known[word[:2]]
+        return option, word[2:].removeprefix("=") if option.value else None
     return None, None
 
 
