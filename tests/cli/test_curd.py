@@ -16,7 +16,7 @@ from tests.doubles.counted import counted_files, counted_sdist
 from tests.doubles.distributions import wheel
 from tests.doubles.laptops import CURD, UV, Laptop, entries_of, packages_of
 from tests.doubles.loopback import Exchange, Reply
-from tests.doubles.misbehaviour import garbage, hang, say, wrong_bytes
+from tests.doubles.misbehaviour import garbage, hang, redirect_to, say, wrong_bytes
 from tests.doubles.old_curds import OldCurds
 from tests.doubles.running import RunningHub
 from tests.doubles.served import ServedFolder
@@ -179,7 +179,7 @@ def test_settings_of_ones_own_and_repositories_are_no_matter_of_names(
     assert old.asked("PUT") == []
 
 
-@pytest.mark.parametrize("kind", ["wrong bytes", "another name", "hangs", "garbage", "html", "500"])
+@pytest.mark.parametrize("kind", ["wrong bytes", "another name", "hangs", "garbage", "html", "500", "sends nowhere"])
 def test_a_server_that_lies_or_hangs_is_passed_over(one: Machine, old: OldCurds, kind: str) -> None:
     old.add(wheel("beta", "1.0"))
     if kind == "wrong bytes":
@@ -187,6 +187,8 @@ def test_a_server_that_lies_or_hangs_is_passed_over(one: Machine, old: OldCurds,
     elif kind == "another name":
         old.files[BETA] = wheel("gamma", "1.0").content
         old.digests[BETA] = wheel("gamma", "1.0").sha256
+    elif kind == "sends nowhere":  # uv tried again and again, and gave up
+        old.misbehave("/p/", redirect_to("http://[nowhere/"))
     elif kind == "500":
         old.misbehave("/p/", say(b"Internal Server Error", code=500))
     elif kind == "html":

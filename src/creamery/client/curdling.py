@@ -40,6 +40,7 @@ HUB = "/w"
 """What a hub's address may end in: there it has Curdling's routes."""
 _OTHER_TARGETS = ("--python-version", "--python-platform")
 _UNAUTHORISED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+_NOT_SOLVED = 1
 _HTTP_SECONDS = "300"
 """That uv waits for a file: the relay begins to send one when it has it."""
 
@@ -270,10 +271,11 @@ def install(launch: CurdLaunch, uv: str, arguments: Sequence[str]) -> installing
 
 
 def _may_be_the_relays(done: installing.Installed, relay: Relay, launch: Launch) -> bool:
-    """May uv have failed for a wheel that it was told of? One of another name inside, for instance."""
+    """May uv have failed for a wheel that it was told of? One of another name inside, or one that did not come."""
     outcomes = [] if launch.builds is None else launch.builds.outcomes
     has_failed = any(each.kind == "failed" for each in outcomes)
-    return done.code == 1 and not done.was_interrupted and relay.has_told and not has_failed
+    is_for_a_wheel = done.code == _NOT_SOLVED or (done.code != 0 and bool(relay.troubles))
+    return is_for_a_wheel and not done.was_interrupted and relay.has_told and not has_failed
 
 
 def _fitting(launch: CurdLaunch, uv: str, arguments: Sequence[str]) -> Callable[[ProjectName, Offer], bool] | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urljoin, urlsplit
 
-from creamery.client.address import HubAddress, parse_address
+from creamery.client.address import HubAddress, parse_address, without_user
 from creamery.client.caches import Offer
 from creamery.client.credentials import Credentials, Sources, find_credentials
 from creamery.client.errors import HubError, NotAHub, Refused, UnusableInput
@@ -95,13 +95,18 @@ class Places:
         Raises:
             HubError: it is not to be had, has other bytes, or more than `most`.
         """
-        url = offer.place
+        base, url = "", offer.place
         for _ in range(MOST_REDIRECTS + 1):
-            with self._opened(url) as answer:
+            try:
+                url = urljoin(base, url)
+                opened = self._opened(url)
+            except (ValueError, UnusableInput) as error:
+                raise HubError(f"{offer.filename} lies where nobody can ask for it: {without_user(url)!r}.") from error
+            with opened as answer:
                 if answer.status not in _REDIRECTS:
                     write_verified(answer, offer, into, most)
                     return
-                url = urljoin(url, answer.headers.get("Location", ""))
+                base, url = url, answer.headers.get("Location", "")
         raise HubError(f"Whoever has {offer.filename} sends from one address to the next.")
 
     def _opened(self, url: str) -> AbstractContextManager[Any]:

@@ -163,6 +163,8 @@ class Relay:
                 reason = error.sentence
             except OSError as error:
                 reason = f"{listed.offer.filename} could not be kept: {error.strerror}."
+            except Exception as error:  # noqa: BLE001 - a defect here is said, and uv does without
+                reason = f"{listed.offer.filename} could not be fetched ({type(error).__name__}: {error})."
             else:
                 self._note(listed)
                 return path
