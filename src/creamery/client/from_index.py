@@ -92,7 +92,8 @@ def lacking(launch: CurdLaunch, done: Installed, uv: str, arguments: Sequence[st
     if built:
         names = ", ".join(sorted(built))
         launch.say(
-            f"Not shared, for uv has built them before and keeps no files: {names}. With --no-cache it does so anew."
+            f"Not shared, for no index has their files: {names}. They are a hub's built wheels, or uv has built them"
+            " before; with --no-cache it does so anew."
         )
     records = {_spelt(each)[0]: record_of(folder, *_spelt(each)) for each in changes}
     return [Lacking(offer, records[project]) for project, offer in chosen if _lacks(launch, project, offer)]
@@ -106,18 +107,21 @@ def share(launch: CurdLaunch, lacking: Sequence[Lacking], netrc: str | None, fet
         fetched: hears of each that has come.
     """
     index = _Index(Places(launch.known_hosts(), Sources(netrc_file=netrc)))
+    troubles: list[str] = []
     for each in lacking:
         offer = each.offer
         try:
             wheel = _kept(index, each, Path(launch.folder, "index"))
         except HubError as error:
-            launch.say(f"{offer.filename} is not shared: {error.sentence}")
+            troubles.append(f"{offer.filename} is not shared: {error.sentence}")
         except OSError as error:
-            launch.say(f"{offer.filename} is not shared: {error.strerror}.")
+            troubles.append(f"{offer.filename} is not shared: {error.strerror}.")
         else:
             if launch.sharing is not None:
                 launch.sharing.add(Made(None, wheel, None, 0.0), lambda: None)
         fetched(1)
+    if troubles:
+        launch.say(troubles[0] if len(troubles) == 1 else f"{troubles[0]} Nor are {len(troubles) - 1} others.")
 
 
 def _kept(index: _Index, lacking: Lacking, above: Path) -> Path:
