@@ -15,13 +15,12 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
-from packaging.utils import canonicalize_name
+from packaging.utils import canonicalize_name, canonicalize_version
 
 from creamery.client.caches import Made, Offer
 from creamery.client.credentials import Sources
 from creamery.client.curdling import CurdLaunch
-from creamery.client.environment import installed_tags, is_of_an_index, location, record_of, tags_of
-from creamery.client.environment import version_of as one_spelling
+from creamery.client.environment import Environment, location, tags_of
 from creamery.client.errors import HubError
 from creamery.client.hub_cache import write_verified
 from creamery.client.installing import Change, Installed
@@ -76,18 +75,22 @@ def lacking(launch: CurdLaunch, done: Installed, uv: str, arguments: Sequence[st
     if done.changes is None:
         raise HubError("This uv does not say what it has installed.", "Install a newer one: pip install -U uv.")
     outcomes = [] if launch.builds is None else launch.builds.outcomes
-    known = {(str(each.project), one_spelling(each.version)) for each in outcomes if each.kind != "failed"}
+    known = {(str(each.project), canonicalize_version(each.version)) for each in outcomes if each.kind != "failed"}
     changes = [each for each in done.changes if each.action in ADDED and _spelt(each) not in known]
     folder = location(uv, [changes[0].name], arguments, launch.own) if changes else None
     if folder is None:
         return []
-    changes = [each for each in changes if is_of_an_index(folder, *_spelt(each))]
+    try:
+        environment = Environment(folder)
+    except OSError as error:
+        raise HubError(f"What was installed in {folder} cannot be seen: {error.strerror}.") from error
+    changes = [each for each in changes if environment.is_of_an_index(*_spelt(each))]
     if not changes:
         return []
     pins = [f"{each.name}=={each.version}" for each in changes]
     asked = [*index_lines(arguments), *pins]
     lock = lock_exactly(asked, place_words(arguments, _ASKED), launch.asking(hub="w/i", relay=False))
-    chosen = list(_chosen(lock, folder))
+    chosen = list(_chosen(lock, environment))
     built = {_spelt(each)[0] for each in changes} - {str(project) for project, _ in chosen}
     if built:
         names = ", ".join(sorted(built))
@@ -95,7 +98,7 @@ def lacking(launch: CurdLaunch, done: Installed, uv: str, arguments: Sequence[st
             f"Not shared, for no index has their files: {names}. They are a hub's built wheels, or uv has built them"
             " before; with --no-cache it does so anew."
         )
-    records = {_spelt(each)[0]: record_of(folder, *_spelt(each)) for each in changes}
+    records = {_spelt(each)[0]: environment.record(*_spelt(each)) for each in changes}
     return [Lacking(offer, records[project]) for project, offer in chosen if _lacks(launch, project, offer)]
 
 
@@ -132,7 +135,7 @@ def _kept(index: _Index, lacking: Lacking, above: Path) -> Path:
 
 
 def _spelt(change: Change) -> tuple[str, str]:
-    return canonicalize_name(change.name), one_spelling(change.version)
+    return canonicalize_name(change.name), canonicalize_version(change.version)
 
 
 def _lacks(launch: CurdLaunch, project: ProjectName, offer: Offer) -> bool:
@@ -145,12 +148,12 @@ def _lacks(launch: CurdLaunch, project: ProjectName, offer: Offer) -> bool:
     return False
 
 
-def _chosen(lock: str, folder: Path) -> Iterator[tuple[ProjectName, Offer]]:
+def _chosen(lock: str, environment: Environment) -> Iterator[tuple[ProjectName, Offer]]:
     """Of each package the wheel with the tags of what was installed."""
     packages: list[dict[str, Any]] = tomllib.loads(lock).get("packages", [])
     for package in packages:
         project = ProjectName(canonicalize_name(str(package["name"])))
-        tags = installed_tags(folder, project, str(package.get("version")))
+        tags = environment.tags(project, str(package.get("version")))
         for wheel in package.get("wheels", ()):
             url, digest = str(wheel.get("url", "")), wheel.get("hashes", {}).get("sha256")
             filename = str(wheel.get("name") or unquote(url.rpartition("/")[2]))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from packaging.utils import InvalidWheelFilename, canonicalize_version, parse_wheel_filename
 
-from creamery.client.environment import installed_tags, is_of_an_index, location, tags_of
+from creamery.client.environment import Environment, location, tags_of
 from creamery.client.errors import UnusableInput
 from creamery.client.places import python_of
 from creamery.client.programs import ask
@@ -22,21 +22,24 @@ Known = Mapping[Place, Sequence[KnownWheel]]
 
 def found_there(
     known: Known, added: Sequence[tuple[str, str]], uv: str, arguments: Sequence[str], own: Mapping[str, str]
-) -> tuple[dict[Place, KnownWheel], frozenset[Place]]:
-    """Of what uv has installed: listed wheels, by their tags; and what has an address of its own (PEP 610)."""
+) -> tuple[dict[Place, KnownWheel], frozenset[str]]:
+    """Of what uv has installed: listed wheels, by their tags; and names of what has an address of its own (PEP 610)."""
     folder = location(uv, [name for name, _ in added], arguments, own)
     if folder is None:
         return {}, frozenset()
-    places = {(name, canonicalize_version(version)) for name, version in added}
-    here = {place for place in places if installed_tags(folder, *place) is not None}
-    direct = frozenset(place for place in here if not is_of_an_index(folder, *place))
+    try:
+        environment = Environment(folder)
+    except OSError:  # nobody is kept from installing by what cannot be told of it
+        return {}, frozenset()
+    tags = {(name, canonicalize_version(version)): environment.tags(name, version) for name, version in added}
+    here = {place for place, found in tags.items() if found is not None}
+    direct = {place for place in here if not environment.is_of_an_index(*place)}
     found = {}
     for place in known.keys() & here - direct:
-        tags = installed_tags(folder, *place)
-        wheel = next((wheel for wheel in known[place] if tags_of(wheel.filename) == tags), None)
+        wheel = next((wheel for wheel in known[place] if tags_of(wheel.filename) == tags[place]), None)
         if wheel is not None:
             found[place] = wheel
-    return found, direct
+    return found, frozenset(name for name, _ in direct)
 
 
 def fitting(known: Known, uv: str, arguments: Sequence[str], own: Mapping[str, str]) -> dict[Place, KnownWheel]:

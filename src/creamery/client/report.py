@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
-
 from creamery.client.errors import HubError
-from creamery.client.installing import Installed
-from creamery.client.launching import Launch
-from creamery.client.serving import KnownWheel, known_wheels
+from creamery.client.places import place_words
+from creamery.client.serving import known_wheels
+from creamery.client.site_packages import direct_of, seen
 
+TYPE_CHECKING = False  # `typing` takes half as long as Python's own start: this is waited for
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any, Literal
+
     from creamery.client.builds import Outcome
+    from creamery.client.installing import Installed
+    from creamery.client.launching import Launch
+    from creamery.client.serving import KnownWheel
+
+    From = Literal["index", "built wheel", "built here", "elsewhere"]
 
 SCHEMA = 1
-From = Literal["index", "built wheel", "built here", "elsewhere"]
 
 DRY = "--dry-run"
 _NAMED = ("-e", "--editable", ".")
@@ -36,9 +41,9 @@ def make_report(
     packages: list[dict[str, Any]] = []
     for change in changes:
         name = change.name  # normalised, as uv writes all names
-        place = (name, _version(change.version)) if origins or listed or direct else ("", "")
+        place = (name, _version(change.version)) if origins or listed else ("", "")
         outcome, known = origins.get(place), listed.get(place)
-        came: From = "elsewhere" if installed.fell_back or place in direct else "index"
+        came: From = "elsewhere" if installed.fell_back or name in direct else "index"
         seconds = None
         if outcome is not None:
             came, seconds = "built here" if outcome.kind == "built" else "built wheel", outcome.seconds
@@ -141,13 +146,16 @@ def details(report: Mapping[str, Any]) -> list[str]:
 
 def _origins(
     launch: Launch, added: list[tuple[str, str]], uv: str, arguments: Sequence[str], own: Mapping[str, str]
-) -> tuple[Mapping[tuple[str, str], KnownWheel], frozenset[tuple[str, str]]]:
-    """What is a built wheel that the index lists, and what was asked for by its address or folder."""
+) -> tuple[Mapping[tuple[str, str], KnownWheel], frozenset[str]]:
+    """What is a built wheel that the index lists, and names of what was asked for by its address or folder."""
     try:
         known = known_wheels(launch.wish, added) if added else {}
     except HubError:  # it has gone since; the packages are here, and where they came from is of less interest
         known = {}
-    if not known and not any(word in _NAMED or "/" in word or "\\" in word for word in arguments):
+    if not known and DRY not in arguments and (folder := seen(arguments, own)) is not None:
+        return {}, direct_of(folder, [name for name, _ in added])
+    words = set(arguments).difference(place_words(arguments))
+    if not known and not any(word in _NAMED or "/" in word or "\\" in word for word in words):
         return {}, frozenset()
     from creamery.client.origins import fitting, found_there  # noqa: PLC0415 - see _version
 
