@@ -26,7 +26,9 @@ POWERS = {
         "uv.py",
         "launching.py",
         "sitecustomize.py",
-    ),  # other programs get their user's; the hook is one of them
+        "glance.py",
+        "state.py",
+    ),  # other programs get their user's; the hook is one of them. Is there a proxy, and where do programs keep state?
     "os.getenv": ("settings.py",),
     "time": (
         "clock.py",
@@ -35,16 +37,18 @@ POWERS = {
         "sitecustomize.py",
         "cache.py",
         "leasing.py",
+        "glance.py",
     ),  # a fault point may wait; the client counts
     "datetime.datetime.now": (),
     "datetime.datetime.utcnow": (),
     "datetime.datetime.today": (),
     "datetime.date.today": (),
     "aiohttp": ("egress",),
-    "ssl": ("egress", "wire.py"),
+    "ssl": ("egress", "wire.py", "glance.py"),
     "socket": (
         "egress",
         "wire.py",
+        "glance.py",
         "broker.py",
         "sitecustomize.py",
         "server.py",

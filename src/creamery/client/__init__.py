@@ -1,8 +1,8 @@
 """What runs on other people's machines: it asks a hub over HTTP, and imports nothing of the hub's but `contract`.
 
-`Hub` is a hub as commands ask it; `client/wire.py` alone opens sockets outwards; `client/uv.py`, `launching.py` and
-`programs.py` run other programs. Everything else here reads what it is given. Each name is imported when it is
-used: `creamery install` waits for none that it does not need.
+`Hub` is a hub as commands ask it; `client/wire.py` alone opens sockets outwards, and `glance.py` for a question whose
+answer is plain; `client/uv.py`, `launching.py`, `child.py` and `programs.py` run other programs. Everything else here
+reads what it is given. Each name is imported when it is used: `creamery install` waits for none that it does not need.
 """
 
 from __future__ import annotations

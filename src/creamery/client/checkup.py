@@ -26,8 +26,8 @@ from creamery.client.machine import (
     look_at_uv,
 )
 from creamery.client.other_indexes import OtherIndex, PipFiles, Unread, other_indexes, switches
-from creamery.client.serving import PROBE, probe
-from creamery.client.wire import Hub, Patience
+from creamery.client.serving import probe
+from creamery.client.wire import PROBE, Hub, Patience
 
 UNHURRIED = Patience(connect_seconds=2.0, silent_seconds=5.0, whole_seconds=10.0, answer_bytes=64 * 1024)
 MOST_SKEW_SECONDS = 60.0

@@ -30,8 +30,8 @@ from creamery.client.own_names import Memory, OwnNames
 from creamery.client.pinned import hashes_of, wants_sources
 from creamery.client.places import with_options
 from creamery.client.relay import Relay
-from creamery.client.serving import ASKING, PROBE, recalled_names
-from creamery.client.wire import Hub
+from creamery.client.serving import recalled_names
+from creamery.client.wire import ASKING, PROBE, Hub
 from creamery.client.wishes import Wish
 from creamery.contract import ProjectName, why_foreign
 

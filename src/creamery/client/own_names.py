@@ -11,15 +11,17 @@ import hashlib
 import json
 import os
 import re
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from pathlib import Path
 
-import platformdirs
-
-from creamery.client.address import HubAddress
 from creamery.client.errors import NotAHub, Refused, UnusableInput
-from creamery.client.wire import Hub
+from creamery.client.state import state_folder
+
+TYPE_CHECKING = False  # `typing`, dataclasses and pathlib take longer than a hub does to answer
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from creamery.client.address import HubAddress
+    from creamery.client.glance import Glance
+    from creamery.client.wire import Hub
 
 NOT_FOUND = 404
 _STATE = re.compile(r"[!-~]{1,200}", re.ASCII)
@@ -28,7 +30,6 @@ _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
 _PATTERN = re.compile(r"[!-~]+", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
 class OwnNames:
     """What a hub has ever said.
 
@@ -37,18 +38,32 @@ class OwnNames:
         reserved: patterns of names, such as `acme-*`.
     """
 
-    claimed: frozenset[str] = frozenset()
-    reserved: frozenset[str] = frozenset()
+    __slots__ = ("claimed", "reserved")
+
+    def __init__(self, claimed: frozenset[str] = frozenset(), reserved: frozenset[str] = frozenset()) -> None:
+        self.claimed = claimed
+        self.reserved = reserved
 
     def __bool__(self) -> bool:
         return bool(self.claimed or self.reserved)
 
     def has(self, name: str) -> bool:
         """Is a name, normalised, the hub's own?"""
+        from fnmatch import fnmatchcase  # noqa: PLC0415 - where the hub is away
+
         return name in self.claimed or any(fnmatchcase(name, pattern) for pattern in self.reserved)
 
     def __or__(self, other: OwnNames) -> OwnNames:
         return OwnNames(self.claimed | other.claimed, self.reserved | other.reserved)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, OwnNames) and (self.claimed, self.reserved) == (other.claimed, other.reserved)
+
+    def __hash__(self) -> int:
+        return hash((self.claimed, self.reserved))
+
+    def __repr__(self) -> str:
+        return f"OwnNames({set(self.claimed)}, {set(self.reserved)})"
 
 
 class Memory:
@@ -56,8 +71,8 @@ class Memory:
 
     def __init__(self, address: HubAddress, folder: Path | None = None) -> None:
         """`folder`: where such files lie; None: where this system has them."""
-        folder = folder or platformdirs.user_state_path("creamery", appauthor=False) / "names"
-        self._path = folder / f"{hashlib.sha256(str(address).encode()).hexdigest()[:32]}.json"
+        name = f"{hashlib.sha256(str(address).encode()).hexdigest()[:32]}.json"
+        self._path = os.path.join(folder or os.path.join(state_folder(), "names"), name)  # noqa: PTH118 - see above
         self._address = address
 
     def recall(self) -> tuple[OwnNames, str]:
@@ -67,7 +82,8 @@ class Memory:
             UnusableInput: something is there that cannot be read; it may hold any name.
         """
         try:
-            told = json.loads(self._path.read_text(encoding="utf-8"))
+            with open(self._path, encoding="utf-8") as file:  # noqa: PTH123
+                told = json.load(file)
             names = OwnNames(frozenset(map(str, told["claimed"])), frozenset(map(str, told["reserved"])))
             return names, str(told["state"])
         except (FileNotFoundError, NotADirectoryError):
@@ -78,12 +94,13 @@ class Memory:
                 "Nothing was installed. Start the hub: it tells them again.",
             ) from error
 
-    def learn(self, hub: Hub) -> OwnNames:
+    def learn(self, hub: Hub | Glance) -> OwnNames:
         """Ask the hub, at its root, and remember what it says beside what was known.
 
         Raises:
             HubError: it does not answer, or as no hub does.
             OSError: it cannot be remembered.
+            Unclear: of a `Glance`, which tells no more than that.
         """
         try:
             known, state = self.recall()
@@ -106,20 +123,21 @@ class Memory:
         return names
 
     def _write(self, names: OwnNames, state: str) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        os.makedirs(os.path.dirname(self._path), exist_ok=True)  # noqa: PTH103, PTH120
         kept = {
             "hub": str(self._address),
             "state": state,
             "claimed": sorted(names.claimed),
             "reserved": sorted(names.reserved),
         }
-        part = self._path.with_name(f"{self._path.name}.{os.getpid()}")
+        part = f"{self._path}.{os.getpid()}"
         try:
-            part.write_text(json.dumps(kept), encoding="utf-8")
-            part.replace(self._path)
+            with open(part, "w", encoding="utf-8") as file:  # noqa: PTH123
+                json.dump(kept, file)
+            os.replace(part, self._path)  # noqa: PTH105
         finally:
             with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
+                os.unlink(part)  # noqa: PTH108
 
 
 def _are_words(found: object, kind: re.Pattern[str]) -> bool:

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from creamery.client.address import HubAddress
-from creamery.client.credentials import Credentials
 from creamery.client.errors import HubError, Refused
+from creamery.client.glance import Glance, Unclear
 from creamery.client.own_names import Memory, OwnNames
-from creamery.client.wire import Hub, Patience
-from creamery.client.wishes import Wish
 
+TYPE_CHECKING = False  # `typing`, dataclasses and what asks a hub carefully take longer than many an installation
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from creamery.client.address import HubAddress
     from creamery.client.builds import Builds
+    from creamery.client.credentials import Credentials
     from creamery.client.launching import Launch
     from creamery.client.sharing import Sharing
+    from creamery.client.wire import Hub
+    from creamery.client.wishes import Wish
 
-PROBE = Patience(connect_seconds=1.0, silent_seconds=1.0, whole_seconds=1.5)
-"""A hub that is there answers at once; one that is not costs no more."""
-ASKING = Patience(connect_seconds=2.0, silent_seconds=40.0, whole_seconds=60.0)
-"""It may be asked to wait for somebody's build."""
 MOST_SECONDS = 1e9
 MOST_VERSIONS = 1_000
 """In one question."""
@@ -32,9 +28,12 @@ def why_away(wish: Wish, say: Callable[[str], object]) -> HubError | None:
     """Why the hub cannot be installed through; None: it can. What it says of its names is remembered."""
     if wish.address is None:
         return None
-    hub = Hub(wish.address, wish.credentials, patience=PROBE).at_root()
+    memory = Memory(wish.address)
     try:
-        Memory(wish.address).learn(hub)
+        try:
+            memory.learn(Glance(wish.address, wish.credentials))
+        except Unclear as error:
+            memory.learn(_careful(wish.address, wish.credentials, error))
     except HubError as error:
         return error
     except OSError as error:  # a home that cannot be written to; what is remembered from before counts on
@@ -48,6 +47,8 @@ def probe(address: HubAddress, credentials: Credentials | None) -> None:
     Raises:
         HubError: it does not answer, or refuses.
     """
+    from creamery.client.wire import PROBE, Hub  # noqa: PLC0415 - of `creamery doctor`, which waits for nothing
+
     Hub(address, credentials, patience=PROBE).at_root().post("w", "v1", "lookup", body={"keys": []})
 
 
@@ -58,9 +59,12 @@ def recalled_names(wish: Wish) -> OwnNames:
 
 def serve(launch: Launch) -> tuple[Builds, Sharing | None]:
     """What answers the hook's questions in a run, and what sends wheels."""
-    from creamery.client.builds import Builds  # noqa: PLC0415 - all these where something is built
+    from pathlib import Path  # noqa: PLC0415 - all these where something is built
+
+    from creamery.client.builds import Builds  # noqa: PLC0415
     from creamery.client.hub_cache import HubCache  # noqa: PLC0415
     from creamery.client.sharing import Sharing  # noqa: PLC0415
+    from creamery.client.wire import ASKING, Hub  # noqa: PLC0415
 
     wish = launch.wish
     caches = list(launch.caches)
@@ -79,7 +83,6 @@ def serve(launch: Launch) -> tuple[Builds, Sharing | None]:
     return builds, sharing
 
 
-@dataclass(frozen=True, slots=True)
 class KnownWheel:
     """A built wheel that the plain index lists.
 
@@ -87,8 +90,11 @@ class KnownWheel:
         seconds: that its build took; 0: nobody has said.
     """
 
-    filename: str
-    seconds: float
+    __slots__ = ("filename", "seconds")
+
+    def __init__(self, filename: str, seconds: float) -> None:
+        self.filename = filename
+        self.seconds = seconds
 
 
 def seconds_said(value: object) -> float:
@@ -104,11 +110,10 @@ def known_wheels(wish: Wish, versions: list[tuple[str, str]]) -> dict[tuple[str,
     """
     if wish.address is None:
         return {}
-    hub = Hub(wish.address, wish.credentials, patience=PROBE).at_root()
     found: dict[tuple[str, str], list[KnownWheel]] = {}
     for begin in range(0, len(versions), MOST_VERSIONS):
         try:
-            told = hub.post("w", "v1", "known", body={"versions": versions[begin : begin + MOST_VERSIONS]})
+            told = _known(wish.address, wish.credentials, {"versions": versions[begin : begin + MOST_VERSIONS]})
         except Refused:  # a version that is none; nobody is kept from installing it
             continue
         wheels = told.get("wheels") if isinstance(told, dict) else None
@@ -120,3 +125,17 @@ def known_wheels(wish: Wish, versions: list[tuple[str, str]]) -> dict[tuple[str,
                 known = KnownWheel(str(wheel.get("filename")), seconds_said(wheel.get("seconds")))
                 found.setdefault(place, []).append(known)
     return found
+
+
+def _known(address: HubAddress, credentials: Credentials | None, body: Mapping[str, Any]) -> Any:
+    try:
+        return Glance(address, credentials).post("w", "v1", "known", body=body)
+    except Unclear as error:
+        return _careful(address, credentials, error).post("w", "v1", "known", body=body)
+
+
+def _careful(address: HubAddress, credentials: Credentials | None, unclear: Unclear) -> Hub:
+    """The hub, at its root, asked by what understands all that it may say, and says what is wrong."""
+    from creamery.client.wire import LATE, PROBE, Hub  # noqa: PLC0415 - where a glance was not enough
+
+    return Hub(address, credentials, patience=LATE if unclear.is_late else PROBE).at_root()

@@ -1,4 +1,4 @@
-"""The client's only way out: JSON over HTTP to one hub (RFC 9110, RFC 9457).
+"""The client's way out: JSON over HTTP to one hub (RFC 9110, RFC 9457).
 
 The standard library's `http.client` does it: a command asks one to three questions, and the plain installation stays
 as light as it is. Certificates are the system's (`SSL_CERT_FILE` and `SSL_CERT_DIR` name others), proxies those that
@@ -67,6 +67,14 @@ class Patience:
     silent_seconds: float = 60.0
     whole_seconds: float = 300.0
     answer_bytes: int = 64 * 1024 * 1024
+
+
+PROBE = Patience(connect_seconds=1.0, silent_seconds=1.0, whole_seconds=1.5)
+"""Of installations: a hub that is there answers at once; one that is not costs no more."""
+LATE = Patience(connect_seconds=0.5, silent_seconds=0.5, whole_seconds=0.5)
+"""For one that has been silent for as long as a glance takes."""
+ASKING = Patience(connect_seconds=2.0, silent_seconds=40.0, whole_seconds=60.0)
+"""It may be asked to wait for somebody's build."""
 
 
 class Hub:
