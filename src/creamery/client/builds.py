@@ -25,7 +25,7 @@ from packaging.utils import canonicalize_name
 from creamery.client.asking import Asked, CannotTell, read_asked
 from creamery.client.caches import Fate, Leases, Made, Offer, WheelCache
 from creamery.client.errors import HubError, Refused
-from creamery.client.keeping import NotTaken, keep
+from creamery.client.keeping import NotTaken, keep, unpacked_metadata
 from creamery.client.leasing import Leasing
 from creamery.client.sharing import Sharing
 from creamery.client.source import Source, read_source
@@ -140,7 +140,8 @@ class Builds:
             if known.wheel is None and question.get("step") == "wheel" and not self._must_have:
                 return self._to_build(asked, known, question)
         if known.wheel is not None:
-            return {"wheel": str(known.wheel)}
+            metadata = question.get("step") == "metadata"
+            return {"metadata": str(unpacked_metadata(known.wheel))} if metadata else {"wheel": str(known.wheel)}
         if self._must_have:
             sentence = f"No cache has a wheel of {asked.title} for this machine, and --require-cache builds none."
             return {"refused": sentence}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
+import zipfile
 from pathlib import Path
 from typing import Protocol
 
@@ -56,3 +58,12 @@ def keep(cache: Sender, offer: Offer, above: Path) -> Path:
             path.unlink()
             raise NotTaken(f"{name} of {cache.name} is not taken: {wrong}.")
     return path
+
+
+def unpacked_metadata(wheel: Path) -> Path:
+    """A new folder beside a wheel that is kept, with its dist-info in it and nothing else."""
+    above = Path(tempfile.mkdtemp(prefix="metadata-", dir=wheel.parent))
+    with zipfile.ZipFile(wheel) as archive:
+        names = [name for name in archive.namelist() if name.split("/")[0].endswith(".dist-info")]
+        archive.extractall(above, names)
+    return above

@@ -7,7 +7,8 @@ out and the backend is never imported; what is not is built by the real one, who
 Whatever goes wrong here, the real backend is asked: what breaks costs speed alone.
 
 It runs in any Python that uv builds for, from 3.8 on, before anything else; so it needs nothing but the standard
-library, imports little, and leaves every decision to the broker.
+library, imports little, and leaves every decision to the broker. Three such processes run for each build, and `re`,
+`json`, `socket` and `zipfile` take each of them longer than its answer: what there is is mostly found without them.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ BUILDING = "CREAMERY_BUILDING"
 """What this process is to build, once it has begun anew with the environment that builds have: a number and a log."""
 ANSWER_SECONDS = 1_800.0
 """Longer than the broker lets anybody wait for somebody else's build."""
+LISTENING_SECONDS = 0.25
+"""Until there is a socket in a folder that is there."""
 
-_IMPORT = r"^(?:from ([\w.]+) import (\w+)|import ([\w.]+)) as backend$"
 _CALLS = ("get_requires_for_build_wheel", "prepare_metadata_for_build_wheel", "backend.build_wheel(")
 
 
@@ -37,11 +39,11 @@ def begin():
     script = _script()
     if not any(call in script for call in _CALLS):
         return
-    import re
-
-    found = re.search(_IMPORT, script, re.MULTILINE)
-    if found is not None:
-        _StandIn(found[1] or found[3], found[2]).install()
+    for line in script.splitlines():
+        words = line.split(" ")
+        if len(words) in (4, 6) and words[-2:] == ["as", "backend"] and words[-4] == "import":
+            _StandIn(words[1], words[3] if words[0] == "from" else None).install()
+            return
 
 
 def _script():
@@ -115,10 +117,10 @@ class _StandIn:
     def metadata_hook(self):
         """The real backend may have none, and uv asks for that; so it is decided before the hook is called."""
         try:
-            wheel = self.found({"step": "metadata"})
+            metadata = self.found({"step": "metadata"}, "metadata")
         except Miss:
             return self.backend().prepare_metadata_for_build_wheel
-        return lambda directory, _=None: _unpacked_metadata(wheel, directory)
+        return lambda directory, _=None: _copied(metadata, directory)
 
     def build_wheel(self, wheel_directory: str, config_settings: object = None, metadata_directory: object = None):
         """Somebody's wheel, or one that is built here."""
@@ -132,8 +134,8 @@ class _StandIn:
         build = self.backend().build_wheel
         return _built(number, log, build, arguments) if number else build(*arguments)
 
-    def found(self, question):
-        """The path of a wheel.
+    def found(self, question, what="wheel"):
+        """The path of a wheel, or of the folder that its metadata was unpacked into.
 
         Raises:
             Miss: there is none; its argument is what the broker has said.
@@ -145,10 +147,10 @@ class _StandIn:
         if answer.get("refused"):
             sys.stderr.write(answer["refused"] + "\n")
             sys.exit(1)
-        wheel = answer.get("wheel")
-        if not isinstance(wheel, str):
+        path = answer.get(what)
+        if not isinstance(path, str):
             raise Miss(answer)
-        return wheel
+        return path
 
 
 def _stub(name, stand_in):
@@ -199,36 +201,78 @@ def _python():
 
 def _asked(question):
     """What the broker answers; nothing, where it does not."""
-    import json
-
+    connection = None
     try:
-        with _connected() as connection:
-            connection.sendall(json.dumps(question).encode() + b"\n")
-            received = b""
-            while not received.endswith(b"\n"):
-                piece = connection.recv(65536)
-                if not piece:
-                    return {}
-                received += piece
-        answer = json.loads(received)
+        connection = _connected()
+        connection.sendall(_written(question).encode() + b"\n")
+        received = b""
+        while not received.endswith(b"\n"):
+            piece = connection.recv(65536)
+            if not piece:
+                return {}
+            received += piece
+        answer = _read(received.decode())
     except (OSError, ValueError):  # it has ended, or was killed: builds go on without it
         return {}
+    finally:
+        if connection is not None:
+            connection.close()
     return answer if isinstance(answer, dict) else {}
 
 
-def _connected():
-    import socket
+def _written(value):
+    """JSON."""
+    if isinstance(value, dict) and all(isinstance(name, str) for name in value):
+        return "{" + ", ".join(_written(name) + ": " + _written(each) for name, each in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_written, value)) + "]"
+    if type(value) is str and value.isascii() and value.isprintable() and '"' not in value and "\\" not in value:
+        return '"' + value + '"'
+    if type(value) is int:
+        return str(value)
+    import json
 
+    return json.dumps(value)
+
+
+def _read(line):
+    """JSON."""
+    parts = line.split('"')
+    names, values, between = parts[1::4], parts[3::4], parts[2:-1:2]
+    if "\\" not in line and between == ([": ", ", "] * len(names))[:-1] and (parts[0], parts[-1]) == ("{", "}\n"):
+        return dict(zip(names, values))
+    import json
+
+    return json.loads(line)
+
+
+def _connected():
     where = os.environ[BROKER]
     if not where.startswith("tcp:"):
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:  # as `random` has what it needs of `hashlib`
+            from _socket import AF_UNIX, SOCK_STREAM, socket
+        except ImportError:
+            from socket import AF_UNIX, SOCK_STREAM, socket
+        connection = socket(AF_UNIX, SOCK_STREAM)
         connection.settimeout(ANSWER_SECONDS)
-        connection.connect(where)
+        _connect(connection, where)
         return connection
+    from socket import create_connection
+
     _, port, word = where.split(":")
-    connection = socket.create_connection(("127.0.0.1", int(port)), timeout=ANSWER_SECONDS)
+    connection = create_connection(("127.0.0.1", int(port)), timeout=ANSWER_SECONDS)
     connection.sendall(word.encode() + b"\n")
     return connection
+
+
+def _connect(connection, where):
+    """Whoever has started uv listens a few milliseconds later: nearly always long before this."""
+    import time
+
+    until = time.monotonic() + LISTENING_SECONDS
+    while not os.path.exists(where) and os.path.isdir(os.path.dirname(where)) and time.monotonic() < until:
+        time.sleep(0.01)
+    connection.connect(where)
 
 
 def _placed(wheel, directory):
@@ -244,14 +288,15 @@ def _placed(wheel, directory):
     return name
 
 
-def _unpacked_metadata(wheel, directory):
-    """Write the wheel's dist-info there, and say what it is called."""
-    import zipfile
-
-    with zipfile.ZipFile(wheel) as archive:
-        names = [name for name in archive.namelist() if name.split("/")[0].endswith(".dist-info")]
-        archive.extractall(directory, names)
-    return str(names[0].split("/")[0])
+def _copied(above, directory):
+    """Copy the one folder that is in there, and say what it is called."""
+    for folder, _, files in os.walk(above):
+        here = directory + folder[len(above) :]
+        os.makedirs(here, exist_ok=True)
+        for name in files:
+            with open(os.path.join(folder, name), "rb") as file, open(os.path.join(here, name), "wb") as copy:
+                copy.write(file.read())
+    return os.listdir(above)[0]
 
 
 def _begun_anew(answer):
