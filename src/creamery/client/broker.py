@@ -7,13 +7,12 @@ where there are no such sockets it is a port of this machine, and a word that on
 
 from __future__ import annotations
 
-import contextlib
 import os
-import socket
 import threading
 
 TYPE_CHECKING = False  # `typing` takes half as long as Python's own start: uv is waited for
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Mapping
     from typing import Any
 
@@ -24,26 +23,51 @@ MOST_QUESTION = 4 * 1024**2
 QUESTION_SECONDS = 30.0
 WAITING = 64
 """Connections that nobody has taken yet."""
+_NOT_YET = "~"
 LONGEST_PATH = 100
 """Of a socket, in bytes: what every system allows."""
 
 
 class Broker:
-    """Listens from the beginning; answers once `serve` says how, and until it is closed."""
+    """Has an address from the beginning, listens from `listen` on, answers once `serve` says how, until it is closed.
+
+    uv is started in between: what sockets need takes 4 ms to import, and no build asks as early as that.
+    """
 
     def __init__(self, folder: str) -> None:
         """`folder`: this user's alone."""
+        self._socket: socket.socket | None = None
         path = os.path.join(folder, "broker")  # noqa: PTH118 - pathlib costs 3 ms of a start
         self._word = ""
-        if hasattr(socket, "AF_UNIX") and len(os.fsencode(path)) <= LONGEST_PATH:
-            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            self._socket.bind(path)
+        self._is_closed = False
+        if os.name == "posix" and len(os.fsencode(path)) <= LONGEST_PATH:
             self.address = path
         else:
+            import socket  # noqa: PLC0415 - see above
+
             self._word = os.urandom(16).hex()
-            self._socket = socket.create_server(("127.0.0.1", 0))
+            self._socket = socket.create_server(("127.0.0.1", 0), backlog=WAITING)
             self.address = f"tcp:{self._socket.getsockname()[1]}:{self._word}"
-        self._socket.listen(WAITING)
+
+    def listen(self) -> None:
+        """Let questions wait to be answered.
+
+        Raises:
+            OSError: there can be no socket there.
+        """
+        if self._socket is not None or self._is_closed:
+            return
+        import socket  # noqa: PLC0415
+
+        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            listening.bind(self.address + _NOT_YET)
+            listening.listen(WAITING)
+            os.rename(self.address + _NOT_YET, self.address)  # noqa: PTH104 - whoever finds it there can connect
+        except OSError:
+            listening.close()
+            raise
+        self._socket = listening
 
     def serve(self, answer: Answer) -> None:
         """Answer questions, from threads; returns at once."""
@@ -51,12 +75,18 @@ class Broker:
 
     def close(self) -> None:
         """Take no more questions."""
+        self._is_closed = True
+        if self._socket is None:
+            return
+        import contextlib  # noqa: PLC0415 - known already
+        import socket  # noqa: PLC0415
+
         with contextlib.suppress(OSError):  # where a listening socket cannot be shut down, closing it does
             self._socket.shutdown(socket.SHUT_RDWR)  # or whoever waits in accept() would go on waiting
         self._socket.close()
 
     def _accept(self, answer: Answer) -> None:
-        while True:
+        while self._socket is not None:
             try:
                 connection, _ = self._socket.accept()
             except OSError:  # it was closed
@@ -64,7 +94,8 @@ class Broker:
             threading.Thread(target=self._answer, args=(connection, answer), daemon=True).start()
 
     def _answer(self, connection: socket.socket, answer: Answer) -> None:
-        import hmac  # noqa: PLC0415 - while uv is at work
+        import contextlib  # noqa: PLC0415 - while uv is at work
+        import hmac  # noqa: PLC0415
         import json  # noqa: PLC0415
 
         with connection, contextlib.suppress(OSError):  # whoever asked has gone: their build was stopped

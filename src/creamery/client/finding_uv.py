@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-import subprocess
 import sys
 
 from creamery.client.errors import UnusableInput
@@ -12,9 +10,6 @@ from creamery.client.errors import UnusableInput
 TYPE_CHECKING = False  # `typing` takes half as long as Python's own start: uv is waited for
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-_DIST_INFO = re.compile(r"uv-(\d+)\.(\d+)[^-]*\.dist-info", re.ASCII)
-_VERSION = re.compile(r"uv (\d+)\.(\d+)", re.ASCII)
 
 
 def find_uv() -> str:
@@ -47,8 +42,15 @@ def uv_version(uv: str, own: Mapping[str, str]) -> tuple[int, int]:
         for folder in sys.path:
             if folder.endswith("site-packages"):
                 for name in os.listdir(folder) if os.path.isdir(folder) else ():  # noqa: PTH112, PTH208
-                    if match := _DIST_INFO.fullmatch(name):
-                        return int(match[1]), int(match[2])
+                    if name.startswith("uv-") and name.endswith(".dist-info"):
+                        return _first_two(name.removeprefix("uv-").removesuffix(".dist-info"))
+    import subprocess  # noqa: PLC0415 - seldom
+
     ran = subprocess.run([uv, "--version"], env=dict(own), capture_output=True, text=True, check=False)  # noqa: S603
-    match = _VERSION.search(ran.stdout)
-    return (0, 0) if match is None else (int(match[1]), int(match[2]))
+    return _first_two(ran.stdout.partition("uv ")[2].partition(" ")[0].strip())
+
+
+def _first_two(version: str) -> tuple[int, int]:
+    """Without `re`, which takes 2 ms of a start."""
+    numbers = [int(part) for part in version.split(".")[:2] if part.isascii() and part.isdigit()]
+    return (numbers[0], numbers[1]) if len(numbers) > 1 else (0, 0)

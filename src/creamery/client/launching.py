@@ -12,16 +12,17 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import threading
 
 from creamery.client.broker import VARIABLE, Broker
+from creamery.client.child import start
 from creamery.client.errors import UnusableInput
 from creamery.client.leftovers import DIGITS, NAME, hold, remove_leftovers
 from creamery.client.netrc_file import netrc_file
 
 TYPE_CHECKING = False  # `typing` takes half as long as Python's own start: uv is waited for
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable, Mapping, Sequence
     from types import FrameType, TracebackType
     from typing import Any, Self
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from creamery.client.address import HubAddress
     from creamery.client.builds import Builds
     from creamery.client.caches import WheelCache
+    from creamery.client.child import Child
     from creamery.client.credentials import Credentials
     from creamery.client.errors import HubError
     from creamery.client.sharing import Sharing
@@ -109,7 +111,7 @@ class Launch:
         self.interrupted = False
         self._has_ended = threading.Event()
         self._own = own
-        self._running: subprocess.Popen[bytes] | None = None
+        self._running: Child | subprocess.Popen[bytes] | None = None
         self._answering = threading.Lock()
         self._is_over = False
 
@@ -178,6 +180,7 @@ class Launch:
 
     def serve(self) -> None:
         """Answer the hook, out of the hub and with what is built here."""
+        self._listen()
         self._broker.serve(self._answer)
 
     def close_broker(self) -> None:
@@ -205,12 +208,12 @@ class Launch:
         """
         kept = {number: signal.signal(number, self._relay) for number in _signals()}
         try:
-            output = subprocess.PIPE if keeps_output else None
             self._has_ended.clear()
-            self._running = subprocess.Popen(command, env=environment, stdout=output)  # noqa: S603 - as its user wants
+            running = self._running = start(command, environment, keeps_output=keeps_output)
+            self._listen()
             meanwhile()
-            said = self._running.communicate()[0] or b""
-            code = self._running.returncode
+            said = running.communicate()[0] or b""
+            code = running.returncode or 0
             return Ended(code if code >= 0 else STOPPED - code, said)
         except FileNotFoundError as error:
             raise UnusableInput(
@@ -233,6 +236,13 @@ class Launch:
             timer = threading.Timer(GRACE_SECONDS, running.kill)
             timer.daemon = True
             timer.start()
+
+    def _listen(self) -> None:
+        try:
+            self._broker.listen()
+        except OSError as error:
+            self._broker.close()
+            self.say(f"What others have built cannot be handed to builds: {error.strerror}.")
 
     def _handle_as_before(self) -> None:
         for number, handler in self._before.items():
