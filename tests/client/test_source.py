@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,45 @@ def test_what_a_build_leaves_behind_makes_no_difference(left: str, tmp_path: Pat
     path.write_text("left")
 
     assert source_of(root).digest == before
+
+
+def unpacked(folder: Path) -> Path:
+    """A tree as poetry unpacks an sdist, in a folder of `tempfile`'s."""
+    above = Path(tempfile.mkdtemp(dir=folder))
+    (above / "acme-1.0").mkdir()
+    (above / "acme-1.0" / "PKG-INFO").write_text("Name: Acme\nVersion: 1.0\n")
+    return above / "acme-1.0"
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def test_an_sdist_that_poetry_has_unpacked_is_the_source_that_it_is_for_uv(temporary: Path) -> None:
+    root, same = unpacked(temporary), tree(temporary)
+    (root / "a.py").write_text("1")
+
+    assert source_of(root).digest == source_of(same).digest
+
+
+@pytest.mark.parametrize("wrong", ["more beside it", "others may write", "a checkout", "no sdist", "elsewhere"])
+def test_a_temporary_folder_of_somebodys_own_is_no_source(wrong: str, temporary: Path) -> None:
+    root = unpacked(temporary)
+    assert read_source(root) is not None
+    if wrong == "more beside it":
+        (root.parent / "notes").touch()
+    elif wrong == "others may write":
+        root.parent.chmod(0o777)
+    elif wrong == "a checkout":
+        (root / ".git").mkdir()
+    elif wrong == "no sdist":
+        (root / "PKG-INFO").unlink()
+    else:
+        root = unpacked(root.parent)
+
+    assert read_source(root) is None
 
 
 def test_a_pipe_that_a_build_has_left_is_not_waited_for(tmp_path: Path) -> None:

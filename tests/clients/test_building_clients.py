@@ -1,4 +1,4 @@
-"""What others start that installs: tox, nox and pip through `creamery run`, uv of other ages, and other Pythons."""
+"""What others start that installs: tox, nox, poetry and pip through `creamery run`; other uvs, other Pythons."""
 
 from __future__ import annotations
 
@@ -39,6 +39,18 @@ nox.options.default_venv_backend = "{runner}"
 def t(session):
     session.install({words})
     session.run("python", "-c", "import beta")
+"""
+POETRY = """\
+[project]
+name = "app"
+version = "1"
+requires-python = ">=3.11"
+dependencies = ["beta==1.0"]
+[tool.poetry]
+package-mode = false
+[[tool.poetry.source]]
+name = "upstream"
+url = "{url}"
 """
 
 
@@ -114,6 +126,25 @@ def test_nox_installs_what_was_built_and_with_uv_also_what_is_pinned(
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert laptop.built() == []
+
+
+def test_poetry_builds_by_its_lock_what_nobody_has_built(hub: RunningHub, tmp_path: Path) -> None:
+    scopes = [Scope("wheels:push"), Scope("wheels:read"), Scope("index:read")]
+    laptops = [Laptop(tmp_path / f"m{number}", hub, token_of(hub, f"u{number}", scopes)) for number in range(2)]
+    for laptop in laptops:
+        project = laptop.folder / "home"
+        (project / "pyproject.toml").write_text(POETRY.format(url=f"{hub.base}/i/"))
+
+        ended = laptop.call(
+            *("run", "-u", "--", prepared("poetry") / "poetry", "install", "-n"),
+            POETRY_VIRTUALENVS_IN_PROJECT="1",
+            PYTHON_KEYRING_BACKEND="keyring.backends.null.Keyring",
+        )
+
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        assert "beta" in packages_of(project / ".venv")
+
+    assert [laptop.built() for laptop in laptops] == [["beta"], []]
 
 
 @pytest.mark.parametrize("name", ["uv", "uv-first"])

@@ -1,8 +1,9 @@
 """What a wheel is built from: an unpacked source tree, and what it says of itself.
 
-uv unpacks sdists and checks repositories out into its cache, and builds there; such a tree is the same on every
-machine, and its digest is the source of a build's key (`contract/build_key.py`). A folder of somebody's own is none of
-that: it changes while they work, and nobody else has it.
+uv unpacks sdists and checks repositories out into its cache, and builds there; poetry unpacks sdists into a temporary
+folder each. Such a tree is the same on every machine, and its digest is the source of a build's key
+(`contract/build_key.py`). A folder of somebody's own is none of that: it changes while they work, and nobody else has
+it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hashlib
 import os
 import re
 import stat
+import tempfile
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,6 +30,7 @@ MOST_TEXT = 4 * 1024**2
 
 _CACHED = re.compile(r"(?:sdists|git|built-wheels|archive)-v\d+")
 """Folders of uv's cache; one that is called otherwise is no cache, and what is in it is built as ever."""
+_TEMPORARY = re.compile(r"tmp[a-z0-9_]{8}", re.ASCII)
 _OTHER_HISTORIES = (".hg", ".svn", ".bzr")
 _LEFT_BEHIND = re.compile(r"build/(?:lib|temp|bdist)[^/]*", re.ASCII)
 _OF_PYTHON = re.compile(r"-(?:cpython-|pypy)?(\d)\.?(\d{1,2})t?(?:-pydebug)?$", re.ASCII)
@@ -65,12 +68,24 @@ class Source:
 
 
 def read_source(tree: Path) -> Source | None:
-    """A tree of uv's cache; None: it is another one, too large, or nobody can tell what decides about it."""
-    if not any(_CACHED.fullmatch(part) for part in tree.parts):
+    """A tree that an installer has unpacked; None: it is another one, too large, or nobody can tell what decides."""
+    if not any(_CACHED.fullmatch(part) for part in tree.parts) and not _is_unpacked_alone(tree):
         return None
     history = _history(tree)
     digest = None if history is None else digest_of_tree(tree, history)
     return None if digest is None else _described(tree, digest, is_checkout=bool(history))
+
+
+def _is_unpacked_alone(tree: Path) -> bool:
+    """Is it an sdist, and nothing else in a folder of `tempfile`'s, as poetry unpacks it? Nobody works in there."""
+    above = tree.parent
+    try:
+        is_temporary = above.parent == Path(tempfile.gettempdir()).resolve() and _TEMPORARY.fullmatch(above.name)
+        is_ours_alone = os.name != "posix" or not above.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)
+        is_alone = bool(is_temporary) and is_ours_alone and list(above.iterdir()) == [tree]
+    except OSError:
+        return False
+    return is_alone and (tree / "PKG-INFO").is_file() and not (tree / ".git").exists()
 
 
 def digest_of_tree(tree: Path, history: str = "") -> Digest | None:

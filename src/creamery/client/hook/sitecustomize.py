@@ -1,10 +1,10 @@
-"""Stands in for a build backend inside uv's builds, and asks whether somebody has built the same already (PEP 517).
+"""Stands in for a build backend inside uv's and poetry's builds, and asks whether somebody has built the same already.
 
 This folder is on PYTHONPATH for what `creamery install` and `creamery run` start, so every Python among it runs this
-file first. All but those that uv starts to ask a build backend go on at once. Those find a stand-in where they import
-the backend. It asks the broker, a socket of the `creamery` process that has started all this: what is there is handed
-out and the backend is never imported; what is not is built by the real one, whose output is kept as the build's log.
-Whatever goes wrong here, the real backend is asked: what breaks costs speed alone.
+file first. All but those that are started to ask a build backend (PEP 517) go on at once. Those find a stand-in where
+they import the backend. It asks the broker, a socket of the `creamery` process that has started all this: what is there
+is handed out and the backend is never imported; what is not is built by the real one, whose output is kept as the
+build's log. Whatever goes wrong here, the real backend is asked: what breaks costs speed alone.
 
 It runs in any Python that uv builds for, from 3.8 on, before anything else; so it needs nothing but the standard
 library, imports little, and leaves every decision to the broker. Three such processes run for each build, and `re`,
@@ -25,6 +25,9 @@ ANSWER_SECONDS = 1_800.0
 LISTENING_SECONDS = 0.25
 """Until there is a socket in a folder that is there."""
 
+_OF_HOOKS = "_PYPROJECT_HOOKS_BUILD_BACKEND"
+"""Names the backend where pyproject_hooks asks it, as poetry has it do (pip and build keep PYTHONPATH from builds)."""
+_HOOKS = ("get_requires_for_build_wheel", "prepare_metadata_for_build_wheel", "build_wheel")
 _CALLS = ("get_requires_for_build_wheel", "prepare_metadata_for_build_wheel", "backend.build_wheel(")
 
 
@@ -33,10 +36,19 @@ class Miss(Exception):
 
 
 def begin():
-    """Put a stand-in where the backend is imported, if this process is uv's and asks one for a wheel."""
+    """Put a stand-in where the backend is imported, if this process is to ask one for a wheel."""
     if not os.environ.get(BROKER):
         return
-    script = _script()
+    words = _words()
+    if words[1:2] == ["-c"] and words[2:]:
+        _begin_for_uv(words[2])
+    elif os.path.basename("".join(words[1:2])) == "_in_process.py" and words[2:] and words[2] in _HOOKS:
+        module, _, name = os.environ.get(_OF_HOOKS, "").partition(":")
+        if module and "." not in name:
+            _StandIn(module, name or None).install()
+
+
+def _begin_for_uv(script):
     if not any(call in script for call in _CALLS):
         return
     for line in script.splitlines():
@@ -46,13 +58,13 @@ def begin():
             return
 
 
-def _script():
-    """What `python -c` was told; empty: this is another Python."""
+def _words():
+    """What Python itself was told; nothing: this is another Python."""
     words = getattr(sys, "orig_argv", None)  # from 3.10 on
     if words is None and os.path.exists("/proc/self/cmdline"):
         with open("/proc/self/cmdline", "rb") as file:
             words = [os.fsdecode(word) for word in file.read().split(b"\0")]
-    return words[2] if words and words[1:2] == ["-c"] and words[2:] else ""
+    return words or []
 
 
 class _StandIn:
