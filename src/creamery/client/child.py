@@ -1,6 +1,7 @@
 """A program that runs while this one waits: `subprocess.Popen` where that is needed, else as little as starts one.
 
-uv is waited for, and to import `subprocess` takes 5 ms.
+uv is waited for, and to import `subprocess` takes 5 ms. What whoever has called us left open for programs, such as the
+job server of make, stays open for this one, as where a shell starts it; `subprocess` would close it.
 """
 
 from __future__ import annotations
