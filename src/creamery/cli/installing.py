@@ -6,7 +6,7 @@ import os
 import sys
 
 from creamery.cli.words import WrongWords
-from creamery.client.places import place_words
+from creamery.client.places import and_above, place_words
 
 TYPE_CHECKING = False  # `typing` takes half as long as Python's own start: uv is waited for
 if TYPE_CHECKING:
@@ -81,10 +81,11 @@ def _tell(launch: Launch, ended: Installed, uv: str, arguments: Sequence[str], o
     outcomes = launch.builds.outcomes if launch.builds is not None else []
     if not (ended.changes or outcomes or wish.report or wish.as_json) or ended.was_interrupted:
         return
-    from creamery.cli.progress import Bar  # noqa: PLC0415
     from creamery.client.report import details, make_report, summary  # noqa: PLC0415
 
     if launch.sharing is not None:
+        from creamery.cli.progress import Bar  # noqa: PLC0415 - `typing`, where nothing is shared
+
         with Bar("Sharing", quiet=wish.quiet) as bar:
             launch.sharing.wait(bar.begin, lambda done, of: bar.at(done, of, what="Sharing"))
     report = make_report(launch, ended, uv, arguments, own)
@@ -121,9 +122,4 @@ def place(arguments: Sequence[str], environ: Mapping[str, str], folder: str) -> 
 
 
 def _has_venv(folder: str) -> bool:
-    while not os.path.isdir(os.path.join(folder, ".venv")):  # noqa: PTH112, PTH118
-        above = os.path.dirname(folder)  # noqa: PTH120
-        if above == folder:
-            return False
-        folder = above
-    return True
+    return any(os.path.isdir(os.path.join(above, ".venv")) for above in and_above(folder))  # noqa: PTH112, PTH118

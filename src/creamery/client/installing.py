@@ -33,6 +33,7 @@ ALONE_SECONDS = 1.0
 """That uv has for what needs no hub: whoever is stopped while they install leave half of it behind."""
 ANSWERED_SECONDS = 10.0
 """Where somebody answers, uv ends soon, well or badly."""
+_ELSEWHERE = " It is not asked; what you have configured is."
 _FORMAT = ("--output-format", "json")
 
 
@@ -139,12 +140,12 @@ def install(
         launch.say("The hub's built wheels cannot be had; what it has of them is built here.")
         ended = launch.call(command, launch.variables(page="i"), keeps_output=tells)
     if away is None:
-        changes = _changes(ended) if tells else None
-        if changes or not tells:
+        done = _installed(launch, ended, began, tells=tells)
+        if done.changes or not tells:
             watch.looked.wait(PROBE_SECONDS)  # what the hub says of its names is remembered
-        return Installed(ended.code, time.monotonic() - began, changes, was_interrupted=launch.interrupted)
+        return done
     refuse_unless_safe(launch.wish, away, is_pinned=is_pinned())
-    launch.say(f"{away.sentence} It is not asked; what you have configured is.")
+    launch.say(away.sentence + _ELSEWHERE)
     return _elsewhere(launch, command, tells=tells, own=own, began=began)
 
 
@@ -171,10 +172,9 @@ def run(launch: Launch, command: Sequence[str], own: Mapping[str, str]) -> Insta
         if recalled_names(launch.wish):
             away.remedy = "Nothing was run: the hub has names of its own, which no other index may be asked for."
             raise away
-        launch.say(f"{away.sentence} It is not asked; what you have configured is.")
+        launch.say(away.sentence + _ELSEWHERE)
         ended = launch.call(command, own)
-    seconds = time.monotonic() - began
-    return Installed(ended.code, seconds, None, fell_back=away is not None, was_interrupted=launch.interrupted)
+    return _installed(launch, ended, began, tells=False, fell_back=away is not None)
 
 
 def _why_it_failed(watch: Watch, launch: Launch) -> HubError | None:
@@ -213,9 +213,7 @@ def _elsewhere(
         command = with_options(command, [HASHES])  # else uv takes what pinned packages require from anywhere
     more = kept_out(launch, recalled_names(launch.wish), command[0], [*command[3:]], own)
     ended = launch.call(with_options(command, more), own, keeps_output=tells)
-    changes = _changes(ended) if tells else None
-    seconds = time.monotonic() - began
-    return Installed(ended.code, seconds, changes, fell_back=True, was_interrupted=launch.interrupted)
+    return _installed(launch, ended, began, tells=tells, fell_back=True)
 
 
 def once_more(launch: Launch, uv: str, arguments: Sequence[str], own: Mapping[str, str]) -> Installed:
@@ -224,8 +222,7 @@ def once_more(launch: Launch, uv: str, arguments: Sequence[str], own: Mapping[st
     tells = _tells(uv, arguments, own)
     command = [uv, "pip", "install", *(_FORMAT if tells else ()), *arguments]
     ended = launch.call(command, launch.variables(), keeps_output=tells)
-    changes = _changes(ended) if tells else None
-    return Installed(ended.code, time.monotonic() - began, changes, was_interrupted=launch.interrupted)
+    return _installed(launch, ended, began, tells=tells)
 
 
 def _tells(uv: str, arguments: Sequence[str], own: Mapping[str, str]) -> bool:
@@ -233,6 +230,11 @@ def _tells(uv: str, arguments: Sequence[str], own: Mapping[str, str]) -> bool:
     if any(word.startswith(("--output-format", "--help")) or word == "-h" for word in arguments):
         return False
     return uv_version(uv, own) >= JSON_SINCE
+
+
+def _installed(launch: Launch, ended: Ended, began: float, *, tells: bool, fell_back: bool = False) -> Installed:
+    changes, seconds = _changes(ended) if tells else None, time.monotonic() - began
+    return Installed(ended.code, seconds, changes, fell_back=fell_back, was_interrupted=launch.interrupted)
 
 
 def _changes(ended: Ended) -> list[Change]:

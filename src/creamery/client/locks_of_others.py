@@ -11,6 +11,8 @@ from __future__ import annotations
 import os
 import re
 
+from creamery.client.places import and_above
+
 TYPE_CHECKING = False  # `typing` takes half as long as Python's own start: uv is waited for
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -51,23 +53,13 @@ def variables_for_locks(folder: str, hub: str, command: Sequence[str], own: Mapp
 
 def _indexes(command: Sequence[str], own: Mapping[str, str]) -> Iterator[str]:
     """Those that locks name here or where the command is told to work, and what would be the default without us."""
-    for folder in (*_here_and_above(), *(word.rpartition("=")[2] for word in command)):
+    for folder in (*and_above(os.getcwd()), *(word.rpartition("=")[2] for word in command)):  # noqa: PTH109
         path = os.path.join(folder, "uv.lock")  # noqa: PTH118
         if os.path.isfile(path) and os.path.getsize(path) <= MOST_BYTES:  # noqa: PTH113, PTH202
             with open(path, encoding="utf-8", errors="replace") as file:  # noqa: PTH123
                 yield from _REGISTRY.findall(file.read())
     if default := _DEFAULT.fullmatch(own.get("UV_DEFAULT_INDEX") or own.get("UV_INDEX_URL") or ""):
         yield default[1] + default[2]
-
-
-def _here_and_above() -> Iterator[str]:
-    folder = os.getcwd()  # noqa: PTH109
-    while True:
-        yield folder
-        above = os.path.dirname(folder)  # noqa: PTH120
-        if above == folder:
-            return
-        folder = above
 
 
 def _system_configuration(folders: str) -> str | None:

@@ -1,10 +1,12 @@
-"""Where packages are to go, as whoever calls uv says it; where more is said. Imports nothing: uv is to start soon."""
+"""Where packages are to go, as whoever calls uv says it; where more is said. Imports next to nothing: uv starts soon."""
 
 from __future__ import annotations
 
+import os
+
 TYPE_CHECKING = False  # `typing` takes half as long as Python's own start: uv is waited for
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 PYTHON = ("--python", "-p")
 PLACES = (*PYTHON, "--target", "-t", "--prefix")
@@ -31,3 +33,13 @@ def python_of(arguments: Sequence[str]) -> str:
     """The Python that is asked for; empty: none is."""
     words = [word for word in place_words(arguments, PYTHON) if word not in {*PYTHON, "--system"}]
     return words[-1].removeprefix("--python=").removeprefix("-p") if words else ""
+
+
+def and_above(folder: str) -> Iterator[str]:
+    """A folder, and all those that it lies in."""
+    while True:
+        yield folder
+        above = os.path.dirname(folder)  # noqa: PTH120 - pathlib costs 3 ms of a start
+        if above == folder:
+            return
+        folder = above
