@@ -75,7 +75,8 @@ class Glance:
             raise Unclear from error
 
     def _connected(self) -> socket.socket:
-        connection = socket.create_connection((self.address.host, self.address.port), timeout=SECONDS)
+        host: Any = self.address.host.encode("ascii")  # a str goes through IDNA, which takes 5 ms to import
+        connection = socket.create_connection((host, self.address.port), timeout=SECONDS)
         if self.address.scheme == "http":
             return connection
         import ssl  # noqa: PLC0415 - where it is needed
