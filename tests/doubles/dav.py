@@ -29,15 +29,13 @@ class Dav:
         """The address of the home."""
         return self.hub.base + self.home
 
-    def __call__(
-        self, method: str, path: str, content: bytes | str = b"", *, auth: Auth | None = None, **headers: str
-    ) -> httpx2.Response:
+    def __call__(self, method: str, path: str, content: bytes | str = b"", **headers: str) -> httpx2.Response:
         """Ask; header names with `_` for `-`."""
         given = {name.replace("_", "-"): value for name, value in headers.items()}
         body = content.encode() if isinstance(content, str) else content
         sent: dict[str, Any] = {"content": body} if body or method == "PUT" else {}
         return self.hub.client.request(
-            method, self.base + path, headers=given, auth=auth or self.auth, follow_redirects=False, **sent
+            method, self.base + path, headers=given, auth=self.auth, follow_redirects=False, **sent
         )
 
     def raw(self, head: str, body: bytes = b"", seconds: float = 10.0) -> bytes:

@@ -1,4 +1,4 @@
-"""Where packages are to go, as whoever calls uv says it; where more is said. Imports next to nothing: uv starts soon."""
+"""Where packages are to go, as whoever calls uv says it; where more is said. Imports little: uv is to start soon."""
 
 from __future__ import annotations
 

@@ -15,6 +15,8 @@ from creamery.hive.errors import BytesMissing, NotThere, Taken
 from creamery.hive.ledger import Space, next_numbers, refuse_over_quota, space_now
 from creamery.hive.names import CasePolicy, key_of
 from creamery.hive.nodes import Node, children, insert_nodes
+from creamery.hive.properties import copy_properties
+from creamery.hive.tables import HAS_PROPERTIES
 from creamery.hive.trashing import into_trash
 from creamery.hive.tree import Act, Check, Done, Place, allow_everything, create, follow, target_of
 
@@ -70,6 +72,8 @@ def copy(  # noqa: PLR0913 - what COPY says in its headers
     )
     refuse_over_quota(other, fresh.size, act.quota)
     made = create(connection, act, other, target, there._replace(node=None), fresh)
+    if original.flags & HAS_PROPERTIES:
+        copy_properties(connection, {original.id: made.id})
     if original.digest is not None:
         _refer(connection, refer, [original.digest])
     if is_deep and original.is_folder:
@@ -108,6 +112,8 @@ def _copy_below(connection: Connection, act: Act, original: Node, made: Node, ot
                 taken.add(each.name_key)
             _refer(connection, refer, [each.digest for each in some if each.digest is not None])
             insert_nodes(connection, copies)
+            pairs = zip(some, copies, strict=True)
+            copy_properties(connection, {old.id: new.id for old, new in pairs if old.flags & HAS_PROPERTIES})
             waiting += [(old.id, new.id) for old, new in zip(some, copies, strict=True) if old.is_folder]
 
 

@@ -12,6 +12,7 @@ Refused
     WrongToken          a token is of no lock that covers what is asked for
     TooManyLocks        the space has as many as it may have
     BytesMissing        bytes that should be here are not
+    TooManyProperties   the thing has as many as it may have
     OverQuota           the space may not have so much
 """
 
@@ -142,3 +143,10 @@ class BytesMissing(Refused):
 
     def __init__(self, digest: str) -> None:
         super().__init__(f"The bytes {digest} are not here. Whoever runs the hub finds out more with `creamery fsck`.")
+
+
+class TooManyProperties(Refused):
+    """The file or folder has as many as it may have."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"It would have more than {most} properties (limits.dav_properties). Remove some first.")

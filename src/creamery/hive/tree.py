@@ -151,7 +151,7 @@ def put(connection: Connection, act: Act, place: Place, content: Content, check:
         author_id=act.user_id,
     )
     _write_over(connection, new)
-    _tell(connection, act, row, found.ancestors, new, "content", content.size - old.size, kept)
+    tell(connection, act, row, found.ancestors, new, "content", content.size - old.size, kept)
     return Done(new, is_new=False)
 
 
@@ -252,7 +252,7 @@ def _rehang(
     """
     old_space = space_now(connection, source.space_id)
     is_within = source.space_id == target.space_id
-    _tell(connection, act, old_space, found.ancestors, moved, "gone", -moved.size, -moved.versions_size)
+    tell(connection, act, old_space, found.ancestors, moved, "gone", -moved.size, -moved.versions_size)
     new_space = space_now(connection, target.space_id)
     if not is_within and moved.is_folder:
         # The folders below keep their serials: were the space to come to those again, tags would come a second time.
@@ -277,7 +277,7 @@ def _rehang(
         },
     )
     what = "moved" if is_within else "created"
-    _tell(connection, act, new_space, there.ancestors, new, what, new.size, new.versions_size)
+    tell(connection, act, new_space, there.ancestors, new, what, new.size, new.versions_size)
     return new
 
 
@@ -326,7 +326,7 @@ def _create(connection: Connection, act: Act, row: Space, place: Place, found: F
         tree_serial=row.serial + 1,
     )
     insert_node(connection, new)
-    _tell(connection, act, row, found.ancestors, new, "created", new.size, 0)
+    tell(connection, act, row, found.ancestors, new, "created", new.size, 0)
     return new
 
 
@@ -334,7 +334,7 @@ def _touch(connection: Connection, act: Act, row: Space, found: Found, old: Node
     """The same bytes once more: another time, and no version."""
     new = old._replace(serial=row.serial + 1, tree_serial=row.serial + 1, mtime=content.mtime or act.now)
     _write_over(connection, new)
-    _tell(connection, act, row, found.ancestors, new, "props", 0, 0)
+    tell(connection, act, row, found.ancestors, new, "props", 0, 0)
     return new
 
 
@@ -343,10 +343,20 @@ def _write_over(connection: Connection, new: Node) -> None:
     _OVERWRITE.run(connection, {"id_": new.id, **{f"{name}_": getattr(new, name) for name in names}})
 
 
-def _tell(  # noqa: PLR0913, PLR0917 - what happened, and to whom: each is a column
+def tell(  # noqa: PLR0913, PLR0917 - what happened, and to whom: each is a column
     connection: Connection, act: Act, row: Space, above: Sequence[int], changed: Node, what: str, size: int, kept: int
 ) -> None:
-    """The space's next serial, to all folders above; the log's line."""
+    """What every act ends with: the space's next serial, to all folders above; the log's line.
+
+    Args:
+        connection: of the write.
+        act: who did it.
+        row: the space before it.
+        above: the folders that the changed node lies in.
+        changed: the node.
+        what: see `Change`.
+        size, kept: bytes that the folders have more now, of files and of versions.
+    """
     serial = row.serial + 1
     raise_above(connection, above, serial, size, kept)
     settle(

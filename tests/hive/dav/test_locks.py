@@ -56,7 +56,8 @@ def test_a_lock_on_nothing_makes_an_empty_file_that_stays(here: Dav) -> None:
 
 
 def test_what_is_locked_is_changed_by_its_token_alone(here: Dav) -> None:
-    here.put("/a", "old"), here.folder("/d")
+    here.put("/a", "old")
+    here.folder("/d")
     token = token_of(lock(here, "/a"))
 
     for method, headers in (
@@ -89,7 +90,8 @@ def test_a_token_is_worth_nothing_to_somebody_else(hub: RunningHub) -> None:
 
 
 def test_exclusive_goes_with_nothing_and_shared_with_shared(here: Dav) -> None:
-    here.put("/a"), here.put("/b")
+    here.put("/a")
+    here.put("/b")
     one, two = token_of(lock(here, "/a", "shared")), token_of(lock(here, "/a", "shared"))
 
     refused = lock(here, "/a")
@@ -103,7 +105,9 @@ def test_exclusive_goes_with_nothing_and_shared_with_shared(here: Dav) -> None:
 
 
 def test_a_deep_lock_guards_all_that_is_and_comes_in_the_folder(here: Dav) -> None:
-    here.folder("/d"), here.folder("/d/e"), here.put("/d/e/f")
+    here.folder("/d")
+    here.folder("/d/e")
+    here.put("/d/e/f")
     token = token_of(lock(here, "/d"))
 
     for method, path in (("PUT", "/d/e/f"), ("PUT", "/d/new"), ("MKCOL", "/d/e/g"), ("DELETE", "/d/e")):
@@ -116,7 +120,8 @@ def test_a_deep_lock_guards_all_that_is_and_comes_in_the_folder(here: Dav) -> No
 
 
 def test_a_lock_on_a_folder_alone_guards_what_comes_and_goes(here: Dav) -> None:
-    here.folder("/d"), here.put("/d/f")
+    here.folder("/d")
+    here.put("/d/f")
     token = token_of(lock(here, "/d", Depth="0"))
 
     assert here("PUT", "/d/f", "new").status_code == 204
@@ -127,7 +132,8 @@ def test_a_lock_on_a_folder_alone_guards_what_comes_and_goes(here: Dav) -> None:
 
 
 def test_a_locked_member_keeps_its_folder(here: Dav) -> None:
-    here.folder("/d"), here.put("/d/f")
+    here.folder("/d")
+    here.put("/d/f")
     lock(here, "/d/f")
 
     assert here("DELETE", "/d").status_code == 423
@@ -137,7 +143,9 @@ def test_a_locked_member_keeps_its_folder(here: Dav) -> None:
 
 
 def test_unlocking_anywhere_below_ends_the_whole_lock(here: Dav) -> None:
-    here.folder("/d"), here.put("/d/f"), here.put("/g")
+    here.folder("/d")
+    here.put("/d/f")
+    here.put("/g")
     answer = lock(here, "/d")
 
     wrong = here("UNLOCK", "/g", Lock_Token=answer.headers["lock-token"])
@@ -211,7 +219,9 @@ def test_a_space_has_only_so_many_locks(tmp_path: object) -> None:
 
 
 def test_a_copy_is_another_thing_with_the_same_bytes(here: Dav) -> None:
-    here.folder("/d"), here.folder("/d/e"), here.put("/d/e/f", "one")
+    here.folder("/d")
+    here.folder("/d/e")
+    here.put("/d/e/f", "one")
 
     assert here("COPY", "/d", Destination=here.base + "/c").status_code == 201
     here.put("/d/e/f", "two")
@@ -228,7 +238,8 @@ def test_a_copy_is_another_thing_with_the_same_bytes(here: Dav) -> None:
 
 @pytest.mark.parametrize("target", ["/d", "/%64", "/d/e/in", "/"])
 def test_nothing_is_copied_onto_or_into_itself(here: Dav, target: str) -> None:
-    here.folder("/d"), here.folder("/d/e")
+    here.folder("/d")
+    here.folder("/d/e")
 
     assert here("COPY", "/d", Destination=here.base + target).status_code == 403
     assert here("COPY", "/d/e", Destination=here.base + "/d").status_code == 403

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
+from creamery.hive.dav.documents import Documents
+from creamery.limits import Limits
 from tests.doubles.dav import Dav
 from tests.doubles.running import RunningHub
 
@@ -35,7 +38,9 @@ def test_other_bytes_have_another_etag_and_the_same_ones_have_not(here: Dav) -> 
 
 
 def test_a_change_changes_the_etag_of_every_folder_above_and_of_no_other(here: Dav) -> None:
-    here.folder("/a"), here.folder("/a/b"), here.folder("/other")
+    here.folder("/a")
+    here.folder("/a/b")
+    here.folder("/other")
 
     def etags() -> dict[str, str]:
         return {
@@ -190,7 +195,8 @@ def test_a_move_keeps_bytes_etag_and_time(here: Dav) -> None:
 
 
 def test_a_move_replaces_or_refuses_as_overwrite_says(here: Dav) -> None:
-    here.put("/a", "one"), here.put("/b", "two")
+    here.put("/a", "one")
+    here.put("/b", "two")
 
     assert here("MOVE", "/a", Destination=here.base + "/b", Overwrite="F").status_code == 412
     assert here.text("/b") == "two"
@@ -200,14 +206,16 @@ def test_a_move_replaces_or_refuses_as_overwrite_says(here: Dav) -> None:
 
 @pytest.mark.parametrize("target", ["/a", "/%61", "/a/b", "/"])
 def test_nothing_is_moved_onto_or_into_itself(here: Dav, target: str) -> None:
-    here.folder("/a"), here.folder("/a/b")
+    here.folder("/a")
+    here.folder("/a/b")
 
     assert here("MOVE", "/a", Destination=here.base + target).status_code == 403
     assert here.names("/a/") == ["b"]
 
 
 def test_nothing_is_moved_over_what_it_lies_in(here: Dav) -> None:
-    here.folder("/c"), here.put("/c/d")
+    here.folder("/c")
+    here.put("/c/d")
 
     assert here("MOVE", "/c/d", Destination=here.base + "/c").status_code == 403
     assert here.names("/c/") == ["d"]
@@ -232,7 +240,8 @@ def test_a_destination_has_any_scheme_or_none(here: Dav) -> None:
 
 
 def test_a_delete_takes_everything_below_at_once(here: Dav) -> None:
-    here.folder("/a"), here.put("/a/b")
+    here.folder("/a")
+    here.put("/a/b")
 
     assert here("DELETE", "/a", Depth="0").status_code == 400
     assert here("DELETE", "/a/").status_code == 204
@@ -241,7 +250,8 @@ def test_a_delete_takes_everything_below_at_once(here: Dav) -> None:
 
 
 def test_a_folder_without_its_slash_is_listed(here: Dav) -> None:
-    here.folder("/a"), here.put("/a/b")
+    here.folder("/a")
+    here.put("/a/b")
 
     assert list(here.found("/a", "1")) == [f"{here.home}/a/", f"{here.home}/a/b"]
 
@@ -251,7 +261,9 @@ def test_a_depth_that_there_is_not_is_refused(here: Dav) -> None:
 
 
 def test_everything_below_is_listed_where_it_is_not_too_much(here: Dav) -> None:
-    here.folder("/a"), here.folder("/a/b"), here.put("/a/b/c")
+    here.folder("/a")
+    here.folder("/a/b")
+    here.put("/a/b/c")
 
     found = here.found("/a", "infinity")
 
@@ -325,3 +337,26 @@ def test_a_hub_that_starts_anew_has_what_it_had(alice: Dav, hub: RunningHub) -> 
         answer = Dav(again, auth=alice.auth)("GET", "/d/a")
 
     assert (answer.text, answer.headers["etag"]) == ("one", etag)
+
+
+def test_so_much_is_listed_below_and_no_more(tmp_path: Path) -> None:
+    with RunningHub(tmp_path, index={"upstreams": []}, limits={"dav_entries": 3}) as hub:
+        dav = Dav(hub)
+        dav.folder("/d")
+        dav.put("/d/a")
+        dav.put("/d/b")
+        assert len(dav.found("/", "infinity")) == 4
+        dav.put("/d/c")
+        answer = dav("PROPFIND", "/", Depth="infinity")
+
+    assert (answer.status_code, "<d:propfind-finite-depth/>" in answer.text) == (403, True)
+
+
+def test_answers_are_kept_as_long_as_there_is_room() -> None:
+    documents = Documents(Limits(dav_cache_bytes=100).dav_cache_bytes)
+
+    for key in ("a", "b", "c", "d", "e"):
+        documents.put(key, b"x" * 25)
+    documents.put("large", b"x" * 26)
+
+    assert [documents.get(key) is not None for key in ("a", "b", "e", "large")] == [False, True, True, False]

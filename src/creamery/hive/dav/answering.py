@@ -25,6 +25,7 @@ from creamery.hive.errors import (
     Refused,
     Taken,
     TooManyLocks,
+    TooManyProperties,
     WrongToken,
 )
 from creamery.hive.names import NameRefused, href
@@ -72,6 +73,7 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (Taken, 405),
     (OntoItself, 403),
     (TooManyLocks, 507),
+    (TooManyProperties, 507),
     (BytesMissing, 503),
     (ConditionFailed, 412),
     (NameRefused, 400),

@@ -29,7 +29,8 @@ from creamery.hive.errors import NotThere
 from creamery.hive.ledger import Space, space_row
 from creamery.hive.names import CasePolicy, href, key_of
 from creamery.hive.nodes import Found, Node
-from creamery.hive.tables import node
+from creamery.hive.properties import read_properties
+from creamery.hive.tables import HAS_PROPERTIES, node
 from creamery.hive.tree import follow
 from creamery.http import BytesResponse, header_of, negotiate_encoding
 
@@ -107,11 +108,19 @@ def _look(asked: Asked, wish: _Wish, connection: Connection) -> _View:
     if there is None or (there.is_file and asked.spot.path.is_folder):
         raise NotThere(str(asked.spot.place))
     page = _members(connection, there.id, "") if there.is_folder and wish.depth == "1" else []
-    dead: Dead = {}
+    dead = _dead(connection, page, there)
     locks = shown_locks(connection, row, found, asked.spot.base, asked.act.now)
     quota = row.quota if row.quota is not None else asked.act.quota
     available = None if quota is None else max(0, quota - row.used_files)
     return _View(row, found, there, page, dead, locks, available)
+
+
+def _dead(connection: Connection, rows: list[Row], itself: Node | None = None) -> Dead:
+    """Asked only for what may have some, which its flag tells."""
+    wanted = [row[0] for row in rows if row[9] & HAS_PROPERTIES]
+    if itself is not None and itself.flags & HAS_PROPERTIES:
+        wanted.append(itself.id)
+    return read_properties(connection, wanted)
 
 
 def _members(connection: Connection, parent_id: int, after: str) -> list[Row]:
@@ -187,7 +196,7 @@ def _all_below(tongue: Tongue, asked: Asked, wish: _Wish, view: _View, connectio
                     remedy="Ask with 'Depth: 1', folder by folder.",
                 )
             rows: list[Row] = page  # type: ignore[assignment]
-            dead: Dead = {}
+            dead = _dead(connection, rows)
             pieces += status.members(base, rows, dead, view.locks.of_member)
             waiting += [(each[0], base + href((each[1],), is_folder=True)[1:]) for each in rows if each[2] == 1]
             after = _key_of_last(view.space, rows)
@@ -233,7 +242,7 @@ async def _stream(tongue: Tongue, asked: Asked, wish: _Wish, view: _View, key: o
 
 def _next_page(view: _View, after: str, connection: Connection) -> tuple[list[Row], Dead, bool]:
     rows = _members(connection, view.there.id, after)
-    dead: Dead = {}
+    dead = _dead(connection, rows)
     row = space_row(connection, view.space.id)
     return rows, dead, row is not None and row.serial == view.space.serial
 

@@ -15,6 +15,7 @@ from creamery.hive.dav.mkcol import mkcol
 from creamery.hive.dav.move import move
 from creamery.hive.dav.options import options
 from creamery.hive.dav.propfind import propfind
+from creamery.hive.dav.proppatch import proppatch
 from creamery.hive.dav.put import put
 from creamery.hive.dav.tongue import Method, Tongue, endpoint
 from creamery.http import PUBLIC, Needs, Route
@@ -24,6 +25,7 @@ _BELOW = ("", "/", "/{path*}")
 _METHODS: tuple[tuple[str, str, Method], ...] = (
     ("GET", READ, get),
     ("PROPFIND", READ, propfind),
+    ("PROPPATCH", WRITE, proppatch),
     ("PUT", WRITE, put),
     ("MKCOL", WRITE, mkcol),
     ("DELETE", WRITE, delete),
