@@ -1,4 +1,4 @@
-"""A hub whose users keep files."""
+"""A hub whose users keep files, and a hive's tables alone."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.doubles.dav import Dav
+from tests.doubles.grove import Grove
 from tests.doubles.running import RunningHub
 
 
@@ -39,3 +40,11 @@ def here(one_hub: RunningHub, request: pytest.FixtureRequest) -> Dav:
     dav.folder(folder)
     dav.home += folder
     return dav
+
+
+@pytest.fixture
+def grove(database_url: str) -> Iterator[Grove]:
+    """A hive without spaces."""
+    made = Grove(database_url)
+    yield made
+    made.close()

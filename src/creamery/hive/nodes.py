@@ -181,7 +181,7 @@ class Chain(NamedTuple):
 
 
 def chain_of(connection: Connection, node_id: int) -> Chain | None:
-    """From a node up, one point read for each level; None where the chain ends nowhere."""
+    """From a node up, one point read for each level; None where the chain ends nowhere, or in itself."""
     names: list[str] = []
     numbers: list[int] = []
     at = node_id
@@ -193,6 +193,8 @@ def chain_of(connection: Connection, node_id: int) -> Chain | None:
         at = int(row[0])
         if at < 0:
             return Chain(-at, tuple(reversed(names)), tuple(reversed(numbers)))
+        if at in numbers:
+            return None
         numbers.append(at)
 
 
