@@ -6,16 +6,14 @@ The exit codes: 0 clean, 1 findings, 2 could not check, 3 all findings repaired,
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from creamery.cli.opening import LOCKED, End, answer, opened, printable, writing
+from creamery.cli.opening import End, alone, answer, opened, printable, writing
 from creamery.cli.options import opens_the_data, settings_from
 from creamery.cli.progress import Bar
 
@@ -64,7 +62,7 @@ def command(
         if repair and not yes:
             raise click.UsageError("--repair moves files and forgets references; add --yes when that is what you want")
         settings = settings_from(config, data=data)
-        with _alone(settings.data, needed=repair):
+        with alone(settings.data, needed=repair):
             code, report = _check(settings, depth, repair=repair, quiet=as_json)
     except click.ClickException as error:
         if not as_json:
@@ -119,24 +117,6 @@ def _mend(mender: Repair, finding: Finding) -> _Done:
         return _Done(repaired=mender.mend(finding))
     except OSError as error:
         return _Done(failure=str(error))
-
-
-@contextlib.contextmanager
-def _alone(data: Path, *, needed: bool) -> Iterator[None]:
-    """Hold the lock that a running hub holds, where that is needed.
-
-    Raises:
-        End: a hub holds it.
-    """
-    if not needed or not (data / "store.json").is_file():  # then it is no store, which is said in a moment
-        yield
-        return
-    with (data / "lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise End(LOCKED, f"a hub has {data} open; stop it, then repair") from None
-        yield
 
 
 def _tell(report: Mapping[str, Any]) -> None:

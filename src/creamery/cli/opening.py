@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -92,6 +94,24 @@ def writing(database: Database, settings: Settings, clock: Clock) -> Iterator[Co
         yield committer
     finally:
         committer.close()
+
+
+@contextmanager
+def alone(data: Path, *, needed: bool) -> Iterator[None]:
+    """Hold the lock that a running hub holds, where that is needed.
+
+    Raises:
+        End: a hub holds it.
+    """
+    if not needed or not (data / "store.json").is_file():  # then it is no store, which is said in a moment
+        yield
+        return
+    with (data / "lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise End(LOCKED, f"a hub has {data} open; stop it, then repair") from None
+        yield
 
 
 def answer(report: Mapping[str, Any], code: int, tell: Callable[[Mapping[str, Any]], None], *, as_json: bool) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Select, or_, select
+from sqlalchemy import Connection, Select, func, or_, select
 
 from creamery.blobs import inventory
 from creamery.hive import tables
@@ -128,6 +128,15 @@ def check(connection: Connection) -> Iterator[Finding]:
     yield from of_trash(connection, found)
     yield from _of_versions(connection)
     yield from of_locks(connection, found)
+
+
+def count(connection: Connection) -> dict[str, int]:
+    """How much there is to look at."""
+    asked = {"nodes": tables.node, "spaces": tables.space}
+    return {
+        name: int(connection.execute(select(func.count()).select_from(table)).scalar_one())
+        for name, table in asked.items()
+    }
 
 
 def sums_of(connection: Connection, found: Survey) -> Sums:

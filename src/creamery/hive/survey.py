@@ -1,7 +1,7 @@
 """All nodes at once, in arrays: what hangs where, and how much lies below. For checks, which ask of every node.
 
-A million nodes take some 80 MB. The table is read once, in its own order, so that what lies in one folder comes
-together and its parent is looked up once.
+A million nodes take some 90 MB and 4 s, and a whole check of them 140 MB and 10 to 20 s. The table is read once, in its
+own order, so that what lies in one folder comes together and its parent is looked up once.
 """
 
 from __future__ import annotations
