@@ -56,3 +56,32 @@ def fill_wheels(database: Path, wheels: int) -> None:
 def key_of_wheel(number: int) -> bytes:
     """The key of the row of that number."""
     return hashlib.sha256(str(number).encode()).digest()
+
+
+_NODE = """
+INSERT INTO hive_node (parent_id, name_key, id, name, kind, digest, size, versions_size, revision, serial, tree_serial,
+mtime, created, author_id, target_id, flags) VALUES (?, ?, ?, ?, ?, ?, ?, 0, 1, 2, 2, 1, 1, 1, NULL, 0)
+"""
+_ENTRIES = 1_000
+
+
+def fill_folder(database: Path, name: str, count: int) -> None:
+    """Put files, whose bytes nobody asks for, into a folder that lies in the root of the only space.
+
+    Up to 10,000 lie in it side by side, more in folders of 1,000. Numbers far apart are the rows of an aged space.
+    """
+    with contextlib.closing(sqlite3.connect(database, timeout=30)) as connection, connection:
+        (folder,) = connection.execute("SELECT id FROM hive_node WHERE name = ?", (name,)).fetchone()
+        (first,) = connection.execute("SELECT next FROM hive_number").fetchone()
+        rows: list[tuple[object, ...]] = []
+        parent, number = folder, first
+        for each in range(count):
+            if count > 10 * _ENTRIES and each % _ENTRIES == 0:
+                rows.append((folder, f"{each:08}", number, f"{each:08}", 1, None, _ENTRIES * 10))
+                parent, number = number, number + 1
+            rows.append((parent, f"{each:08}.txt", number, f"{each:08}.txt", 2, each.to_bytes(32, "big"), 10))
+            number += 1
+        connection.executemany(_NODE, rows)
+        connection.execute("UPDATE hive_number SET next = ?", (number,))
+        connection.execute("UPDATE hive_node SET size = size + ? WHERE id = ?", (count * 10, folder))
+        connection.execute("UPDATE hive_space SET used_files = used_files + ?", (count * 10,))

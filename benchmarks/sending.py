@@ -31,8 +31,8 @@ class Sender:
     def __exit__(self, *_: object) -> None:
         self._connection.close()
 
-    def send(self, request: bytes) -> float:
-        """Seconds until the answer has come.
+    def send(self, request: bytes, *right: int) -> float:
+        """Seconds until the answer has come; `right`: which statuses are none of errors, beside 200, 201 and 204.
 
         Raises:
             CannotMeasure: the answer is an error.
@@ -46,7 +46,7 @@ class Sender:
                 raise CannotMeasure(f"the connection ended after {answer!r}")
             answer += piece
         seconds = time.perf_counter() - began
-        if not answer.startswith((b"HTTP/1.1 200", b"HTTP/1.1 201", b"HTTP/1.1 204")):
+        if not answer.startswith(tuple(b"HTTP/1.1 %d" % status for status in (200, 201, 204, *right))):
             raise CannotMeasure(f"it was answered {answer[:300]!r}")
         return seconds
 

@@ -15,6 +15,7 @@ from benchmarks.scenarios import (
     crowd,
     files,
     help_text,
+    hive,
     installing,
     pages,
     refusals,
@@ -53,6 +54,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     uploads,
     wheels,
     installing,
+    hive,
     carts,
     staging,
 )
