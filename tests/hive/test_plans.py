@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection
 
 from creamery.database import Committer, Database
 from creamery.hive import nodes, spaces
@@ -16,30 +16,28 @@ FORWARDS = "(parent_id=? AND name_key=?)"
 
 
 @pytest.fixture
-def asked(database: Database, committer: Committer) -> list[tuple[str, Any]]:
-    """Statements with their values, as they were sent."""
+def asked(database: Database, committer: Committer) -> list[str]:
+    """Statements as they were run, their values in them."""
     committer.write(lambda connection: spaces.make_home(connection, 1, "alice", 1))
     return []
 
 
 @contextmanager
-def heard(connection: Connection, into: list[tuple[str, Any]]) -> Iterator[None]:
-    def hear(_: Any, __: Any, statement: str, values: Any, *___: Any) -> None:
-        into.append((statement, values))
-
-    event.listen(connection, "before_cursor_execute", hear)
+def heard(connection: Connection, into: list[str]) -> Iterator[None]:
+    raw: Any = connection.connection.driver_connection
+    raw.set_trace_callback(into.append)
     yield
-    event.remove(connection, "before_cursor_execute", hear)
+    raw.set_trace_callback(None)
 
 
-def plan_of(database: Database, asked: list[tuple[str, Any]], question: Callable[[Connection], Any]) -> list[str]:
+def plan_of(database: Database, asked: list[str], question: Callable[[Connection], Any]) -> list[str]:
     """The steps by which the one statement of a question is answered."""
 
     def explain(connection: Connection) -> list[str]:
         with heard(connection, asked):
             question(connection)
-        [(statement, values)] = [each for each in asked if each[0].startswith("SELECT")]
-        return [str(row[3]) for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)]
+        [statement] = [each for each in asked if each.startswith("SELECT")]
+        return [str(row[3]) for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}")]
 
     return database.read(explain)
 
@@ -47,7 +45,7 @@ def plan_of(database: Database, asked: list[tuple[str, Any]], question: Callable
 @pytest.mark.parametrize("database_kind", ["sqlite"])
 @pytest.mark.parametrize("depth", range(1, nodes.STEPS_AT_ONCE + 1))
 def test_a_path_is_followed_from_its_beginning_by_the_primary_key(
-    database: Database, asked: list[tuple[str, Any]], depth: int
+    database: Database, asked: list[str], depth: int
 ) -> None:
     """With an index on parents alone SQLite began at the leaf's end and read the whole table."""
     plan = plan_of(database, asked, lambda connection: nodes.find(connection, 1, ["a"] * depth))
@@ -58,14 +56,14 @@ def test_a_path_is_followed_from_its_beginning_by_the_primary_key(
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
-def test_a_folder_is_one_range_of_the_table_and_sorts_nothing(database: Database, asked: list[tuple[str, Any]]) -> None:
+def test_a_folder_is_one_range_of_the_table_and_sorts_nothing(database: Database, asked: list[str]) -> None:
     plan = plan_of(database, asked, lambda connection: nodes.children(connection, 1, after="a"))
 
     assert plan == ["SEARCH hive_node USING PRIMARY KEY (parent_id=? AND name_key>?)"]
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
-def test_a_node_is_found_by_its_number_in_the_unique_index(database: Database, asked: list[tuple[str, Any]]) -> None:
+def test_a_node_is_found_by_its_number_in_the_unique_index(database: Database, asked: list[str]) -> None:
     plan = plan_of(database, asked, lambda connection: nodes.by_id(connection, 1))
 
     assert plan == ["SEARCH hive_node USING INDEX uq_hive_node_id (id=?)"]

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from creamery.blobs import tables
+from creamery.blobs import other_digests, tables
 from creamery.blobs.claims import Claim
 from creamery.blobs.compaction import Compactor
 from creamery.blobs.findings import Finding
@@ -227,11 +227,11 @@ class Blobs:
 
     def note_digests(self, connection: Connection, digest: Digest, values: Mapping[str, str]) -> None:
         """Write down what a blob hashes to by other algorithms (hexadecimal), in the transaction that refers to it."""
-        tables.note_digests(connection, digest, values)
+        other_digests.note_digests(connection, digest, values)
 
     def other_digests(self, connection: Connection, digests: Sequence[Digest]) -> dict[Digest, dict[str, str]]:
         """What is noted of these blobs, in hexadecimal digits, by algorithm."""
-        return tables.other_digests(connection, digests)
+        return other_digests.other_digests(connection, digests)
 
     # Reading
 

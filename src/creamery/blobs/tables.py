@@ -38,6 +38,7 @@ from sqlalchemy import (
     delete,
     func,
     literal,
+    null,
     or_,
     select,
     update,
@@ -46,7 +47,7 @@ from sqlalchemy import (
 from creamery.blobs.segments import Place
 from creamery.clock import Micros
 from creamery.contract import Digest
-from creamery.database import TABLE_OPTIONS, DigestColumn, execute_many, insert_unless_there, metadata
+from creamery.database import TABLE_OPTIONS, DigestColumn, Prepared, execute_many, insert_unless_there, metadata
 
 OK = "ok"
 DELETING = "deleting"
@@ -121,12 +122,14 @@ def take(connection: Connection, digest: Digest, now: Micros) -> bool:
     Always an UPDATE, never a mere lock: a sweep that waited for the row judges it anew on PostgreSQL only when its
     row has changed, and then sees from `used` that it is needed. One statement.
     """
-    taken = connection.execute(
-        update(blob)
-        .where(blob.c.digest == digest, blob.c.state != GONE)
-        .values(state=OK, due=None, used=now, changed=now)
-    )
-    return taken.rowcount == 1
+    return _TAKE.run(connection, {"key": digest, "now": now}).rowcount == 1
+
+
+_TAKE = Prepared(
+    update(blob)
+    .where(blob.c.digest == bindparam("key"), blob.c.state != literal(GONE))
+    .values(state=literal(OK), due=null(), used=bindparam("now"), changed=bindparam("now"))
+)
 
 
 def take_all(connection: Connection, some: Sequence[Digest], now: Micros) -> None:
@@ -138,7 +141,10 @@ def take_all(connection: Connection, some: Sequence[Digest], now: Micros) -> Non
 
 def add(connection: Connection, fresh: Fresh, now: Micros, state: str = OK) -> bool:
     """Insert the blob's row; False when there is one, which is then taken by nobody. One statement."""
-    return connection.execute(insert_unless_there(connection, blob), _values(fresh, now, state)).rowcount == 1
+    return _ADD.run(connection, _values(fresh, now, state)).rowcount == 1
+
+
+_ADD = Prepared(lambda connection: insert_unless_there(connection, blob), [column.key for column in blob.columns])
 
 
 def _values(fresh: Fresh, now: Micros, state: str) -> dict[str, Any]:
@@ -195,23 +201,6 @@ def remove_gone(connection: Connection, digests: Sequence[Digest]) -> int:
         )
     )
     return connection.execute(delete(blob).where(blob.c.digest.in_(digests), blob.c.state == GONE)).rowcount
-
-
-# Other digests, which protocols need beside the one that bytes are known by
-
-
-def note_digests(connection: Connection, digest: Digest, values: Mapping[str, str]) -> None:
-    """What a blob hashes to by other algorithms, in hexadecimal digits."""
-    rows = [{"digest": digest, "algorithm": name, "value": bytes.fromhex(text)} for name, text in values.items()]
-    connection.execute(insert_unless_there(connection, blob_digest), rows)
-
-
-def other_digests(connection: Connection, digests: Sequence[Digest]) -> dict[Digest, dict[str, str]]:
-    """What is noted of these blobs, in hexadecimal digits, by algorithm; one range of the key each."""
-    found: dict[Digest, dict[str, str]] = {}
-    for row in connection.execute(select(blob_digest).where(blob_digest.c.digest.in_(digests))):
-        found.setdefault(Digest(row.digest), {})[row.algorithm] = row.value.hex()
-    return found
 
 
 # Uses and verification

@@ -21,6 +21,7 @@ from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from creamery.database.ballast import Ballast
 from creamery.database.connect import build_engine
 from creamery.database.errors import DatabaseUnavailable, damage, translate
+from creamery.database.prepared import COUNT
 from creamery.limits import Limits
 from creamery.telemetry import Telemetry
 
@@ -223,6 +224,7 @@ class Database:
         for name, engine in (("read", self._read), ("write", self.write)):
             child = counter.labels(name)
             event.listen(engine, "before_cursor_execute", lambda *_, child=child: child.inc())
+            event.listen(engine, "connect", lambda _, record, child=child: record.info.update({COUNT: child.inc}))
 
 
 def _file_system(folder: Path) -> str | None:

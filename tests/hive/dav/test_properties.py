@@ -111,8 +111,10 @@ def test_a_property_moves_the_etags_of_folders_and_not_of_the_file(here: Dav) ->
     [
         "<d:getlastmodified>Sun, 13 Sep 2020 12:26:40 GMT</d:getlastmodified>",
         "<d:lastmodified>1600000000</d:lastmodified>",
-        ('<w:Win32LastModifiedTime xmlns:w="urn:schemas-microsoft-com:">Sun, 13 Sep 2020 12:26:40 GMT'
-        "</w:Win32LastModifiedTime>"),
+        (
+            '<w:Win32LastModifiedTime xmlns:w="urn:schemas-microsoft-com:">Sun, 13 Sep 2020 12:26:40 GMT'
+            "</w:Win32LastModifiedTime>"
+        ),
     ],
 )
 def test_the_time_of_change_can_be_said(here: Dav, said: str) -> None:
