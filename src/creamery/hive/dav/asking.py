@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from creamery.accounts import Principal
 from creamery.door import Hub
 from creamery.hive import access, locks, spaces
+from creamery.hive.changes import token_of
 from creamery.hive.dav.conditions import If, Preconditions, State, evaluate, parse_if, submitted
 from creamery.hive.dav.headers import BadHeader, ForeignDestination, parse_destination, path_of
 from creamery.hive.errors import ConditionFailed
@@ -111,7 +112,10 @@ class Asked:
         row = row_of(connection, spot.space.id) or spot.space
         found = follow(connection, row, spot.path.segments)
         etag = None if found.node is None else self.desk.etags.of(row.id, found.node)
-        return State(etag, locks.tokens_at(connection, row, found, self.act.now))
+        tokens = locks.tokens_at(connection, row, found, self.act.now)
+        if found.node is not None and found.node.is_folder:
+            tokens |= {token_of(row.id, self.desk.etags.epoch, row.serial)}
+        return State(etag, tokens)
 
     def target(self, connection: Connection, destination: str | None) -> Spot:
         """What a Destination header names.

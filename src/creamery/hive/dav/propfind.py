@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from creamery.database import Prepared
+from creamery.hive.changes import token_of
 from creamery.hive.dav.answering import XML, DavProblem
 from creamery.hive.dav.asking import Asked
 from creamery.hive.dav.bodies import Propfind, parse_propfind
@@ -135,6 +136,7 @@ def _answer(tongue: Tongue, asked: Asked, view: _View) -> Answer:
         space=row.id,
         quota_used=row.used_files + row.used_versions + row.used_trash,
         quota_available=view.available,
+        sync_token=token_of(row.id, tongue.etags.epoch, row.serial),
         principal=f"/dav/files/{asked.principal.name}/",
         owner=asked.spot.base + "/",
         privileges=("read", "write", "write-content", "bind", "unbind"),

@@ -17,6 +17,7 @@ from creamery.hive.dav.options import options
 from creamery.hive.dav.propfind import propfind
 from creamery.hive.dav.proppatch import proppatch
 from creamery.hive.dav.put import put
+from creamery.hive.dav.report import report
 from creamery.hive.dav.tongue import Method, Tongue, endpoint
 from creamery.http import PUBLIC, Needs, Route
 
@@ -27,6 +28,7 @@ _METHODS: tuple[tuple[str, str, Method], ...] = (
     ("PROPFIND", READ, propfind),
     ("PROPPATCH", WRITE, proppatch),
     ("PUT", WRITE, put),
+    ("REPORT", READ, report),
     ("MKCOL", WRITE, mkcol),
     ("DELETE", WRITE, delete),
     ("MOVE", WRITE, move),
