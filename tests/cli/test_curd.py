@@ -414,6 +414,7 @@ def test_force_uninstall_and_freeze_are_uvs(one: Machine, server: ServedFolder) 
     of_folder = one.tried("freeze", packages)
     gone = one.tried("uninstall", *python, "plain")
     absent = one.tried("uninstall", *python, "plain")
+    nowhere = one.tried("freeze", one.folder / "nowhere")
     listed = one.folder / "listed.txt"
     listed.write_text("plain\n")
 
@@ -421,6 +422,8 @@ def test_force_uninstall_and_freeze_are_uvs(one: Machine, server: ServedFolder) 
     assert "1 package: 1 from the index" in again.stderr
     assert frozen.stdout == of_folder.stdout == "plain==1.0\n"
     assert (gone.returncode, absent.returncode) == (0, 0)
+    assert nowhere.returncode != 0
+    assert "There is no environment or folder of packages at" in nowhere.stderr
     assert one.tried("uninstall", *python, "-r", listed).returncode == 0
     assert one.tried("freeze", environment).stdout == ""
 

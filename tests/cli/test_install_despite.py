@@ -155,6 +155,17 @@ def test_what_a_hub_says_afterwards_breaks_no_installation(wheels: object, meddl
     assert "Traceback" not in ended.stderr
 
 
+def test_a_hub_that_does_not_say_what_was_built_is_not_guessed_for(meddler: Meddler, laptop: Laptop) -> None:
+    """A wrong password, again and again, is 429; then a built wheel was told as "from the index"."""
+    meddler.orders["/w/v1/known"] = status(429, b"{}", **{"Retry-After": "30"})
+    python = laptop.environment() / "bin" / "python"
+
+    ended = laptop.call("install", "--json", "--python", python, "plain")
+
+    assert json.loads(ended.stdout)["origins_known"] is False
+    assert "1 from the index (or built by others)" in ended.stderr
+
+
 def test_what_a_terminal_would_obey_is_not_shown(full: RunningHub, meddler: Meddler, laptop: Laptop) -> None:
     reason = "\x1b]0;owned\x07 \x1b[2J no compiler"
     meddler.changes["/w/v1/lookup"] = looked_up(state="failed", reason=reason)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from creamery.cli.installing import place, told
 from creamery.cli.wishing import declared_in, is_quiet, warn
 from creamery.cli.words import Option, Words, read_words
+from creamery.client.errors import UnusableInput
 
 if TYPE_CHECKING:
     from creamery.client.curdling import CurdLaunch
@@ -102,10 +103,16 @@ def uninstall(words: Sequence[str]) -> int:
 
 
 def freeze(words: Sequence[str]) -> int:
-    """List what is installed: in an environment, or in a folder of packages."""
+    """List what is installed: in an environment, or in a folder of packages.
+
+    Raises:
+        UnusableInput: there is neither.
+    """
     rest = _read("freeze", words).rest
     for at, word in enumerate(rest):
         if not word.startswith("-") and (at == 0 or _LOUDNESS.fullmatch(rest[at - 1])):
+            if not Path(word).exists():
+                raise UnusableInput(f"There is no environment or folder of packages at {word}.", "Check the path.")
             option = "--python" if (Path(word) / "pyvenv.cfg").is_file() else "--path"
             rest[at : at + 1] = [option, word]
             break

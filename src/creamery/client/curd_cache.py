@@ -29,7 +29,7 @@ from creamery.client.source import is_same_version
 from creamery.client.wire import Patience
 from creamery.contract import InvalidName, ProjectName, check_filename, parse_digest
 
-ASKING = Patience(connect_seconds=2.0, silent_seconds=10.0, whole_seconds=60.0)
+ASKING = Patience(connect_seconds=2.0, silent_seconds=10.0, whole_seconds=15.0)
 MOST_METADATA = 16 * 1024**2
 _METADATA = re.compile(r"[^/]+\.dist-info/METADATA")
 

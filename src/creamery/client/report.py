@@ -37,7 +37,9 @@ def make_report(
     origins = {(each.project, _version(each.version)): each for each in outcomes if each.kind != "failed"}
     changes = installed.changes or []
     added = [(each.name, each.version) for each in changes if each.action in ADDED]
-    listed, direct = ({}, frozenset()) if installed.fell_back else _origins(launch, added, uv, arguments, own)
+    listed, direct, is_told = (
+        ({}, frozenset(), True) if installed.fell_back else _origins(launch, added, uv, arguments, own)
+    )
     packages: list[dict[str, Any]] = []
     for change in changes:
         name = change.name  # normalised, as uv writes all names
@@ -71,6 +73,7 @@ def make_report(
         "seconds": round(installed.seconds, 3),
         "fell_back": installed.fell_back,
         "packages": None if installed.changes is None else packages,
+        "origins_known": is_told,
         "builds": _builds(outcomes, troubles),
         "uploaded": uploaded,
         "saved_seconds": round(saved, 3),
@@ -110,7 +113,7 @@ def summary(report: Mapping[str, Any]) -> str:
         here = [build for build in builds if build["outcome"] == "built"]
         index = elsewhere = total = 0
     if index:
-        parts.append(f"{index} from the index")
+        parts.append(f"{index} from the index" + ("" if report["origins_known"] else " (or built by others)"))
     if elsewhere:
         parts.append(f"{elsewhere} from elsewhere")
     if wheels:
@@ -146,22 +149,23 @@ def details(report: Mapping[str, Any]) -> list[str]:
 
 def _origins(
     launch: Launch, added: list[tuple[str, str]], uv: str, arguments: Sequence[str], own: Mapping[str, str]
-) -> tuple[Mapping[tuple[str, str], KnownWheel], frozenset[str]]:
-    """What is a built wheel that the index lists, and names of what was asked for by its address or folder."""
+) -> tuple[Mapping[tuple[str, str], KnownWheel], frozenset[str], bool]:
+    """Built wheels that the index lists, names of what was asked for by its address, and whether the hub told."""
+    is_told = True
     try:
         known = known_wheels(launch.wish, added) if added else {}
     except HubError:  # it has gone since; the packages are here, and where they came from is of less interest
-        known = {}
+        known, is_told = {}, False
     if not known and DRY not in arguments and (folder := seen(arguments, own)) is not None:
-        return {}, direct_of(folder, [name for name, _ in added])
+        return {}, direct_of(folder, [name for name, _ in added]), is_told
     words = set(arguments).difference(place_words(arguments))
     if not known and not any(word in _NAMED or "/" in word or "\\" in word for word in words):
-        return {}, frozenset()
+        return {}, frozenset(), is_told
     from creamery.client.origins import fitting, found_there  # noqa: PLC0415 - see _version
 
     if DRY in arguments:
-        return fitting(known, uv, arguments, own), frozenset()
-    return found_there(known, added, uv, arguments, own)
+        return fitting(known, uv, arguments, own), frozenset(), is_told
+    return *found_there(known, added, uv, arguments, own), is_told
 
 
 def _version(text: str) -> str:
