@@ -69,6 +69,7 @@ class Exchange:
         in_words: whether a refusal is for clients that show its status line, or its text, as they are.
         renderer: what an error looks like here, where that is not for `Accept` to say.
         phrase: what the status line says beside the number; empty: HTTP's own word for it.
+        more: headers that every answer has here, errors included.
     """
 
     __slots__ = (
@@ -81,6 +82,7 @@ class Exchange:
         "hub",
         "id",
         "in_words",
+        "more",
         "phrase",
         "principal",
         "renderer",
@@ -110,6 +112,7 @@ class Exchange:
         self.in_words = False
         self.renderer: Callable[[Any], Response] | None = None
         self.phrase = b""
+        self.more: tuple[tuple[bytes, bytes], ...] = ()
         self._send = send
         self._at_once = at_once
         self._has_body = has_body
@@ -124,7 +127,8 @@ class Exchange:
         """
         if self._at_once is None or self.status:
             return False
-        complete = b"%bx-request-id: %b\r\n" % (lines, self.id.encode())
+        more = header_lines(self.more) if self.more else b""
+        complete = b"%b%bx-request-id: %b\r\n" % (lines, more, self.id.encode())
         if not self._at_once(status, complete, body, len(body) if length is None else length):
             return False
         self.status = status
@@ -135,7 +139,7 @@ class Exchange:
         """Pass a message of the answer on, counting."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message["headers"] = [*message["headers"], (b"x-request-id", self.id.encode())]
+            message["headers"] = [*message["headers"], *self.more, (b"x-request-id", self.id.encode())]
             if self.phrase:
                 message[PHRASE] = self.phrase
         elif "count" in message:

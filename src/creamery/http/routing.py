@@ -76,6 +76,7 @@ class Route:
         in_words: refusals say their reason in the status line and as plain text: what uploading clients show.
         renderer: how errors look in the route's protocol; None: as problem documents.
         fits: whether the placeholders, decoded, can name a thing of the route's; else it is not there. None: all can.
+        origins: of pages elsewhere whose scripts may read the answers, errors included (never with cookies).
         ready: answers where nothing has to be waited for, and says whether it did; else `endpoint` is asked.
 
     Raises:
@@ -90,6 +91,7 @@ class Route:
     in_words: bool = False
     renderer: Renderer | None = None
     fits: Fits | None = None
+    origins: frozenset[str] = frozenset()
     ready: Ready | None = None
     segments: tuple[_Segment, ...] = field(init=False, repr=False)
 
@@ -214,6 +216,8 @@ class Router:
         exchange.door = found.door
         exchange.in_words = route.in_words
         exchange.renderer = route.renderer
+        if route.origins:
+            exchange.more = _shared_with(exchange.headers.get(b"origin", b""), route.origins)
         scope["path_params"] = place.params
         if found.is_open:
             if route.needs.is_personal and self._gate is not None and self._gate.has_credentials(scope):
@@ -282,6 +286,20 @@ class Router:
 
 
 _EVERYWHERE = _Place({}, {}, "GET, HEAD, OPTIONS")  # OPTIONS * (RFC 9110 section 9.3.7)
+
+
+def _shared_with(origin: bytes, origins: frozenset[str]) -> tuple[tuple[bytes, bytes], ...]:
+    """What lets a page's script read the answer (Fetch, section "CORS protocol"); never with cookies."""
+    if origin.decode("latin-1") not in origins:
+        return ((b"vary", b"Origin"),)
+    return (
+        (b"access-control-allow-origin", origin),
+        (b"access-control-expose-headers", _EXPOSED),
+        (b"vary", b"Origin"),
+    )
+
+
+_EXPOSED = b"ETag, DAV, Lock-Token, Content-Range, Last-Modified, Location, Preference-Applied"
 
 
 def _values(route: Route, segments: list[bytes]) -> dict[str, bytes] | None:

@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from creamery.hive.dav.answering import answer
+from creamery.http import header_of
 
 METHODS = (
     "COPY",
@@ -25,6 +26,15 @@ METHODS = (
 CLASSES = {"DAV": "1, 2, 3, extended-mkcol, sync-collection", "MS-Author-Via": "DAV", "Allow": ", ".join(METHODS)}
 
 
-async def options(_: Request) -> Response:
-    """The classes of WebDAV, and its methods."""
-    return answer(200, {**CLASSES, "Accept-Ranges": "bytes"})
+_HEADERS = (
+    "authorization, brief, content-type, depth, destination, if, if-match, if-none-match, lock-token, overwrite, prefer,"
+    " range, timeout, x-oc-mtime, x-requested-with"
+)
+
+
+async def options(request: Request) -> Response:
+    """The classes of WebDAV, and its methods; to a browser that asks first, what a page's script may send."""
+    if header_of(request.scope, b"access-control-request-method") is None:
+        return answer(200, {**CLASSES, "Accept-Ranges": "bytes"})
+    allowed = {"Access-Control-Allow-Methods": ", ".join(METHODS), "Access-Control-Allow-Headers": _HEADERS}
+    return answer(204, {**allowed, "Access-Control-Max-Age": "3600"})

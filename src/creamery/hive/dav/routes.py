@@ -42,7 +42,7 @@ def table(hub: Hub) -> tuple[Route, ...]:
     """All routes of the tongue."""
     tongue = Tongue(hub)
     at = [root + below for root in _ROOTS for below in _BELOW]
-    make = partial(Route, renderer=render)
+    make = partial(Route, renderer=render, origins=frozenset(hub.settings.hive.cors))
     methods = [
         make((name,), path, endpoint(tongue, method), Needs(action, "space", is_named_later=True))
         for name, action, method in _METHODS
