@@ -27,8 +27,8 @@ CLASSES = {"DAV": "1, 2, 3, extended-mkcol, sync-collection", "MS-Author-Via": "
 
 
 _HEADERS = (
-    "authorization, brief, content-type, depth, destination, if, if-match, if-none-match, lock-token, overwrite, prefer,"
-    " range, timeout, x-oc-mtime, x-requested-with"
+    "authorization, brief, content-type, depth, destination, if, if-match, if-none-match, lock-token, overwrite,"
+    " prefer, range, timeout, x-oc-mtime, x-requested-with"
 )
 
 
