@@ -2,6 +2,8 @@
 
 Refused
     NotThere            nothing has that name, for whoever asks
+      NoSuchVersion     the file had no such content, or it is gone
+      NotInTrash        it is not in the trash, or is on its way out
     ParentMissing       the folder that it would lie in is not there, or is a file
     IsFolder, IsFile    it is the other thing
     Taken               something has that name already
@@ -29,6 +31,22 @@ class NotThere(Refused):
     def __init__(self, path: str) -> None:
         super().__init__(f"There is nothing called {path!r}.")
         self.path = path
+
+
+class NoSuchVersion(NotThere):
+    """A file has no former content of that number, or not any more."""
+
+    def __init__(self, revision: int) -> None:
+        super().__init__(f"revision {revision}")
+        self.args = (f"The file has no former content of revision {revision}, or it is gone. List those that it has.",)
+
+
+class NotInTrash(NotThere):
+    """It is not in the trash of that space, or is being removed for good."""
+
+    def __init__(self, node_id: int) -> None:
+        super().__init__(f"node {node_id} in the trash")
+        self.args = (f"Nothing in the trash of this space has the number {node_id}. List what is there.",)
 
 
 class ParentMissing(Refused):

@@ -95,6 +95,11 @@ _RAISE = Prepared(
         versions_size=node.c.versions_size + bindparam("versions_"),
     )
 )
+_SUMS = Prepared(
+    update(node)
+    .where(node.c.id == bindparam("id_"))
+    .values(size=node.c.size + bindparam("size_"), versions_size=node.c.versions_size + bindparam("versions_"))
+)
 _LOG = Prepared(insert(change), [column.key for column in change.columns])
 _NEXT = Prepared(select(number.c.next).where(number.c.id == 1))
 _SET_NEXT = Prepared(update(number).where(number.c.id == 1).values(next=bindparam("next_")))
@@ -131,6 +136,11 @@ def raise_above(connection: Connection, ids: Sequence[int], serial: int, size: i
     gather(connection, _write_above, _Above(ids, serial, size, versions))
 
 
+def change_sums(connection: Connection, ids: Sequence[int], size: int = 0, versions: int = 0) -> None:
+    """What lies below these folders takes so much more, and whoever lists them sees nothing new."""
+    gather(connection, _write_sums, _Above(ids, 0, size, versions))
+
+
 def log_change(connection: Connection, happened: Change) -> None:
     """For those who ask what happened since."""
     gather(connection, _write_changes, happened)
@@ -152,15 +162,22 @@ def next_numbers(connection: Connection, count: int) -> int:
     return first
 
 
-def refuse_over_quota(row: Space, more: int, quota: int | None) -> None:
-    """May the space have so many bytes more? Less is always right.
+def refuse_over_quota(row: Space, more: int, quota: int | None, reserved: int = 0) -> None:
+    """May the space have so many bytes more? Less is always right; versions and trash give way, and do not count.
+
+    Args:
+        row: the space.
+        more: bytes that its files would have more.
+        quota: of a space that has none of its own; None: any.
+        reserved: bytes of uploads that are on their way, for whoever asks before bytes move.
 
     Raises:
         OverQuota: it may not.
     """
     allowed = quota if row.quota is None else row.quota
-    if more > 0 and allowed is not None and row.used_files + more > allowed:
-        raise OverQuota(more, allowed - row.used_files)
+    taken = row.used_files + reserved
+    if more > 0 and allowed is not None and taken + more > allowed:
+        raise OverQuota(more, allowed - taken)
 
 
 def _write_spaces(connection: Connection, rows: Sequence[Space]) -> None:
@@ -182,6 +199,28 @@ def _write_spaces(connection: Connection, rows: Sequence[Space]) -> None:
 
 
 def _write_above(connection: Connection, items: Sequence[_Above]) -> None:
+    _RAISE.run_many(
+        connection,
+        [
+            {"id_": folder, "serial_": serial, "size_": size, "versions_": versions}
+            for folder, (serial, size, versions) in _added_up(items)
+        ],
+    )
+
+
+def _write_sums(connection: Connection, items: Sequence[_Above]) -> None:
+    _SUMS.run_many(
+        connection,
+        [
+            {"id_": folder, "size_": size, "versions_": versions}
+            for folder, (_, size, versions) in _added_up(items)
+            if size or versions
+        ],
+    )
+
+
+def _added_up(items: Sequence[_Above]) -> list[tuple[int, list[int]]]:
+    """By folder, the last serial, and what it has more."""
     sums: dict[int, list[int]] = {}
     for item in items:
         for folder in item.ids:
@@ -189,13 +228,7 @@ def _write_above(connection: Connection, items: Sequence[_Above]) -> None:
             known[0] = item.serial
             known[1] += item.size
             known[2] += item.versions
-    _RAISE.run_many(
-        connection,
-        [
-            {"id_": folder, "serial_": serial, "size_": size, "versions_": versions}
-            for folder, (serial, size, versions) in sorted(sums.items())
-        ],
-    )
+    return sorted(sums.items())
 
 
 def _write_changes(connection: Connection, rows: Sequence[Change]) -> None:
