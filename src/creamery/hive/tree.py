@@ -28,6 +28,7 @@ from creamery.hive.ledger import (
 )
 from creamery.hive.names import CasePolicy, check_name, key_of
 from creamery.hive.nodes import Found, Node, find, insert_node
+from creamery.hive.quotas import want_room
 from creamery.hive.rekeying import rekey_below
 from creamery.hive.tables import FILE, FOLDER, node
 from creamery.hive.trashing import into_trash
@@ -138,8 +139,19 @@ def put(connection: Connection, act: Act, place: Place, content: Content, check:
         return Done(_create(connection, act, row, place, found, _file(content, act)), is_new=True)
     if old.digest == content.digest:
         return Done(_touch(connection, act, row, found, old, content), is_new=False)
-    kept = versions.keep_old(connection, old, act.now, act.user_id)
+    return Done(overwrite(connection, act, row, found, old, content), is_new=False)
+
+
+def overwrite(
+    connection: Connection, act: Act, row: Space, found: Found, old: Node, content: Content, *, always: bool = False
+) -> Node:
+    """Give a file other bytes; those of now become a version, with `always` even where they came a moment ago.
+
+    Raises:
+        OverQuota: it stays as it was.
+    """
     refuse_over_quota(row, content.size - old.size, act.quota)
+    kept = versions.keep_old(connection, old, act.now, act.user_id, always=always)
     new = old._replace(
         digest=content.digest,
         size=content.size,
@@ -152,7 +164,7 @@ def put(connection: Connection, act: Act, place: Place, content: Content, check:
     )
     _write_over(connection, new)
     tell(connection, act, row, found.ancestors, new, "content", content.size - old.size, kept)
-    return Done(new, is_new=False)
+    return new
 
 
 def make_folder(connection: Connection, act: Act, place: Place, check: Check = allow_everything) -> Done:
@@ -359,10 +371,9 @@ def tell(  # noqa: PLR0913, PLR0917 - what happened, and to whom: each is a colu
     """
     serial = row.serial + 1
     raise_above(connection, above, serial, size, kept)
-    settle(
-        connection,
-        row._replace(serial=serial, used_files=row.used_files + size, used_versions=row.used_versions + kept),
-    )
+    after = row._replace(serial=serial, used_files=row.used_files + size, used_versions=row.used_versions + kept)
+    settle(connection, after)
+    want_room(connection, after, act.quota, act.now)
     log_change(
         connection,
         Change(row.id, serial, what, changed.id, changed.parent_id, changed.name, changed.kind, act.user_id, act.now),
