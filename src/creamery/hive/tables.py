@@ -30,6 +30,9 @@ HOME, PROJECT = "home", "project"
 ROOT, TRASH = "/", "/trash"
 """Names of the two topmost nodes of a space."""
 
+PURGED = 0
+"""Where something in the trash came from that does not come back: it is being removed, and nobody sees it any more."""
+
 HAS_PROPERTIES = 1
 """A node's flag: it has dead properties, or had some."""
 

@@ -1,13 +1,43 @@
-"""Into the trash: one row, whatever lies below."""
+"""Into the trash: one row, whatever lies below; and what lies in it.
+
+What comes out again is `restoring.py`'s, what goes for good `purging.py`'s.
+"""
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, insert, update
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Select, and_, insert, or_, select, update
 
 from creamery.hive import locks
+from creamery.hive.errors import NotInTrash
 from creamery.hive.ledger import Change, Space, log_change, raise_above, settle, space_now
 from creamery.hive.nodes import Found
-from creamery.hive.tables import node, trash
+from creamery.hive.tables import PURGED, node, trash
+
+
+class Trashed(NamedTuple):
+    """Something in the trash of a space.
+
+    Attributes:
+        node_id: its number, by which it is named there.
+        name, path: what it was called, and where it was, for people.
+        from_parent: the folder that it was in.
+        at: when it was deleted; microseconds since 1970.
+        by_id: the user who did it.
+        kind: see `tables.py`.
+        size, versions_size: bytes of its files, and of what they had in them before.
+    """
+
+    node_id: int
+    name: str
+    path: str
+    from_parent: int
+    at: int
+    by_id: int | None
+    kind: int
+    size: int
+    versions_size: int
 
 
 def into_trash(connection: Connection, now: int, user_id: int | None, row: Space, found: Found, path: str) -> None:
@@ -50,3 +80,48 @@ def into_trash(connection: Connection, now: int, user_id: int | None, row: Space
         ),
     )
     log_change(connection, Change(row.id, serial, "gone", gone.id, gone.parent_id, gone.name, gone.kind, user_id, now))
+
+
+def trashed(
+    connection: Connection, space_id: int, before: tuple[int, int] | None = None, limit: int = 1_000
+) -> list[Trashed]:
+    """What lies in a space's trash, the latest first; what is being removed is not in it.
+
+    Args:
+        connection: any.
+        space_id: the space.
+        before: the moment and number of one, to go on behind it.
+        limit: so many at most.
+    """
+    asked = _lying(space_id).order_by(trash.c.at.desc(), trash.c.node_id.desc()).limit(limit)
+    if before is not None:
+        at, node_id = before
+        asked = asked.where(or_(trash.c.at < at, and_(trash.c.at == at, trash.c.node_id < node_id)))
+    return [Trashed._make(row) for row in connection.execute(asked)]
+
+
+def oldest_trashed(connection: Connection, space_id: int, limit: int) -> list[Trashed]:
+    """What was deleted first. One range of an index."""
+    asked = _lying(space_id).order_by(trash.c.at, trash.c.node_id).limit(limit)
+    return [Trashed._make(row) for row in connection.execute(asked)]
+
+
+def find_trashed(connection: Connection, space_id: int, node_id: int) -> Trashed:
+    """One of them.
+
+    Raises:
+        NotInTrash: it is not in that space's, or is being removed.
+    """
+    row = connection.execute(_lying(space_id).where(trash.c.node_id == node_id)).first()
+    if row is None:
+        raise NotInTrash(node_id)
+    return Trashed._make(row)
+
+
+def _lying(space_id: int) -> Select[Any]:
+    of_row = [trash.c[name] for name in Trashed._fields[:6]]
+    return (
+        select(*of_row, node.c.kind, node.c.size, node.c.versions_size)
+        .join_from(trash, node, node.c.id == trash.c.node_id)
+        .where(trash.c.space_id == space_id, trash.c.from_parent != PURGED)
+    )
