@@ -298,6 +298,14 @@ class Hive(Section):
     quota: NonNegativeInt | None = Field(
         None, description="Bytes that the files of one space may have, where it has no quota of its own; unset: any."
     )
+    trash_days: Annotated[float, Field(ge=0, le=36_500)] = Field(
+        30.0,
+        description="Days that what was deleted stays when the disk is short of room; of a space that has more than its"
+        " quota, the oldest goes earlier.",
+    )
+    trash_most_days: Annotated[float, Field(ge=0, le=36_500)] | None = Field(
+        None, description="Days after which what was deleted goes though there is room; unset: it stays."
+    )
     windows_names: bool = Field(
         default=False, description="Refuse names that Windows cannot hold, such as `a:b`, `NUL` or `x.`."
     )
