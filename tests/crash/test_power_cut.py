@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from creamery.blobs import StoreMismatch
 from tests.crash.disk import Cut, Disk
 from tests.crash.scene import IN_SEGMENTS, POINTS, SMALL_BYTES, Stage, complaints
 from tests.doubles.cellar import make_tables
@@ -103,3 +104,24 @@ def test_a_segment_that_is_not_synced_is_caught(stage: Stage, disk: Disk, tmp_pa
     )
 
     assert any("bytes are lost" in complaint for complaint in found), found
+
+
+@pytest.mark.parametrize(
+    ("mutant", "point"),
+    [
+        *(("synchronous=NORMAL", f"database.after_commit@{visit}") for visit in (2, 3, 4)),
+        *(("answers before the commit", f"database.before_commit@{visit}") for visit in (2, 3)),
+    ],
+)
+def test_a_committer_that_does_not_wait_for_the_disk_is_caught(
+    stage: Stage, disk: Disk, tmp_path: Path, mutant: str, point: str
+) -> None:
+    """No check of the database's own finds it: it is whole, and lacks what was acknowledged."""
+    try:
+        found = lose_power(
+            stage, disk, tmp_path, point, Cut.LOG_LOST, same_disk=True, mutant=mutant, small_bytes=SMALL_BYTES
+        )
+    except StoreMismatch as error:  # not even whose store it is has reached the disk
+        found = [f"the store is not referred to: {error}"]
+
+    assert any("not referred to" in complaint for complaint in found), found

@@ -12,11 +12,15 @@ import os
 import random
 import signal
 import sys
+import time
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 from creamery import faults
 from creamery.blobs import local, segments
 from creamery.contract import Digest, digest_of
+from creamery.database import committer, connect
 from creamery.sections import Cache
 from creamery.telemetry import configure_logging
 from tests.crash.scene import SEGMENT_BYTES
@@ -25,11 +29,35 @@ from tests.doubles.hand_clock import HandClock
 from tests.doubles.shelf import shelve
 
 ROUNDS = 4
-MUTANTS = {
-    "no file sync": (local, "sync_file", lambda descriptor: None),
-    "no directory sync": (local, "sync_folder", lambda folder: None),
-    "no segment sync": (segments, "sync_data", lambda descriptor: None),
+_RUN = committer._run
+
+
+class _Early(Future[Any]):
+    """Takes a result that comes a second time."""
+
+    def set_result(self, result: Any) -> None:
+        if not self.done():
+            super().set_result(result)
+
+
+def _answer_early(connection: Any, write: Any) -> Any:
+    """What a committer would do that does not wait for its commit."""
+    outcome = _RUN(connection, write)
+    if outcome.refusal is None:
+        write.result.set_result(outcome.value)
+        time.sleep(0.3)  # whoever waits tells the world
+    return outcome
+
+
+MUTANTS: dict[str, tuple[tuple[Any, str, Any], ...]] = {
+    "no file sync": ((local, "sync_file", lambda descriptor: None),),
+    "no directory sync": ((local, "sync_folder", lambda folder: None),),
+    "no segment sync": ((segments, "sync_data", lambda descriptor: None),),
+    "synchronous=NORMAL": ((connect, "SYNCHRONOUS", "NORMAL"),),
+    "answers before the commit": ((committer, "_run", _answer_early), (committer, "Future", _Early)),
 }
+ONCE_OPEN = {"answers before the commit"}
+"""To open a store is to read what was just written."""
 
 
 class Log:
@@ -99,13 +127,25 @@ class Writer:
         self._cellar.take_away(name)
 
 
+def mutate(mutant: str) -> None:
+    """Leave out a step of the durable write."""
+    for module, name, harmless in MUTANTS.get(mutant, ()):
+        setattr(module, name, harmless)
+
+
+def stand_still(point: str, action: object) -> None:
+    """Stop the process. Signals take a moment: until then this thread, at least, gets no further."""
+    os.kill(os.getpid(), signal.SIGSTOP)
+    time.sleep(60)
+
+
 def work(order: dict[str, str]) -> None:
     """Carry out an order in this process."""
-    if order.get("mutant"):
-        module, name, harmless = MUTANTS[order["mutant"]]
-        setattr(module, name, harmless)
+    mutant = order.get("mutant", "")
+    if mutant not in ONCE_OPEN:
+        mutate(mutant)
     if order["strike"] == "stop":
-        faults._strike = lambda point, action: os.kill(os.getpid(), signal.SIGSTOP)
+        faults._strike = stand_still
     cellar = Cellar(
         Path(order["data"]),
         order["url"],
@@ -117,6 +157,8 @@ def work(order: dict[str, str]) -> None:
         small_bytes=int(order["small_bytes"]),
         segment_bytes=SEGMENT_BYTES,
     ).open()
+    if mutant in ONCE_OPEN:
+        mutate(mutant)
     faults.arm(order["faults"])
     Writer(cellar, Log(Path(order["log"]))).work()
     faults.disarm()

@@ -18,6 +18,8 @@ WAL_PAGES = 4_000
 WRITER_CACHE_BYTES, READER_CACHE_BYTES = 16 * MIB, 2 * MIB
 """Large batches change pages all over the indices, and change them again."""
 WAL_ATTEMPTS = 100
+SYNCHRONOUS = "FULL"
+"""A commit is on the disk when it returns; NORMAL loses what was acknowledged, and no check of SQLite's would tell."""
 
 
 def build_engine(url: str, limits: Limits, purpose: Purpose) -> Engine:
@@ -88,7 +90,7 @@ def _set_up_sqlite(engine: Engine, purpose: Purpose) -> None:
     def _set_up(connection: Any, _: Any) -> None:
         _keep_a_log(connection)
         for pragma in (
-            "synchronous=FULL",
+            f"synchronous={SYNCHRONOUS}",
             "foreign_keys=ON",
             "trusted_schema=OFF",
             f"journal_size_limit={WAL_KEPT_BYTES}",
