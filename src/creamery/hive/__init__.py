@@ -10,6 +10,7 @@ from creamery.door import Door, Hub
 from creamery.hive.access import MANAGE, READ, SCOPES, WRITE
 from creamery.hive.dav import routes as dav
 from creamery.hive.holding import holder
+from creamery.hive.upkeep import SCHEDULES, Upkeep
 
 __all__ = ["SCOPES", "door", "holder"]
 
@@ -22,5 +23,7 @@ def door(hub: Hub) -> Door:
         routes=dav.table(hub),
         rules={READ: use, WRITE: use, MANAGE: Rule("admins")},
         scopes=SCOPES,
+        handlers=Upkeep(hub).handlers(),
         holders=(holder(),),
+        schedules=SCHEDULES,
     )

@@ -27,8 +27,10 @@ def holder() -> Holder:
         asked = select(node.c.digest, node.c.name, node.c.id).where(node.c.digest.is_not(None))
         for digest, name, number in connection.execute(asked):
             yield digest, f"file {name!r} (node {number})"
-        older = select(version.c.digest, version.c.node_id, version.c.revision)
-        for digest, number, revision in connection.execute(older):
-            yield digest, f"revision {revision} of the file that is node {number}"
+        older = select(version.c.digest, version.c.revision, node.c.name, version.c.node_id)
+        for digest, revision, name, number in connection.execute(
+            older.outerjoin_from(version, node, node.c.id == version.c.node_id)
+        ):
+            yield digest, f"revision {revision} of file {name!r} (node {number})"
 
     return Holder(name="hive", kept=kept, cached=cached, forget=forget, audit=audit)
