@@ -148,13 +148,20 @@ class Blobs:
     # Writing
 
     def begin(
-        self, size: int | None, owner: str, *, at_most: int | None = None, algorithms: Sequence[str] = ()
+        self,
+        size: int | None,
+        owner: str,
+        *,
+        at_most: int | None = None,
+        is_set_aside: bool = True,
+        algorithms: Sequence[str] = (),
     ) -> Part:
         """A new part file.
 
         Args:
             size: its length, where it is known: its space is promised before a byte moves.
             at_most: where it is not: the most that it can be, and that is promised.
+            is_set_aside: False: that may be far more than will come, and space is promised as it grows.
             owner: what it is for, in words for the log.
             algorithms: what it is hashed with beside SHA-256, by `hashlib`'s names.
 
@@ -164,7 +171,7 @@ class Blobs:
             ReadOnly: the disk has failed several times.
         """
         self._keeper.refuse_if_failed()
-        return self._incoming.begin(size, owner, at_most, algorithms)
+        return self._incoming.begin(size, owner, at_most, algorithms, promise=0 if is_set_aside else 1)
 
     def claim(self, key: str) -> Claim:
         """The right to bring the bytes that all of the hub's processes know as `key`; take it before `begin`."""

@@ -416,7 +416,9 @@ class Incoming:
         self._limits = limits
         self._disk = disk
 
-    def begin(self, size: int | None, owner: str, at_most: int | None = None, algorithms: Sequence[str] = ()) -> Part:
+    def begin(
+        self, size: int | None, owner: str, at_most: int | None = None, algorithms: Sequence[str] = (), promise: int = 0
+    ) -> Part:
         """A new part; its space is promised before a byte moves, that of unknown size as it grows, or `at_most`.
 
         Raises:
@@ -426,7 +428,7 @@ class Incoming:
         if size is not None and size > self._limits.file_bytes:
             raise TooLong(self._limits.file_bytes)
         limit = self._limits.file_bytes if at_most is None else min(at_most, self._limits.file_bytes)
-        promised = size if size is not None else 1 if at_most is None else limit
+        promised = size if size is not None else promise or (1 if at_most is None else limit)
         reservation = self._reservations.reserve(promised, owner)
         reach("blobs.reserved")
         file = PartFile(self.new_path(), reservation, self._small_bytes(size), algorithms)
