@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 from starlette.requests import Request
@@ -15,10 +16,11 @@ from creamery.hive.dav.asking import Asked
 from creamery.hive.dav.headers import BadHeader
 from creamery.hive.dav.tongue import Tongue
 from creamery.hive.errors import IsFolder, OverQuota, ParentMissing
-from creamery.hive.ledger import refuse_over_quota, space_row
+from creamery.hive.ledger import Space, refuse_over_quota, space_row
+from creamery.hive.quotas import most_bytes
 from creamery.hive.tree import Content, Done, follow
 from creamery.hive.tree import put as put_file
-from creamery.http import header_of, receive_file
+from creamery.http import Problem, header_of, receive_file
 
 ALGORITHMS = ("sha1",)
 """Beside SHA-256: what desktop clients compare files by."""
@@ -38,9 +40,14 @@ async def put(tongue: Tongue, request: Request, asked: Asked) -> Response:
     if asked.spot.path.is_folder:
         raise DavProblem(409, f"{place}/ is written as a folder, and PUT makes files: leave the last slash out.")
     length, mtime = _length(request), _mtime(header_of(scope, b"x-oc-mtime"))
-    if length is None or length > tongue.limits.small_bytes:
-        await tongue.read(lambda connection: refuse_early(connection, asked, length or 0))
-    part = await _received(tongue, request, asked)
+    if length is not None and length <= tongue.limits.small_bytes:
+        part = await _received(tongue, request, asked)
+    else:
+        room = await tongue.read(lambda connection: refuse_early(connection, asked, length or 0))
+        quota, on_their_way = asked.act.quota, tongue.reservations.of(room.space.id)
+        most = most_bytes(room.space, quota, on_their_way, room.replaced) if length is None else None
+        with tongue.reservations.reserve(room.space, (length or 0) - room.replaced, quota):
+            part = await _received(tongue, request, asked, most)
     try:
         _refuse_other_bytes(request, part)
         done = await _kept(tongue, asked, part, mtime)
@@ -53,7 +60,19 @@ async def put(tongue: Tongue, request: Request, asked: Asked) -> Response:
     return answer(201 if done.is_new else 204, headers)
 
 
-def refuse_early(connection: Connection, asked: Asked, length: int) -> None:
+class Room(NamedTuple):
+    """What many bytes would come into.
+
+    Attributes:
+        space: as it is now.
+        replaced: bytes of the file whose place they take.
+    """
+
+    space: Space
+    replaced: int
+
+
+def refuse_early(connection: Connection, asked: Asked, length: int) -> Room:
     """Before many bytes move: would they have a place at all? Whoever writes asks again.
 
     Raises:
@@ -67,26 +86,34 @@ def refuse_early(connection: Connection, asked: Asked, length: int) -> None:
     if found.node is not None and not found.node.is_file:
         raise IsFolder(str(place))
     asked.check(connection, space_row)(found.node)
-    refuse_over_quota(row, length - (found.node.size if found.node else 0), asked.act.quota)
+    replaced = 0 if found.node is None else found.node.size
+    refuse_over_quota(row, length - replaced, asked.act.quota)
+    return Room(row, replaced)
 
 
-async def _received(tongue: Tongue, request: Request, asked: Asked) -> Part:
+async def _received(tongue: Tongue, request: Request, asked: Asked, most: int | None = None) -> Part:
+    """The bytes. `most`: as many as may come of a body that has not said how many it has.
+
+    Raises:
+        OverQuota: at the first byte too many.
+    """
     row = asked.spot.space
-    quota = row.quota if row.quota is not None else asked.act.quota
 
     def begin(filename: str, announced: int | None) -> Part:
         return tongue.hub.blobs.begin(
             announced,
             f"hive {row.id} {filename}",
-            at_most=quota if announced is None else None,
+            at_most=most if announced is None else None,
+            is_set_aside=False,
             algorithms=ALGORITHMS,
         )
 
     try:
         return await receive_file(request, asked.spot.path.name, begin=begin, limits=tongue.limits)
-    except TooLong as error:
-        if quota is not None and error.limit == quota:
-            raise OverQuota(quota + 1, quota) from error
+    except Problem as error:
+        cause = error.__cause__
+        if most is not None and isinstance(cause, TooLong) and cause.limit == most:
+            raise OverQuota(most + 1, most) from error
         raise
 
 

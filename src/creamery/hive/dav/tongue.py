@@ -15,6 +15,7 @@ from creamery.hive.dav.answering import REFUSALS, DavProblem, problem_of
 from creamery.hive.dav.asking import Asked, Desk
 from creamery.hive.dav.documents import Documents
 from creamery.hive.etags import Etags
+from creamery.hive.reserving import Reservations
 from creamery.http import receive_bytes
 
 T = TypeVar("T")
@@ -27,6 +28,7 @@ class Tongue:
         self.hub = hub
         self.desk = Desk(hub)
         self.limits = hub.settings.limits
+        self.reservations = Reservations()
         self.documents = Documents(self.limits.dav_cache_bytes)
 
     @property
