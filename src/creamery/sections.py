@@ -306,6 +306,9 @@ class Hive(Section):
     trash_most_days: Annotated[float, Field(ge=0, le=36_500)] | None = Field(
         None, description="Days after which what was deleted goes though there is room; unset: it stays."
     )
+    log_days: Annotated[float, Field(ge=1, le=36_500)] = Field(
+        90.0, description="Days for which clients can ask what has changed; who was away for longer lists anew."
+    )
     windows_names: bool = Field(
         default=False, description="Refuse names that Windows cannot hold, such as `a:b`, `NUL` or `x.`."
     )

@@ -8,8 +8,9 @@ import pytest
 from sqlalchemy import Connection, func, select, update
 
 from creamery.hive import purging, spaces, versions
+from creamery.hive.changes import StaleToken, serial_of, token_of
 from creamery.hive.ledger import Space
-from creamery.hive.tables import node, trash, version
+from creamery.hive.tables import change, node, trash, version
 from creamery.hive.thinning import DAY
 from creamery.hive.upkeep import SCHEDULES, Upkeep
 from creamery.jobs import Job
@@ -146,3 +147,21 @@ def test_a_large_folder_is_removed_in_many_transactions(alice: Dav, monkeypatch:
     assert count(hub, "node") == 2
     assert used(hub) == (0, 0, 0)
     assert hub.metric("commits_total") - before >= 5
+
+
+def test_what_happened_long_ago_is_forgotten_and_who_asks_for_it_lists_anew(tmp_path: Path) -> None:
+    with RunningHub(tmp_path, index=NOTHING_ELSE) as hub:
+        dav = Dav(hub)
+        dav.put("/old")
+        hub.built.hub.committer.write(lambda connection: connection.execute(update(change).values(at=1)))
+        dav.put("/new")
+
+        run(hub, "hive.thin")
+
+        lines = hub.ask(lambda connection: connection.execute(select(change.c.name)).scalars().all())
+        row = home_of(hub)
+        assert list(lines) == ["new"]
+        assert row.log_floor == row.serial - 1
+        with pytest.raises(StaleToken):
+            serial_of(token_of(row.id, "01234567", row.log_floor - 1), row, "01234567")
+        assert serial_of(token_of(row.id, "01234567", row.log_floor), row, "01234567") == row.log_floor

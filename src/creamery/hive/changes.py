@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, delete, select, update
 
 from creamery.hive.ledger import Space
 from creamery.hive.names import CasePolicy, key_of
 from creamery.hive.nodes import Node, by_id, chain_of, children, find
-from creamery.hive.tables import FOLDER, ROOT, change
+from creamery.hive.tables import FOLDER, ROOT, change, space
 
 MOST_LINES = 10_000
 """Of the log, in one answer: whoever has missed more lists anew."""
@@ -199,3 +199,20 @@ def _below(connection: Connection, folder_id: int, *, is_deep: bool) -> Iterator
                 yield (*path, each.name), each
                 if is_deep and each.is_folder:
                     waiting.append(((*path, each.name), each.id))
+
+
+def forget_before(connection: Connection, moment: int, most: int) -> int:
+    """Forget lines of the log from before a moment, the oldest first; returns how many, at most `most`.
+
+    A space's floor rises before its lines go: whoever asks from below it is told to list anew.
+    """
+    asked = select(change.c.space_id, change.c.serial).where(change.c.at < moment).order_by(change.c.at).limit(most)
+    last: dict[int, int] = {}
+    for space_id, serial in connection.execute(asked):
+        last[space_id] = max(serial, last.get(space_id, 0))
+    count = 0
+    for space_id, serial in sorted(last.items()):
+        connection.execute(update(space).where(space.c.id == space_id).values(log_floor=serial))
+        gone = delete(change).where(change.c.space_id == space_id, change.c.serial <= serial)
+        count += connection.execute(gone).rowcount
+    return count

@@ -2,7 +2,7 @@
 
     hive.purge     removes what was marked in one space, and makes room in it where it has more than its quota
     hive.expire    every hour: marks what has been in the trash for too long
-    hive.thin      every night: thins the former contents of files that nobody writes any more
+    hive.thin      every night: thins the former contents of files that nobody writes any more, and the log of changes
 
 Each may be killed at any moment, and begins again where it was; what it has done is not done twice.
 """
@@ -14,6 +14,7 @@ from functools import partial
 from sqlalchemy import Connection
 
 from creamery.door import Hub
+from creamery.hive.changes import forget_before
 from creamery.hive.ledger import space_row
 from creamery.hive.purging import forget_for_room, oldest_versions, purge_for_room, purge_older, purge_some
 from creamery.hive.quotas import PURGE_JOB, excess
@@ -34,6 +35,7 @@ TURN_SECONDS = 20.0
 
 VERSIONS_AT_ONCE = 500
 FILES_AT_ONCE = 200
+LINES_AT_ONCE = 5_000
 
 
 class Upkeep:
@@ -69,8 +71,9 @@ class Upkeep:
             log.info("hive.expired", trashed=marked, days=days)
 
     def thin(self, _: Job) -> None:
-        """Thin the former contents of all files that have many."""
+        """Thin the former contents of all files that have many, and forget what happened long ago."""
         now, after, freed = self._hub.clock.now(), 0, 0
+        self._forget_changes(now)
         while some := self._hub.database.read(partial(many_versions, after=after, limit=FILES_AT_ONCE)):
             after = some[-1]
             freed += self._hub.committer.write(
@@ -78,6 +81,11 @@ class Upkeep:
             )
         if freed:
             log.info("hive.thinned", bytes=freed)
+
+    def _forget_changes(self, now: int) -> None:
+        before = now - round(self._hub.settings.hive.log_days * DAY)
+        while self._hub.committer.write(lambda connection: forget_before(connection, before, LINES_AT_ONCE)):
+            pass
 
     def _purge_some(self, space_id: int) -> bool:
         """One step; False: there is nothing to do."""
