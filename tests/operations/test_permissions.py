@@ -53,6 +53,9 @@ NAMES = {
     "number": "999999",
     "pattern": "nothing-*",
     "version": "1.0",
+    "space": "999999",
+    "node": "999999",
+    "revision": "999999",
     "key": "1" * 64,
     "digest": "1" * 64,
     "ab": "ab",
@@ -115,8 +118,6 @@ def _people(hub: RunningHub, hashed: str) -> Callable[[str, str], Headers]:
         "session": session("alice.s"),
         "session of a member": session("bob.s"),
         "session of an administrator": session("root.s"),
-        "token with another right": token("bob", "hive:write")[0],
-        "administrator's token with another right": token("root", "hive:write")[0],
         "administrator's token `admin`": token("root", "admin")[0],
         "user's token `admin`": token("alice", "admin")[0],
         "password file of the index": basic("dave", PASSWORD),
@@ -127,11 +128,15 @@ def _people(hub: RunningHub, hashed: str) -> Callable[[str, str], Headers]:
         "member's token with the right": "bob",
         "administrator's token with the right": "root",
     }
+    with_another = {"token with another right": "bob", "administrator's token with another right": "root"}
     made = functools.cache(lambda user, action: token(user, action)[0])
 
     def headers(credential: str, action: str) -> Headers:
-        user = with_the_right.get(credential)
-        return fixed[credential] if user is None else made(user, action)
+        if (user := with_the_right.get(credential)) is not None:
+            return made(user, action)
+        if (user := with_another.get(credential)) is not None:
+            return made(user, "carts:use" if action.startswith("hive:") else "hive:write")
+        return fixed[credential]
 
     return headers
 
