@@ -43,6 +43,7 @@ PLACES = {
     "token_id": "1",
     "session_id": "1",
 }
+PLACES |= {"space": "1", "node": "1", "revision": "1"}
 PLACES |= {"project": "demo", "pattern": "nothing-*", "what": "9.9", "number": "1"}
 
 NUL, HALF = "\\u0000", "\\ud800"

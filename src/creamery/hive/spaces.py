@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, or_, select
 
 from creamery.hive.ledger import Space, next_numbers, space_row
 from creamery.hive.names import CasePolicy
@@ -26,6 +26,14 @@ def find_space(connection: Connection, space_id: int) -> Space | None:
 def every_space(connection: Connection) -> list[Space]:
     """All of them, homes first, by name."""
     return [Space._make(row) for row in connection.execute(select(*_FIELDS).order_by(space.c.kind, space.c.name))]
+
+
+def spaces_of(connection: Connection, user_id: int, *, and_projects: bool = False) -> list[Space]:
+    """Those that are somebody's, homes first, by name; with `and_projects` all that are nobody's home, too."""
+    whose = space.c.owner_id == user_id
+    asked = select(*_FIELDS).where(or_(whose, space.c.kind == PROJECT) if and_projects else whose)
+    found = connection.execute(asked.order_by(space.c.kind, space.c.name, space.c.id))
+    return [Space._make(row) for row in found]
 
 
 def make_home(connection: Connection, user_id: int, name: str, now: int) -> Space:

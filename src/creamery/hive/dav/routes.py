@@ -19,6 +19,7 @@ from creamery.hive.dav.proppatch import proppatch
 from creamery.hive.dav.put import put
 from creamery.hive.dav.report import report
 from creamery.hive.dav.tongue import Method, Tongue, endpoint
+from creamery.hive.reserving import Reservations
 from creamery.http import PUBLIC, Needs, Route
 
 _ROOTS = ("/dav/files/{user}", "/dav/spaces/{space}")
@@ -38,9 +39,9 @@ _METHODS: tuple[tuple[str, str, Method], ...] = (
 )
 
 
-def table(hub: Hub) -> tuple[Route, ...]:
+def table(hub: Hub, reservations: Reservations) -> tuple[Route, ...]:
     """All routes of the tongue."""
-    tongue = Tongue(hub)
+    tongue = Tongue(hub, reservations)
     at = [root + below for root in _ROOTS for below in _BELOW]
     make = partial(Route, renderer=render, origins=frozenset(hub.settings.hive.cors))
     methods = [

@@ -24,11 +24,11 @@ T = TypeVar("T")
 class Tongue:
     """WebDAV over one hub's tree."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, reservations: Reservations) -> None:
         self.hub = hub
         self.desk = Desk(hub)
         self.limits = hub.settings.limits
-        self.reservations = Reservations()
+        self.reservations = reservations
         self.documents = Documents(self.limits.dav_cache_bytes)
 
     @property
