@@ -441,12 +441,9 @@ class _OldNames(PydanticBaseSettingsSource):
         return None, field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        if url := os.environ.get("DATABASE_URL"):
-            found["database_url"] = url
-        for name in ("SECRET_KEY", "SECRET_KEY_FALLBACKS"):  # Melissi's; the second is Django's
-            if value := os.environ.get(name):
-                found[name.lower()] = value
+        names = {"MELISSI_STORE_LOCATION": "data"}  # Melissi's, with the next; SECRET_KEY_FALLBACKS is Django's
+        names |= {name: name.lower() for name in ("SECRET_KEY", "SECRET_KEY_FALLBACKS", "DATABASE_URL")}
+        found: dict[str, Any] = {known: os.environ[name] for name, known in names.items() if os.environ.get(name)}
         index: dict[str, Any] = {}
         if url := os.environ.get("FALLBACK"):  # Havarti's upstream
             index["upstreams"] = [{"url": url}]

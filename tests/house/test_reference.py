@@ -76,6 +76,7 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         "FALLBACK",
         "ARCHIVE_INTERFACE_URL",
         "SECRET_KEY",
+        "MELISSI_STORE_LOCATION",
         "PIP_INDEX_URL",
         "HTTPS_PROXY",
         "HTTP_PROXY",
@@ -127,6 +128,14 @@ def test_a_setting_of_the_file_gives_way_to_the_environment_and_both_to_a_flag(
     listen = load_settings(config, listen={"uds": Path("flag.sock")}).listen
 
     assert (listen.host, listen.port, listen.uds) == ("file", 2, Path("flag.sock"))
+
+
+@pytest.mark.usefixtures("bare_environment")
+def test_the_place_of_melissis_store_is_where_data_goes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MELISSI_STORE_LOCATION", str(tmp_path / "store"))
+
+    assert load_settings().data == tmp_path / "store"
+    assert load_settings(data=tmp_path / "own").data == tmp_path / "own"
 
 
 @pytest.mark.usefixtures("bare_environment")
