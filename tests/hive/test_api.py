@@ -12,7 +12,8 @@ from tests.doubles.hiving import Keeper
 from tests.doubles.running import RunningHub
 from tests.doubles.uploading import token_of
 
-TRASH = "/home/trash"
+HOME = "/home"
+TRASH = f"{HOME}/trash"
 
 
 @pytest.fixture
@@ -97,7 +98,7 @@ def test_what_a_file_had_in_it_is_listed_pinned_named_restored_and_let_go(alice:
     for content in ("first", "second", "third"):
         alice("PUT", "/file", content, X_OC_Mtime="1000000")
     number = keeper.get("/home/entry", path="/file")["id"]
-    at = f"/home/files/{number}/versions"
+    at = f"{HOME}/files/{number}/versions"
 
     two, one = keeper.get(at)["items"]
     pinned = keeper.put(f"{at}/1/pin")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from creamery.cli.amounts import Amount
 from creamery.cli.operator import moment, new_password, opened_data
 from creamery.cli.options import opens_the_data
 from creamery.cli.showing import show
@@ -23,21 +23,6 @@ IDENTITY_COLUMNS = ("issuer", "subject", "linked")
 
 for_programs = click.option("--json", "as_json", is_flag=True, help="For programs.")
 from_stdin = click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
-
-
-class _Amount(click.ParamType[int]):
-    """A number, also with a unit of bytes; -1: `default`."""
-
-    name = "amount"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        found = re.fullmatch(r"([0-9]{1,15})(?:([KMGT])i?B?)?", str(value), re.ASCII | re.IGNORECASE)
-        if found is None and value != "default":
-            self.fail(f"{value!r} is no number, such as 100 or 500GiB, nor `default`", param, ctx)
-        if found is None:
-            return -1
-        power = " KMGT".index(found[2].upper()) if found[2] else 0
-        return int(found[1]) << 10 * power
 
 
 @click.group(name="user")
@@ -214,9 +199,9 @@ def remove(name: str, data: Path | None, config: Path | None, *, yes: bool, as_j
 
 @command.command(name="quota")
 @click.argument("name")
-@click.option("--carts", type=_Amount(), help="So many carts at once; `default`: as for everybody.")
+@click.option("--carts", type=Amount(), help="So many carts at once; `default`: as for everybody.")
 @click.option(
-    "--cart-bytes", "size", type=_Amount(), help="So many bytes in all of them, as 500GiB; `default` likewise."
+    "--cart-bytes", "size", type=Amount(), help="So many bytes in all of them, as 500GiB; `default` likewise."
 )
 @for_programs
 @opens_the_data
