@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, select, update
 
 from creamery.database import Prepared
 from creamery.hive import trashing
 from creamery.hive.ledger import Space, settle, space_now
-from creamery.hive.nodes import Node, by_id, children
+from creamery.hive.nodes import Node, by_id
 from creamery.hive.properties import remove_for
 from creamery.hive.quotas import enqueue_purge, excess
 from creamery.hive.tables import FOLDER, HAS_PROPERTIES, PURGED, node, trash, version
@@ -30,6 +30,14 @@ PAGE = 1_000
 TOGETHER = 500
 
 _REMOVE = Prepared(delete(node).where(node.c.parent_id == bindparam("parent"), node.c.name_key == bindparam("key_")))
+_REMOVE_LEAVES = Prepared(
+    delete(node).where(
+        node.c.parent_id == bindparam("parent"),
+        node.c.name_key >= bindparam("first"),
+        node.c.name_key <= bindparam("last"),
+        node.c.kind != FOLDER,
+    )
+)
 _LOWER = Prepared(
     update(node)
     .where(node.c.id == bindparam("id_"))
@@ -139,6 +147,26 @@ def _every_version(connection: Connection, row: Space) -> Iterator[tuple[int, Ve
                 yield from ((node_id, each) for each in versions_of(connection, node_id))
 
 
+class _Row(NamedTuple):
+    """What has to be known of a node to remove it."""
+
+    name_key: str
+    id: int
+    parent_id: int
+    kind: int
+    size: int
+    versions_size: int
+    flags: int
+
+
+_BELOW = Prepared(
+    select(*[node.c[name] for name in _Row._fields])
+    .where(node.c.parent_id == bindparam("parent"))
+    .order_by(node.c.name_key)
+    .limit(bindparam("limit"))
+)
+
+
 class _Removal:
     """Removes one tree from its leaves on.
 
@@ -157,32 +185,41 @@ class _Removal:
         """Remove it, or as much as may be; True: it is gone."""
         if top is None:
             return True
-        if not top.is_folder:
-            self._remove([top], ())
+        row = _Row._make([getattr(top, name) for name in _Row._fields])
+        if row.kind != FOLDER:
+            self._remove_leaves([row], ())
             return True
-        levels: list[tuple[Node, list[Node]]] = [(top, [])]
+        levels: list[tuple[_Row, list[_Row]]] = [(row, [])]
         while levels and self.left > 0:
             folder, waiting = levels[-1]
             if waiting:
                 levels.append((waiting.pop(), []))
-                continue
-            there = children(self._connection, folder.id, limit=min(PAGE, self.left))
-            if not there:
-                _REMOVE.run(self._connection, {"parent": folder.parent_id, "key_": folder.name_key})
-                self._forget_properties([folder])
-                self._lowered.pop(folder.id, None)
-                self.left -= 1
+            elif there := self._below(folder):
+                self._remove_leaves([each for each in there if each.kind != FOLDER], [each.id for each, _ in levels])
+                waiting += [each for each in there if each.kind == FOLDER]
+            else:
+                self._remove_folder(folder)
                 levels.pop()
-                continue
-            self._remove([each for each in there if not each.is_folder], [each.id for each, _ in levels])
-            waiting += [each for each in there if each.is_folder]
         sums = self._lowered.items()
         _LOWER.run_many(self._connection, [{"id_": each, "size_": a, "versions_": b} for each, (a, b) in sums])
         return not levels
 
-    def _remove(self, leaves: Sequence[Node], above: Sequence[int]) -> None:
-        """Files, and what they had in them before; the sums of what they lay in are lowered at the end."""
-        _REMOVE.run_many(self._connection, [{"parent": each.parent_id, "key_": each.name_key} for each in leaves])
+    def _below(self, folder: _Row) -> list[_Row]:
+        values = {"parent": folder.id, "limit": min(PAGE, self.left)}
+        return [_Row._make(row) for row in _BELOW.run(self._connection, values).fetchall()]
+
+    def _remove_folder(self, empty: _Row) -> None:
+        _REMOVE.run(self._connection, {"parent": empty.parent_id, "key_": empty.name_key})
+        self._forget_properties([empty])
+        self._lowered.pop(empty.id, None)
+        self.left -= 1
+
+    def _remove_leaves(self, leaves: Sequence[_Row], above: Sequence[int]) -> None:
+        """All files between two names, and what they had in them before; what they lay in is lowered at the end."""
+        if not leaves:
+            return
+        between = {"parent": leaves[0].parent_id, "first": leaves[0].name_key, "last": leaves[-1].name_key}
+        _REMOVE_LEAVES.run(self._connection, between)
         self.left -= len(leaves)
         with_versions = [each.id for each in leaves if each.versions_size]
         for start in range(0, len(with_versions), TOGETHER):
@@ -196,5 +233,5 @@ class _Removal:
             known[0] += size
             known[1] += versions
 
-    def _forget_properties(self, gone: Sequence[Node]) -> None:
+    def _forget_properties(self, gone: Sequence[_Row]) -> None:
         remove_for(self._connection, [each.id for each in gone if each.flags & HAS_PROPERTIES])
