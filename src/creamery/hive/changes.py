@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, select, update
 
 from creamery.hive.ledger import Space
-from creamery.hive.names import CasePolicy, key_of
+from creamery.hive.names import key_of
 from creamery.hive.nodes import Node, by_id, chain_of, children, find
 from creamery.hive.tables import FOLDER, ROOT, change, space
 
@@ -170,8 +170,7 @@ class _Reader:
         above = () if parent_id == self._folder.id else self._path_of(parent_id)
         if above is None or (above and not self._is_deep):
             return
-        policy: CasePolicy = "preserving" if self._row.case_policy == "preserving" else "sensitive"
-        now = find(self._connection, parent_id, [key_of(name, policy)]).node
+        now = find(self._connection, parent_id, [key_of(name, self._row.case_policy)]).node
         if now is None:
             path = (*above, name)
             if path not in self._gone:

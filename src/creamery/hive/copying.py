@@ -13,7 +13,7 @@ from creamery.contract import Digest
 from creamery.hive import locks
 from creamery.hive.errors import BytesMissing, NotThere, Taken
 from creamery.hive.ledger import Space, next_numbers, refuse_over_quota, space_now
-from creamery.hive.names import CasePolicy, key_of
+from creamery.hive.names import key_of
 from creamery.hive.nodes import Node, children, insert_nodes
 from creamery.hive.properties import copy_properties
 from creamery.hive.tables import HAS_PROPERTIES
@@ -83,7 +83,6 @@ def copy(  # noqa: PLR0913 - what COPY says in its headers
 
 def _copy_below(connection: Connection, act: Act, original: Node, made: Node, other: Space, refer: Refer) -> None:
     """Folder by folder, each in pages."""
-    policy: CasePolicy = "preserving" if other.case_policy == "preserving" else "sensitive"
     waiting = [(original.id, made.id)]
     while waiting:
         old_id, new_id = waiting.pop()
@@ -95,7 +94,7 @@ def _copy_below(connection: Connection, act: Act, original: Node, made: Node, ot
             copies = [
                 each._replace(
                     parent_id=new_id,
-                    name_key=key_of(each.name, policy),
+                    name_key=key_of(each.name, other.case_policy),
                     id=first + number,
                     versions_size=0,
                     revision=1,

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from creamery.database import Prepared, gather, gathered, loaded
 from creamery.hive.errors import OverQuota
+from creamery.hive.names import CasePolicy
 from creamery.hive.tables import change, node, number, space
 
 
@@ -45,7 +46,7 @@ class Space(NamedTuple):
     name: str
     root_id: int
     trash_id: int
-    case_policy: str
+    case_policy: CasePolicy
     serial: int
     quota: int | None
     used_files: int

@@ -84,8 +84,8 @@ def _take_in_the_lost(connection: Connection, found: Survey, now: int) -> bool:
             folders[row.id] = _found_folder(connection, row, now)
         lost = by_id(connection, number)
         assert lost is not None, "it was there in this transaction"  # noqa: S101
-        name = _free_name(connection, folders[row.id], lost, _policy(row))
-        key = key_of(name, _policy(row))
+        name = _free_name(connection, folders[row.id], lost, row.case_policy)
+        key = key_of(name, row.case_policy)
         _HANG.run(connection, {"id_": number, "parent_id_": folders[row.id].id, "name_key_": key, "name_": name})
     return True
 
@@ -148,7 +148,7 @@ def _mend_keys(connection: Connection, found: Survey) -> None:
         row = found.spaces[found.space_of(position) or 0]
         if there is None:
             continue
-        key = str(there.id) if there.parent_id == row.trash_id else key_of(there.name, _policy(row))
+        key = str(there.id) if there.parent_id == row.trash_id else key_of(there.name, row.case_policy)
         if find(connection, there.parent_id, [key]).node is None:
             _SET["name_key"].run(connection, {"id_": there.id, "value_": key})
 
@@ -224,7 +224,3 @@ def _by_number(found: Survey, by_position: Mapping[int, int]) -> dict[int, int]:
 
 def _set(connection: Connection, name: str, values: Mapping[int, int]) -> None:
     _SET[name].run_many(connection, [{"id_": number, "value_": value} for number, value in sorted(values.items())])
-
-
-def _policy(row: Space) -> CasePolicy:
-    return "preserving" if row.case_policy == "preserving" else "sensitive"

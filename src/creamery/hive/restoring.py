@@ -11,7 +11,7 @@ from sqlalchemy import Connection, delete, update
 from creamery.hive import locks
 from creamery.hive.errors import IsFolder, NotThere
 from creamery.hive.ledger import Space, refuse_over_quota, space_now
-from creamery.hive.names import MAX_NAME_BYTES, CasePolicy, key_of
+from creamery.hive.names import MAX_NAME_BYTES, key_of
 from creamery.hive.nodes import Chain, Found, Node, Step, by_id, chain_of, find
 from creamery.hive.tables import FOLDER, ROOT, node, trash
 from creamery.hive.trashing import Trashed, find_trashed
@@ -63,7 +63,7 @@ def restore_trashed(connection: Connection, act: Act, space_id: int, node_id: in
     locks.refuse_if_locked(connection, row, act.now, act.user_id, act.tokens, found)
     back = there._replace(
         parent_id=home.above[-1].id,
-        name_key=key_of(name, _policy(row)),
+        name_key=key_of(name, row.case_policy),
         name=name,
         serial=row.serial + 1,
         tree_serial=row.serial + 1,
@@ -122,7 +122,7 @@ def _home_of(connection: Connection, row: Space, gone: Trashed) -> _Home:
 def _free_name(connection: Connection, row: Space, parent_id: int, gone: Trashed, now: int) -> str:
     """Its own, or one that says when it came back."""
     name, number = gone.name, 0
-    while find(connection, parent_id, [key_of(name, _policy(row))]).node is not None:
+    while find(connection, parent_id, [key_of(name, row.case_policy)]).node is not None:
         number += 1
         name = renamed(gone.name, now, number, is_folder=gone.kind == FOLDER)
     return name
@@ -138,7 +138,3 @@ def renamed(name: str, now: int, number: int = 1, *, is_folder: bool = False) ->
         ending, room = "", MAX_NAME_BYTES - len(said.encode())
     stem = name.removesuffix(ending) if ending else name
     return stem.encode()[:room].decode("utf-8", "ignore") + said + ending
-
-
-def _policy(row: Space) -> CasePolicy:
-    return "preserving" if row.case_policy == "preserving" else "sensitive"

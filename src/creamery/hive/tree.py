@@ -26,7 +26,7 @@ from creamery.hive.ledger import (
     settle,
     space_now,
 )
-from creamery.hive.names import CasePolicy, check_name, key_of
+from creamery.hive.names import check_name, key_of
 from creamery.hive.nodes import Found, Node, find, insert_node
 from creamery.hive.quotas import want_room
 from creamery.hive.rekeying import rekey_below
@@ -101,8 +101,7 @@ class Done:
 
 def follow(connection: Connection, row: Space, names: Sequence[str]) -> Found:
     """Where a path leads in a space."""
-    policy: CasePolicy = "preserving" if row.case_policy == "preserving" else "sensitive"
-    return find(connection, row.root_id, [key_of(name, policy) for name in names])
+    return find(connection, row.root_id, [key_of(name, row.case_policy) for name in names])
 
 
 def allow_everything(_: Node | None) -> None:
@@ -247,7 +246,7 @@ def move(
         given = 0 if there.node is None else there.node.size
         refuse_over_quota(other, moved.size - given, act.quota)
         if moved.is_folder and row.case_policy != other.case_policy:
-            rekey_below(connection, moved.id, _policy(other))
+            rekey_below(connection, moved.id, other.case_policy)
     if there.node is not None and not is_renamed:
         into_trash(connection, act.now, act.user_id, other, there, str(target))
     locks.remove_below(connection, space_now(connection, row.id), moved.id)
@@ -269,7 +268,7 @@ def _rehang(
     if not is_within and moved.is_folder:
         # The folders below keep their serials: were the space to come to those again, tags would come a second time.
         new_space = new_space._replace(serial=max(new_space.serial, old_space.serial))
-    key = key_of(target.names[-1], _policy(new_space))
+    key = key_of(target.names[-1], new_space.case_policy)
     new = moved._replace(
         parent_id=there.above[-1].id,
         name=_checked(target.names[-1], act),
@@ -331,7 +330,7 @@ def _create(connection: Connection, act: Act, row: Space, place: Place, found: F
     name = _checked(place.names[-1], act)
     new = fresh._replace(
         parent_id=found.above[-1].id,
-        name_key=key_of(name, _policy(row)),
+        name_key=key_of(name, row.case_policy),
         id=next_number(connection),
         name=name,
         serial=row.serial + 1,
@@ -387,10 +386,6 @@ def _file(content: Content, act: Act) -> Node:
 
 def _folder(act: Act) -> Node:
     return Node(0, "", 0, "", FOLDER, None, 0, 0, 1, 0, 0, act.now, act.now, act.user_id, None, 0)
-
-
-def _policy(row: Space) -> CasePolicy:
-    return "preserving" if row.case_policy == "preserving" else "sensitive"
 
 
 def _checked(name: str, act: Act) -> str:

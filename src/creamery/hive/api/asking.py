@@ -12,7 +12,7 @@ from creamery.hive import access, spaces
 from creamery.hive.errors import NotThere
 from creamery.hive.etags import Etags
 from creamery.hive.ledger import Space
-from creamery.hive.names import CasePolicy, check_name
+from creamery.hive.names import check_name
 from creamery.hive.nodes import chain_of
 from creamery.hive.tables import ROOT
 from creamery.hive.tree import Act
@@ -85,11 +85,6 @@ def number_of(name: str) -> int:
     if not (name.isascii() and name.isdigit()) or len(name) > _MAX_DIGITS:
         raise access.NoSuchSpace(name[: _MAX_DIGITS + 1])
     return int(name)
-
-
-def policy_of(row: Space) -> CasePolicy:
-    """How names are compared in a space."""
-    return "preserving" if row.case_policy == "preserving" else "sensitive"
 
 
 def path_of(text: str) -> tuple[str, ...]:

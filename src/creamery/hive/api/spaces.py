@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from creamery.accounts import By
 from creamery.door import Hub
 from creamery.hive import managing, spaces
-from creamery.hive.api.asking import SpaceDesk, names_of, number_of, path_of, policy_of
+from creamery.hive.api.asking import SpaceDesk, names_of, number_of, path_of
 from creamery.hive.api.shapes import (
     Entries,
     Entry,
@@ -129,7 +129,7 @@ def _add_entries(found: APIRouter, hub: Hub) -> None:
             folder = _node_at(connection, row, path)
             if not folder.is_folder:
                 raise IsFile(path)
-            some = children(connection, folder.id, key_of(after, policy_of(row)), limit + 1)
+            some = children(connection, folder.id, key_of(after, row.case_policy), limit + 1)
             more = some[limit - 1].name if len(some) > limit else None
             return Entries(items=[Entry.of(row.id, each, at.etags) for each in some[:limit]], next=more)
 

@@ -28,7 +28,7 @@ from creamery.hive.dav.multistatus import END, HEAD, Answer, Dead, Entry, Multis
 from creamery.hive.dav.tongue import Tongue
 from creamery.hive.errors import NotThere
 from creamery.hive.ledger import Space, space_row
-from creamery.hive.names import CasePolicy, href, key_of
+from creamery.hive.names import href, key_of
 from creamery.hive.nodes import Found, Node
 from creamery.hive.properties import read_properties
 from creamery.hive.tables import HAS_PROPERTIES, node
@@ -208,8 +208,7 @@ def _all_below(tongue: Tongue, asked: Asked, wish: _Wish, view: _View, connectio
 
 
 def _key_of_last(row: Space, rows: list[Row]) -> str:
-    policy: CasePolicy = "preserving" if row.case_policy == "preserving" else "sensitive"
-    return key_of(rows[-1][1], policy) if rows else ""
+    return key_of(rows[-1][1], row.case_policy) if rows else ""
 
 
 async def _stream(tongue: Tongue, asked: Asked, wish: _Wish, view: _View, key: object | None) -> AsyncIterator[bytes]:
