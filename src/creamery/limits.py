@@ -201,6 +201,9 @@ class Limits(BaseModel):
     dav_locks: PositiveInt = Field(1_000, description="WebDAV locks that one space may have at once (507).")
     dav_lock_seconds: Seconds = Field(3_600.0, description="How long a WebDAV lock lives that names no other time.")
     dav_lock_most_seconds: Seconds = Field(86_400.0, description="The longest that one lives without being renewed.")
+    search_rows: PositiveInt = Field(
+        200_000, description="Folders, and names of other letters than ASCII's, that one search in files looks at."
+    )
     if_bytes: PositiveInt = Field(16 * KIB, description="Bytes of an `If` header (400).")
     if_lists: PositiveInt = Field(64, description="Lists of conditions in one (400).")
     json_bytes: PositiveInt = Field(
