@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, LargeBinary, Select, and_, cast, func, or_, select
+from sqlalchemy import ColumnElement, Connection, LargeBinary, Select, and_, cast, func, or_, select, true
 
 from creamery.hive.ledger import Space
 from creamery.hive.nodes import Node
@@ -144,7 +144,9 @@ class _Walk:
                     yield Hit(self._row.id, self._path_of(each), each)
 
     def _asked(self, folders: Sequence[int]) -> Select[tuple[Node]]:
-        asked = select(node).where(node.c.parent_id.in_(folders), or_(node.c.kind == FOLDER, and_(*self._conditions())))
+        asked = select(node).where(
+            node.c.parent_id.in_(folders), or_(node.c.kind == FOLDER, and_(true(), *self._conditions()))
+        )
         return asked.limit(self.left + 1)
 
     def _conditions(self) -> Iterator[ColumnElement[bool]]:

@@ -40,6 +40,7 @@ _TABLE: tuple[tuple[tuple[str, ...], str, Needs, str], ...] = (
     (("GET",), _SPACE, _READ, "A space, and what of it is used."),
     (("PUT",), f"{_SPACE}/quota", _MANAGE, "Say how many bytes a space's files may have."),
     (("PUT",), f"{_SPACE}/owner", _MANAGE, "Give a project's space to somebody else."),
+    (("GET",), "/hive/search", _READ, "Files and folders whose names have a part in common."),
     (("GET",), f"{_SPACE}/entry", _READ, "A file or folder, by its path."),
     (("GET",), f"{_SPACE}/entries", _READ, "What is in a folder."),
     (("GET",), f"{_SPACE}/trash", _READ, "What was deleted."),
@@ -63,12 +64,17 @@ def loader(hub: Hub, reservations: Reservations) -> Callable[[], APIRouter]:
     """What imports the rest, when somebody asks."""
 
     def load() -> APIRouter:
-        from creamery.hive.api import spaces, trash, versions  # noqa: PLC0415 - with FastAPI: 11 MiB
+        from fastapi import APIRouter  # noqa: PLC0415 - 11 MiB
+
+        from creamery.hive.api import search, spaces, trash, versions  # noqa: PLC0415 - with FastAPI
 
         found = spaces.router(hub, reservations)
         found.include_router(trash.router(hub))
         found.include_router(versions.router(hub))
-        return found
+        both = APIRouter()
+        both.include_router(found)
+        both.include_router(search.router(hub))
+        return both
 
     return load
 

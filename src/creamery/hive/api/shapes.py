@@ -241,3 +241,18 @@ def _moment(micros: int) -> datetime:
         return _EPOCH + timedelta(seconds=micros // SECOND)
     except OverflowError:
         return datetime.max.replace(microsecond=0, tzinfo=UTC)
+
+
+class FoundEntry(BaseModel):
+    """A file or folder, and where it is."""
+
+    space: int = Field(description="The number of its space.")
+    path: str = Field(description="From the space's root down.")
+    entry: Entry
+
+
+class Found(BaseModel):
+    """What was found."""
+
+    items: list[FoundEntry] = Field(description="By space and path.")
+    is_cut: bool = Field(description="There may be more.")
