@@ -158,7 +158,7 @@ def overwrite(
         revision=old.revision + 1,
         serial=row.serial + 1,
         tree_serial=row.serial + 1,
-        mtime=content.mtime or act.now,
+        mtime=_mtime(content, act),
         author_id=act.user_id,
     )
     _write_over(connection, new)
@@ -343,7 +343,7 @@ def _create(connection: Connection, act: Act, row: Space, place: Place, found: F
 
 def _touch(connection: Connection, act: Act, row: Space, found: Found, old: Node, content: Content) -> Node:
     """The same bytes once more: another time, and no version."""
-    new = old._replace(serial=row.serial + 1, tree_serial=row.serial + 1, mtime=content.mtime or act.now)
+    new = old._replace(serial=row.serial + 1, tree_serial=row.serial + 1, mtime=_mtime(content, act))
     _write_over(connection, new)
     tell(connection, act, row, found.ancestors, new, "props", 0, 0)
     return new
@@ -379,8 +379,13 @@ def tell(  # noqa: PLR0913, PLR0917 - what happened, and to whom: each is a colu
     )
 
 
+def _mtime(content: Content, act: Act) -> int:
+    """The beginning of 1970 is a time too."""
+    return act.now if content.mtime is None else content.mtime
+
+
 def _file(content: Content, act: Act) -> Node:
-    mtime = content.mtime or act.now
+    mtime = _mtime(content, act)
     return Node(0, "", 0, "", FILE, content.digest, content.size, 0, 1, 0, 0, mtime, act.now, act.user_id, None, 0)
 
 
