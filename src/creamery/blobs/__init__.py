@@ -6,7 +6,7 @@ Only this room touches `blobs/`, `segments/`, `incoming/` and `quarantine/` of t
 from creamery.blobs.audit import Audit, NotAStore, Summary
 from creamery.blobs.blobs import Blobs
 from creamery.blobs.claims import Claim, Lent
-from creamery.blobs.copying import Copied, Copier, Item, blobs_of, files_in, inventory
+from creamery.blobs.copying import Copied, Copier, Item, blobs_of, copy_out, files_in, inventory
 from creamery.blobs.findings import Depth, Finding, Kind
 from creamery.blobs.folder import Folder, FolderGone, Found
 from creamery.blobs.holders import Holder
@@ -69,6 +69,7 @@ __all__ = [
     "Swept",
     "TooLong",
     "blobs_of",
+    "copy_out",
     "files_in",
     "inventory",
 ]

@@ -162,7 +162,7 @@ class Copier:
         try:
             target = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             try:
-                lack = self._fill(target, source, found, item.digest)
+                lack = _fill(target, source, found, item.digest, self._progress)
                 if lack is None:
                     self._target.keep(part, item.digest, item.size, descriptor=target)
                     self._count(item.size)
@@ -177,22 +177,44 @@ class Copier:
             self.copied.blobs += 1
             self.copied.bytes += size
 
-    def _fill(self, target: int, source: int, found: Extent, digest: Digest) -> Kind | None:
-        is_shared = not found.offset and _share(target, source)
-        hashed = hashlib.sha256()
-        at, end = found.offset, found.offset + found.length
-        while True:
-            try:
-                piece = os.pread(source, min(CHUNK, end - at), at)
-            except OSError:
-                return Kind.UNREADABLE
-            if not piece:
-                return None if hashed.hexdigest() == digest else Kind.CORRUPT
-            at += len(piece)
-            hashed.update(piece)
-            if not is_shared:
-                _write(target, piece)
-            self._progress(len(piece))
+
+def copy_out(found: Extent, digest: Digest, target: int, progress: Callable[[int], None]) -> Kind | None:
+    """Write a blob's bytes into an empty file, sharing the disk's blocks where it can; why they cannot be had, if so.
+
+    Args:
+        found: where they lie.
+        digest: what they must hash to.
+        target: a descriptor of the file, open for writing.
+        progress: is told of each piece.
+
+    Raises:
+        OSError: the target's disk refuses.
+    """
+    source = _opened(found.path)
+    if source is None:
+        return Kind.MISSING
+    try:
+        return _fill(target, source, found, digest, progress)
+    finally:
+        os.close(source)
+
+
+def _fill(target: int, source: int, found: Extent, digest: Digest, progress: Callable[[int], None]) -> Kind | None:
+    is_shared = not found.offset and _share(target, source)
+    hashed = hashlib.sha256()
+    at, end = found.offset, found.offset + found.length
+    while True:
+        try:
+            piece = os.pread(source, min(CHUNK, end - at), at)
+        except OSError:
+            return Kind.UNREADABLE
+        if not piece:
+            return None if hashed.hexdigest() == digest else Kind.CORRUPT
+        at += len(piece)
+        hashed.update(piece)
+        if not is_shared:
+            _write(target, piece)
+        progress(len(piece))
 
 
 def _opened(path: Path) -> int | None:
