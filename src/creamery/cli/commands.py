@@ -22,7 +22,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "secret": ("creamery.cli.secret", "Replace what cookies and links are signed with."),
     "index": ("creamery.cli.index", "Look after the projects of a hub's index: yank, owners, names."),
     "cart": ("creamery.cli.cart", "Have files of an archive brought near, and download them as one bundle."),
-    "hive": ("creamery.cli.hive", "Look after the trees of files: trash, versions, spaces, quotas, checks."),
+    "hive": ("creamery.cli.hive", "Look after the trees of files: spaces, trash, versions, import, export, checks."),
     "wheels": ("creamery.cli.wheels", "Look at the wheels that machines have built and pushed, and push some."),
     "install": ("creamery.cli.install", "Install packages with uv, through a hub that has what others have built."),
     "run": ("creamery.cli.run", "Run a command so that what it installs comes through a hub."),
