@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.doubles.dav import Dav
+from creamery.hive.dav import propfind
+from tests.doubles.dav import Dav, properties_of
+from tests.doubles.hiving import Keeper
 from tests.doubles.running import RunningHub
 
 MIB = 1024 * 1024
+HOME = "/home"
 
 
 @pytest.fixture
@@ -93,3 +96,55 @@ def test_a_quota_of_more_than_the_disk_has_keeps_no_body_of_unknown_length_out(t
             assert connection.recv(100).startswith(b"HTTP/1.1 100 ")
             connection.sendall(b"1\r\ny\r\n0\r\n\r\n")
             assert connection.recv(100).startswith(b"HTTP/1.1 201 ")
+
+
+QUOTA = '<propfind xmlns="DAV:"><prop><quota-used-bytes/><quota-available-bytes/></prop></propfind>'
+
+
+def told(alice: Dav, path: str = "/") -> tuple[int, int]:
+    """What is used, and what is available."""
+    [found] = alice.found(path, "0", QUOTA).values()
+    return int(found["{DAV:}quota-used-bytes"].text), int(found["{DAV:}quota-available-bytes"].text)
+
+
+def test_versions_and_trash_are_used_and_available_is_what_files_may_have(alice: Dav) -> None:
+    alice.folder("/folder")
+    alice.put("/folder/file", b"x" * 100)
+    alice("PUT", "/folder/file", b"y" * 200, X_OC_Mtime="1000000")
+    alice("PUT", "/folder/file", b"z" * 300, X_OC_Mtime="1000000")
+    alice.put("/gone", b"x" * 1_000)
+    alice("DELETE", "/gone")
+
+    used, available = told(alice)
+
+    assert used in {1_500, 1_600}  # what was overwritten a moment after it came is no version
+    assert available == MIB - 300
+    with begin(alice, "/large", MIB // 2) as connection:
+        assert connection.recv(100).startswith(b"HTTP/1.1 100 ")
+        assert told(alice, "/folder/") == (used, MIB - 300 - MIB // 2)
+
+
+def test_without_a_quota_as_much_is_available_as_the_disk_has(tmp_path: Path) -> None:
+    with RunningHub(tmp_path, index={"upstreams": []}) as hub:
+        _, available = told(Dav(hub))
+
+        assert 0 < available <= hub.built.hub.blobs.free_bytes() + 2**30
+        assert available % (64 * MIB) == 0
+
+
+def test_an_answer_that_is_kept_tells_what_is_used_now(alice: Dav, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To let a version go changes no tag: for a while what was told before was told again."""
+    monkeypatch.setattr(propfind, "KEPT_FROM", 1)
+    monkeypatch.setattr(propfind, "GZIPPED_FROM", 1)
+    for number in range(1, 4):
+        alice("PUT", "/file", b"x" * number, X_OC_Mtime="1000000")
+    keeper = Keeper(alice.hub)
+    number = keeper.get(f"{HOME}/entry", path="/file")["id"]
+
+    def used() -> int:
+        answer = alice("PROPFIND", "/", QUOTA, Depth="1", Accept_Encoding="gzip")
+        return int(next(iter(properties_of(answer.text).values()))["{DAV:}quota-used-bytes"].text)
+
+    assert [used(), used()] == [6, 6]
+    keeper.delete(f"{HOME}/files/{number}/versions/1")
+    assert used() == 5

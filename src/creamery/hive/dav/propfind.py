@@ -80,7 +80,7 @@ async def propfind(tongue: Tongue, request: Request, asked: Asked) -> Response:
     prefer = parse_prefer(header_of(scope, b"prefer"), header_of(scope, b"brief"))
     encoding = negotiate_encoding(header_of(scope, b"accept-encoding"), ("gzip",))
     wish = _Wish(ask, depth, prefer, encoding)
-    view = await tongue.read(partial(_look, asked, wish))
+    view = await tongue.read(partial(_look, tongue, asked, wish))
     key = _key(tongue, asked, wish, view)
     kept = tongue.documents.get(key) if key is not None else None
     if kept is not None:
@@ -101,7 +101,7 @@ async def propfind(tongue: Tongue, request: Request, asked: Asked) -> Response:
     )
 
 
-def _look(asked: Asked, wish: _Wish, connection: Connection) -> _View:
+def _look(tongue: Tongue, asked: Asked, wish: _Wish, connection: Connection) -> _View:
     row = space_row(connection, asked.spot.space.id) or asked.spot.space
     found = follow(connection, row, asked.spot.path.segments)
     asked.check_condition(connection)
@@ -111,9 +111,7 @@ def _look(asked: Asked, wish: _Wish, connection: Connection) -> _View:
     page = _members(connection, there.id, "") if there.is_folder and wish.depth == "1" else []
     dead = _dead(connection, page, there)
     locks = shown_locks(connection, row, found, asked.spot.base, asked.act.now)
-    quota = row.quota if row.quota is not None else asked.act.quota
-    available = None if quota is None else max(0, quota - row.used_files)
-    return _View(row, found, there, page, dead, locks, available)
+    return _View(row, found, there, page, dead, locks, tongue.available(row, asked.act.quota))
 
 
 def _dead(connection: Connection, rows: list[Row], itself: Node | None = None) -> Dead:
@@ -283,5 +281,5 @@ def _key(tongue: Tongue, asked: Asked, wish: _Wish, view: _View) -> object | Non
     if wish.encoding != "gzip" or view.space.lock_count or len(view.page) < KEPT_FROM or wish.depth != "1":
         return None
     etag = tongue.etags.of(view.space.id, view.there)
-    quota = (view.space.used_trash, view.available)
+    quota = (view.space.used_versions, view.space.used_trash, view.available)
     return (etag, wish, asked.spot.base, asked.spot.path.segments, asked.principal.name, quota)

@@ -15,10 +15,15 @@ from creamery.hive.dav.answering import REFUSALS, DavProblem, problem_of
 from creamery.hive.dav.asking import Asked, Desk
 from creamery.hive.dav.documents import Documents
 from creamery.hive.etags import Etags
+from creamery.hive.ledger import Space
+from creamery.hive.quotas import usage
 from creamery.hive.reserving import Reservations
 from creamery.http import receive_bytes
+from creamery.limits import MIB
 
 T = TypeVar("T")
+
+DISK_STEP = 64 * MIB
 
 
 class Tongue:
@@ -35,6 +40,14 @@ class Tongue:
     def etags(self) -> Etags:
         """The hub's."""
         return self.desk.etags
+
+    def available(self, row: Space, quota: int | None) -> int | None:
+        """Bytes that a space's files may still have (RFC 4331 section 3); `quota`: of one that has none of its own.
+
+        What the disk has is told in steps, so that answers about folders that have not changed stay the same.
+        """
+        disk = self.hub.blobs.free_bytes() // DISK_STEP * DISK_STEP
+        return usage(row, quota, self.reservations.of(row.id), disk).available
 
     async def read(self, question: Callable[[Connection], T]) -> T:
         """Ask the database, in a thread, in one snapshot."""
