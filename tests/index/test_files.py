@@ -537,10 +537,12 @@ def test_a_file_that_came_whole_is_stored_as_soon_as_the_database_takes_its_row(
     relaxed_hub.page("big")
     refusing, commit = threading.Event(), Committer.commit
 
-    async def refused(self: Committer, work: Callable[[Connection], Any], bodies: Sequence[Any] = ()) -> Any:
+    async def refused(
+        self: Committer, work: Callable[[Connection], Any], bodies: Sequence[Any] = (), *, gathers: bool = False
+    ) -> Any:
         if refusing.is_set():
             raise trouble
-        return await commit(self, work, bodies)
+        return await commit(self, work, bodies, gathers=gathers)
 
     monkeypatch.setattr(Committer, "commit", refused)
     monkeypatch.setattr("creamery.index.download.KEEP_PAUSE_SECONDS", 0.02)
