@@ -88,6 +88,6 @@ def properties_of(document: str) -> dict[str, dict[str, Any]]:
             element.tag: element
             for each in response.iter("{DAV:}propstat")
             if " 200 " in (each.findtext("{DAV:}status") or "")
-            for element in each.find("{DAV:}prop") or ()
+            for element in each.iterfind("{DAV:}prop/*")
         }
     return found

@@ -33,7 +33,7 @@ def patched(dav: Dav, path: str, *changes: str) -> dict[str, str]:
     return {
         element.tag: (each.findtext("{DAV:}status") or "").split(" ")[1]
         for each in ET.fromstring(answer.text).iter("{DAV:}propstat")
-        for element in each.find("{DAV:}prop") or ()
+        for element in each.iterfind("{DAV:}prop/*")
     }
 
 
