@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from pydantic import BeforeValidator
 from sqlalchemy import Connection
 
 from creamery.door import Hub
@@ -16,6 +17,23 @@ from creamery.operations import Asker, Desk
 
 _KINDS: dict[Kind, int] = {"file": FILE, "folder": FOLDER}
 
+
+def _is_no_number(value: object) -> object:
+    """Seconds since some year are no date that people would know."""
+    if not isinstance(value, str) or value.lstrip("-").replace(".", "", 1).isdigit():
+        raise ValueError("should be a date and a time, such as 2026-11-28T13:05:00Z")
+    return value
+
+
+Moment = Annotated[datetime, BeforeValidator(_is_no_number)]
+Part = Annotated[
+    str,
+    Query(
+        max_length=255,
+        pattern=r"^[^\x00-\x1f\x7f\u202a-\u202e\u2066-\u2069\ufffd]*$",
+        description="A part of it; case and accents do not count.",
+    ),
+]
 Bytes = Annotated[int | None, Query(ge=0, lt=1 << 62)]
 
 
@@ -27,12 +45,12 @@ def router(hub: Hub) -> APIRouter:
     @found.get("", summary="Find files and folders by a part of their name")
     async def look(  # noqa: PLR0913, PLR0917 - each is a word of the question
         asker: Asker,
-        name: Annotated[str, Query(max_length=255, description="A part of it; case and accents do not count.")] = "",
+        name: Part = "",
         kind: Kind | None = None,
         least_size: Bytes = None,
         most_size: Bytes = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
+        since: Moment | None = None,
+        until: Moment | None = None,
         limit: Annotated[int, Query(ge=1, le=limits.results)] = min(100, limits.results),
     ) -> Found:
         wish = Wish(name, None if kind is None else _KINDS[kind], least_size, most_size, _micros(since), _micros(until))

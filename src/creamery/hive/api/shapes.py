@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
 from fastapi import Path, Query
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, Field, StrictBool, StrictInt, StringConstraints
 
 from creamery.clock import SECOND
 from creamery.hive import versions
@@ -30,7 +30,7 @@ SpaceName = Annotated[
 ]
 NodeNumber = Annotated[int, Path(ge=1, le=LARGEST, description="What entries and trash call `id`.")]
 Revision = Annotated[int, Path(ge=1, le=LARGEST)]
-Where = Annotated[str, Query(max_length=40_000, description="A path from the space's root, such as `/a/b`.")]
+Where = Annotated[str, Query(max_length=8_000, description="A path from the space's root, such as `/a/b`.")]
 Kind = Literal["folder", "file"]
 Names = Mapping[int, str]
 """Of users, by number; those who are gone have none."""
@@ -45,16 +45,16 @@ class NewSpace(Sent):
     owner: Annotated[str, StringConstraints(max_length=64)] | None = Field(
         None, description="The user whose it is; null: whoever asks."
     )
-    quota: Annotated[int, Field(ge=0, le=LARGEST)] | None = Field(
+    quota: Annotated[StrictInt, Field(ge=0, le=LARGEST)] | None = Field(
         None, description="Bytes that its files may have; null: as `hive.quota` says."
     )
-    ignores_case: bool = Field(False, description="`a` and `A` are one name in it.")
+    ignores_case: StrictBool = Field(False, description="`a` and `A` are one name in it.")
 
 
 class NewQuota(Sent):
     """How much a space may have."""
 
-    quota: Annotated[int, Field(ge=0, le=LARGEST)] | None = Field(
+    quota: Annotated[StrictInt, Field(ge=0, le=LARGEST)] | None = Field(
         description="Bytes that its files may have; null: as `hive.quota` says."
     )
 
