@@ -19,7 +19,7 @@ pytestmark = pytest.mark.installed
 
 POINTS = [
     *(f"database.{moment}_commit@+{visit}" for moment in ("before", "after") for visit in (1, 2, 3, 4)),
-    "jobs.claimed@+1",
+    "jobs.claimed@1",  # at once, and so perhaps before it listens
     "jobs.done_not_recorded@+1",
 ]
 SETTINGS = {"limits_job_lease_seconds": "1", "limits_job_poll_seconds": "0.1", "limits_drain_seconds": "5"}
