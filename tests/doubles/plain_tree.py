@@ -50,7 +50,7 @@ class PlainSpace:
         is_folded: does case not count?
         quota: bytes.
         top: its root.
-        gone: what lies in its trash.
+        gone: what lies in its trash, and the folder that it lay in.
         touched: folders that something has changed in or below, since somebody emptied it; itself where it changed.
         came: folders that came from another space, likewise.
     """
@@ -58,7 +58,7 @@ class PlainSpace:
     is_folded: bool
     quota: int | None = None
     top: Thing = field(default_factory=lambda: Thing("/"))
-    gone: list[Thing] = field(default_factory=list)
+    gone: dict[Thing, Thing] = field(default_factory=dict)
     touched: set[Thing] = field(default_factory=set)
     came: set[Thing] = field(default_factory=set)
 
@@ -118,8 +118,27 @@ class PlainSpace:
             raise OntoItself("/")
         self._touch(path)
         parent = self.find(path)[0][-1]
-        self.gone.append(parent.below.pop(self.key(path[-1])))
+        self.gone[parent.below.pop(self.key(path[-1]))] = parent
         return found
+
+    def restore(self, thing: Thing, name: str) -> None:
+        """Back to where it was, else into the root; under its own name, unless that is taken."""
+        self.refuse_over_quota(thing.size)
+        path = next((path for path, each in self._folders(self.top, ()) if each is self.gone[thing]), ())
+        parent = self.find((*path, "?"))[0][-1]
+        assert (name == thing.name) == (self.key(thing.name) not in parent.below)
+        assert self.key(name) not in parent.below
+        del self.gone[thing]
+        thing.name = name
+        parent.below[self.key(name)] = thing
+        self._touch((*path, name))
+        self.touched.add(thing)
+
+    def _folders(self, at: Thing, path: Path) -> Iterator[tuple[Path, Thing]]:
+        yield path, at
+        for each in at.below.values():
+            if each.is_folder:
+                yield from self._folders(each, (*path, each.name))
 
     def _must_find(self, path: Path) -> Thing:
         found = self.find(path)[1]

@@ -22,8 +22,8 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import Connection, select
 
-from creamery.hive import copying, tree
-from creamery.hive.errors import Refused
+from creamery.hive import copying, restoring, tree
+from creamery.hive.errors import OverQuota, Refused
 from creamery.hive.nodes import Node
 from creamery.hive.tables import FILE, change
 from creamery.hive.tree import Act, Place
@@ -150,6 +150,25 @@ class AgainstDictionaries(RuleBasedStateMachine):
         space, path = self._there(choice)
         self._do([Deed("move", (space, path), (space, (*path[:-1], name)), overwrite=False)])
 
+    @precondition(lambda self: any(plain.gone for plain in self.trees))
+    @rule(choice=st.integers(0, 99))
+    def restore(self, choice: int) -> None:
+        every = [(plain, thing) for plain in self.trees for thing in plain.gone]
+        plain, thing = every[choice % len(every)]
+        space_id, number = self.space_ids[self.trees.index(plain)], thing.number
+        assert number is not None
+        self._begin()
+        act = self.grove.act()
+        try:
+            done = self.grove.write(lambda connection: restoring.restore_trashed(connection, act, space_id, number))
+        except OverQuota:
+            with pytest.raises(OverQuota):
+                plain.restore(thing, thing.name)
+        else:
+            plain.restore(thing, done.names[-1])
+        self._compare_tags()
+        self._follow_log()
+
     @rule(data=st.data(), count=st.integers(2, 6))
     def do_several_in_one_batch(self, data: st.DataObject, count: int) -> None:
         """Some of them are refused, in the middle of what others have gathered."""
@@ -209,9 +228,7 @@ class AgainstDictionaries(RuleBasedStateMachine):
         return every[choice % len(every)]
 
     def _do(self, deeds: list[Deed]) -> None:
-        for plain in self.trees:
-            plain.touched.clear()
-            plain.came.clear()
+        self._begin()
         acts = [self.grove.act(deed.user_id) for deed in deeds]
         works = [(deed.work(act, self.space_ids), deed.gathers) for deed, act in zip(deeds, acts, strict=True)]
         if len(works) == 1:
@@ -222,28 +239,36 @@ class AgainstDictionaries(RuleBasedStateMachine):
         for deed, future in zip(deeds, done, strict=True):
             expected = deed.expect(self.trees)
             if isinstance(expected, Thing):
-                self._learn(expected, future.result())
+                assert expected.number in {None, future.result()}
+                expected.number = future.result()
             else:
                 assert type(future.exception()) is expected, (deed, future.exception())
+        self._learn()
         self._compare_tags()
         self._follow_log()
 
-    def _learn(self, thing: Thing, number: int) -> None:
-        """A copy's numbers are learned from the rows, by their names."""
-        assert thing.number in {None, number}
-        thing.number = number
-        if any(each.number is None for each in thing.everything()):
-            rows: dict[int, dict[str, int]] = {}
-            for each in self.grove.nodes():
-                rows.setdefault(each.parent_id, {})[each.name] = each.id
-            for copied in thing.everything():
-                for below in copied.below.values():
-                    assert copied.number is not None
-                    below.number = rows[copied.number][below.name]
+    def _begin(self) -> None:
+        for plain in self.trees:
+            plain.touched.clear()
+            plain.came.clear()
+
+    def _learn(self) -> None:
+        """What came with copies, after all of a batch: numbers are found in the rows, by their names."""
+        every = [thing for plain in self.trees for top in (plain.top, *plain.gone) for thing in top.everything()]
+        if all(thing.number is not None for thing in every):
+            return
+        rows: dict[int, dict[str, int]] = {}
+        for each in self.grove.nodes():
+            rows.setdefault(each.parent_id, {})[each.name] = each.id
+        for thing in every:  # those above come first
+            for below in thing.below.values():
+                assert thing.number is not None
+                below.number = rows[thing.number][below.name]
 
     def _compare_tags(self) -> None:
         """A folder's changes with anything below it, is never one that it had, and else stays."""
         rows = {each.id: each for each in self.grove.nodes()}
+        last, self.last = self.last, {}  # of what is deleted meanwhile, nobody sees a tag
         for plain, space_id in zip(self.trees, self.space_ids, strict=True):
             for each in plain.top.everything():
                 if not each.is_folder or each.number is None:
@@ -251,8 +276,8 @@ class AgainstDictionaries(RuleBasedStateMachine):
                 tag, known = (space_id, rows[each.number].tree_serial), self.tags.setdefault(each.number, set())
                 if each in plain.touched:
                     assert tag not in known, f"{each.name} has changed, and has a tag that it had"
-                elif each not in plain.came and each.number in self.last:
-                    assert tag == self.last[each.number], f"{each.name} has not changed, and has another tag"
+                elif each not in plain.came and each.number in last:
+                    assert tag == last[each.number], f"{each.name} has not changed, and has another tag"
                 known.add(tag)
                 self.last[each.number] = tag
 
@@ -282,8 +307,9 @@ class AgainstDictionaries(RuleBasedStateMachine):
             rows = self._log(space_id, serial)
             came = set()
             for row in rows:
-                if row.what == "gone":
-                    known.pop(row.node_id, None)
+                if row.what == "gone":  # with all that was known to be below
+                    gone = {row.node_id, *(each.id for each in known.values() if row.node_id in _above(each, known))}
+                    known = {number: each for number, each in known.items() if number not in gone}
                 elif row.node_id in present:  # it is looked at as it is now
                     known[row.node_id] = present[row.node_id]
                     came.add(row.node_id)
