@@ -15,12 +15,11 @@ from sqlalchemy import Connection, delete, select, update
 
 from creamery.hive.ledger import Space
 from creamery.hive.names import key_of
-from creamery.hive.nodes import Node, by_id, chain_of, children, find
+from creamery.hive.nodes import Node, by_id, chain_of, every_child, find
 from creamery.hive.tables import FOLDER, ROOT, change, space
 
 MOST_LINES = 10_000
 """Of the log, in one answer: whoever has missed more lists anew."""
-_PAGE = 1_000
 
 _TOKEN = re.compile(r"urn:x-creamery:sync:([0-9]{1,18}):([0-9a-f]{8}):([0-9]{1,18})", re.ASCII)
 
@@ -191,13 +190,10 @@ def _below(connection: Connection, folder_id: int, *, is_deep: bool) -> Iterator
     waiting: list[tuple[tuple[str, ...], int]] = [((), folder_id)]
     while waiting:
         path, number = waiting.pop()
-        after = ""
-        while some := children(connection, number, after, _PAGE):
-            after = some[-1].name_key
-            for each in some:
-                yield (*path, each.name), each
-                if is_deep and each.is_folder:
-                    waiting.append(((*path, each.name), each.id))
+        for each in every_child(connection, number):
+            yield (*path, each.name), each
+            if is_deep and each.is_folder:
+                waiting.append(((*path, each.name), each.id))
 
 
 def forget_before(connection: Connection, moment: int, most: int) -> int:

@@ -29,14 +29,13 @@ from creamery.hive.errors import Refused, Taken
 from creamery.hive.folders import DiskFolder, Entry
 from creamery.hive.ledger import Space, space_row
 from creamery.hive.names import MAX_NAME_BYTES, MAX_SEGMENTS, CasePolicy, NameRefused, check_name, key_of
-from creamery.hive.nodes import Node, children
+from creamery.hive.nodes import Node, every_child
 from creamery.hive.tables import node
 from creamery.hive.tree import Act, Content, Place
 
 BATCH_FILES = 256
 BATCH_BYTES = 4 * 1024 * 1024
 CHUNK = 1024 * 1024
-LISTED_AT_ONCE = 1_000
 
 _BAD = re.compile("[\x00-\x1f/\x7f-\x9f\ufffe\uffff\ud800-\udfff]")
 _SET_MTIME = Prepared(update(node).where(node.c.id == bindparam("id_")).values(mtime=bindparam("mtime_")))
@@ -258,12 +257,7 @@ class Importer:
         def look(connection: Connection) -> dict[str, Node]:
             row = space_row(connection, self._space_id)
             there = None if row is None else tree.follow(connection, row, path).node
-            found: dict[str, Node] = {}
-            after = ""
-            while there is not None and (some := children(connection, there.id, after, LISTED_AT_ONCE)):
-                found.update((each.name_key, each) for each in some)
-                after = some[-1].name_key
-            return found
+            return {} if there is None else {each.name_key: each for each in every_child(connection, there.id)}
 
         return self._database.read(look)
 

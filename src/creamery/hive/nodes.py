@@ -6,7 +6,7 @@ index on parents alone SQLite begins at the leaf's end and reads the whole table
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -161,6 +161,14 @@ def children(connection: Connection, parent_id: int, after: str = "", limit: int
     """The next nodes of a folder, in the order of their keys; one range of the table."""
     found = _CHILDREN.run(connection, {"parent": parent_id, "after": after, "limit": limit}).fetchall()
     return [node_of(row) for row in found]
+
+
+def every_child(connection: Connection, parent_id: int) -> Iterator[Node]:
+    """All nodes of a folder, in the order of their keys; read in pages, so that none of them need fit in memory."""
+    after = ""
+    while some := children(connection, parent_id, after):
+        yield from some
+        after = some[-1].name_key
 
 
 _ABOVE = Prepared(select(node.c.parent_id, node.c.name).where(node.c.id == bindparam("id")))

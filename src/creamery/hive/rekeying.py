@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from sqlalchemy import Connection, bindparam, update
 
 from creamery.database import Prepared
 from creamery.hive.errors import Taken
 from creamery.hive.names import CasePolicy, key_of
-from creamery.hive.nodes import Node, children
+from creamery.hive.nodes import Node, every_child
 from creamery.hive.tables import node
-
-AT_ONCE = 1_000
 
 _REKEY = Prepared(update(node).where(node.c.id == bindparam("id_")).values(name_key=bindparam("name_key_")))
 
@@ -25,7 +21,7 @@ def rekey_below(connection: Connection, folder_id: int, policy: CasePolicy) -> N
     """
     folders = [folder_id]
     while folders:
-        there = list(_all_of(connection, folders.pop()))
+        there = list(every_child(connection, folders.pop()))
         by_key: dict[str, Node] = {}
         for each in there:
             if by_key.setdefault(key_of(each.name, policy), each) is not each:
@@ -33,10 +29,3 @@ def rekey_below(connection: Connection, folder_id: int, policy: CasePolicy) -> N
         others = [{"id_": each.id, "name_key_": key} for key, each in by_key.items() if key != each.name_key]
         _REKEY.run_many(connection, others)
         folders += [each.id for each in there if each.is_folder]
-
-
-def _all_of(connection: Connection, folder_id: int) -> Iterator[Node]:
-    after = ""
-    while some := children(connection, folder_id, after, AT_ONCE):
-        yield from some
-        after = some[-1].name_key
