@@ -125,7 +125,7 @@ class Importer:
         self._blobs = blobs
         self._database = database
         self._space_id = space.id
-        self._policy: CasePolicy = "preserving" if space.case_policy == "preserving" else "sensitive"
+        self._policy = space.case_policy
         self._act = act
         self._small_bytes = min(small_bytes, BATCH_BYTES)
         self._write = write
