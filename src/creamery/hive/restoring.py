@@ -6,16 +6,16 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, update
+from sqlalchemy import Connection, delete
 
 from creamery.hive import locks
 from creamery.hive.errors import IsFolder, NotThere
 from creamery.hive.ledger import Space, refuse_over_quota, space_now
 from creamery.hive.names import MAX_NAME_BYTES, key_of
 from creamery.hive.nodes import Chain, Found, Node, Step, by_id, chain_of, find
-from creamery.hive.tables import FOLDER, ROOT, node, trash
+from creamery.hive.tables import FOLDER, ROOT, trash
 from creamery.hive.trashing import Trashed, find_trashed
-from creamery.hive.tree import Act, Check, Content, allow_everything, overwrite, tell
+from creamery.hive.tree import Act, Check, Content, allow_everything, overwrite, tell, write_place
 from creamery.hive.versions import find_version
 
 
@@ -68,8 +68,7 @@ def restore_trashed(connection: Connection, act: Act, space_id: int, node_id: in
         serial=row.serial + 1,
         tree_serial=row.serial + 1,
     )
-    wanted = ("parent_id", "name_key", "name", "serial", "tree_serial")
-    connection.execute(update(node).where(node.c.id == node_id).values({name: getattr(back, name) for name in wanted}))
+    write_place(connection, back)
     connection.execute(delete(trash).where(trash.c.node_id == node_id))
     row = row._replace(used_trash=row.used_trash - there.size - there.versions_size)
     tell(connection, act, row, found.ancestors, back, "moved", there.size, there.versions_size)

@@ -108,16 +108,18 @@ def allow_everything(_: Node | None) -> None:
     """The request has no conditions."""
 
 
-_OVERWRITE = Prepared(
-    update(node)
-    .where(node.c.id == bindparam("id_"))
-    .values(
-        {
-            name: bindparam(f"{name}_")
-            for name in ("digest", "size", "versions_size", "revision", "serial", "tree_serial", "mtime", "author_id")
-        }
+_OF_CONTENT = ("digest", "size", "versions_size", "revision", "serial", "tree_serial", "mtime", "author_id")
+_OF_PLACE = ("parent_id", "name_key", "name", "serial", "tree_serial")
+
+
+def _update_of(columns: Sequence[str]) -> Prepared:
+    return Prepared(
+        update(node).where(node.c.id == bindparam("id_")).values({name: bindparam(f"{name}_") for name in columns})
     )
-)
+
+
+_WRITE_CONTENT = _update_of(_OF_CONTENT)
+_WRITE_PLACE = _update_of(_OF_PLACE)
 
 
 def put(connection: Connection, act: Act, place: Place, content: Content, check: Check = allow_everything) -> Done:
@@ -135,7 +137,7 @@ def put(connection: Connection, act: Act, place: Place, content: Content, check:
     check(old)
     locks.refuse_if_locked(connection, row, act.now, act.user_id, act.tokens, found)
     if old is None:
-        return Done(_create(connection, act, row, place, found, _file(content, act)), is_new=True)
+        return Done(create(connection, act, row, place, found, _file(content, act)), is_new=True)
     if old.digest == content.digest:
         return Done(_touch(connection, act, row, found, old, content), is_new=False)
     return Done(overwrite(connection, act, row, found, old, content), is_new=False)
@@ -161,7 +163,7 @@ def overwrite(
         mtime=_mtime(content, act),
         author_id=act.user_id,
     )
-    _write_over(connection, new)
+    _write_content(connection, new)
     tell(connection, act, row, found.ancestors, new, "content", content.size - old.size, kept)
     return new
 
@@ -179,7 +181,7 @@ def make_folder(connection: Connection, act: Act, place: Place, check: Check = a
     _refuse_without_parent(found, place)
     check(None)
     locks.refuse_if_locked(connection, row, act.now, act.user_id, act.tokens, found)
-    return Done(_create(connection, act, row, place, found, _folder(act)), is_new=True)
+    return Done(create(connection, act, row, place, found, _folder(act)), is_new=True)
 
 
 def delete(connection: Connection, act: Act, place: Place, check: Check = allow_everything) -> Node:
@@ -202,13 +204,6 @@ def delete(connection: Connection, act: Act, place: Place, check: Check = allow_
     return found.node
 
 
-_MOVE = Prepared(
-    update(node)
-    .where(node.c.id == bindparam("id_"))
-    .values({name: bindparam(f"{name}_") for name in ("parent_id", "name_key", "name", "serial", "tree_serial")})
-)
-
-
 def move(
     connection: Connection,
     act: Act,
@@ -217,7 +212,6 @@ def move(
     *,
     overwrite: bool,
     check: Check = allow_everything,
-    check_target: Check = allow_everything,
 ) -> Done:
     """Give something another place and name, in its space or in another: one row, whatever lies below it.
 
@@ -237,7 +231,6 @@ def move(
     is_renamed = there.node is not None and there.node.id == moved.id
     if is_renamed and moved.name == target.names[-1]:
         raise OntoItself(str(target))
-    check_target(None if is_renamed else there.node)
     if there.node is not None and not is_renamed and not overwrite:
         raise Taken(str(target))
     locks.refuse_if_locked(connection, row, act.now, act.user_id, act.tokens, found, is_removed=True)
@@ -276,17 +269,7 @@ def _rehang(
         serial=new_space.serial + 1,
         tree_serial=new_space.serial + 1,
     )
-    _MOVE.run(
-        connection,
-        {
-            "id_": new.id,
-            "parent_id_": new.parent_id,
-            "name_key_": new.name_key,
-            "name_": new.name,
-            "serial_": new.serial,
-            "tree_serial_": new.tree_serial,
-        },
-    )
+    write_place(connection, new)
     what = "moved" if is_within else "created"
     tell(connection, act, new_space, there.ancestors, new, what, new.size, new.versions_size)
     return new
@@ -321,11 +304,11 @@ def target_of(connection: Connection, other: Space, source: Found, target: Place
 
 
 def create(connection: Connection, act: Act, row: Space, place: Place, found: Found, fresh: Node) -> Node:
-    """A new node where nothing is, which brings `fresh.size` bytes with it."""
-    return _create(connection, act, row, place, found, fresh)
+    """A new node where nothing is, which brings `fresh.size` bytes with it.
 
-
-def _create(connection: Connection, act: Act, row: Space, place: Place, found: Found, fresh: Node) -> Node:
+    Raises:
+        OverQuota, NameRefused: there is none.
+    """
     refuse_over_quota(row, fresh.size, act.quota)
     name = _checked(place.names[-1], act)
     new = fresh._replace(
@@ -344,14 +327,22 @@ def _create(connection: Connection, act: Act, row: Space, place: Place, found: F
 def _touch(connection: Connection, act: Act, row: Space, found: Found, old: Node, content: Content) -> Node:
     """The same bytes once more: another time, and no version."""
     new = old._replace(serial=row.serial + 1, tree_serial=row.serial + 1, mtime=_mtime(content, act))
-    _write_over(connection, new)
+    _write_content(connection, new)
     tell(connection, act, row, found.ancestors, new, "props", 0, 0)
     return new
 
 
-def _write_over(connection: Connection, new: Node) -> None:
-    names = ("digest", "size", "versions_size", "revision", "serial", "tree_serial", "mtime", "author_id")
-    _OVERWRITE.run(connection, {"id_": new.id, **{f"{name}_": getattr(new, name) for name in names}})
+def _write_content(connection: Connection, new: Node) -> None:
+    _WRITE_CONTENT.run(connection, _values(new, _OF_CONTENT))
+
+
+def write_place(connection: Connection, new: Node) -> None:
+    """The row of a node that has another folder, name or serial now."""
+    _WRITE_PLACE.run(connection, _values(new, _OF_PLACE))
+
+
+def _values(new: Node, columns: Sequence[str]) -> dict[str, object]:
+    return {"id_": new.id, **{f"{name}_": getattr(new, name) for name in columns}}
 
 
 def tell(  # noqa: PLR0913, PLR0917 - what happened, and to whom: each is a column
