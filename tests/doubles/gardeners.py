@@ -8,8 +8,9 @@ from concurrent.futures import Future
 from typing import Any
 
 from creamery.hive import tree
+from creamery.hive.acts import Act
 from creamery.hive.errors import Refused
-from creamery.hive.tree import Act, Place
+from creamery.hive.tree import Place
 from tests.doubles.grove import Grove, content
 
 Path = tuple[str, ...]

@@ -14,12 +14,13 @@ from creamery.clock import SystemClock
 from creamery.contract import Digest, digest_of
 from creamery.database import Committer, Database, Generations
 from creamery.hive import spaces, tree
+from creamery.hive.acts import Act
 from creamery.hive.checking import Finding, Kind, check
 from creamery.hive.ledger import Space
 from creamery.hive.names import CasePolicy
 from creamery.hive.nodes import Node
 from creamery.hive.tables import node
-from creamery.hive.tree import Act, Content, Done, Place
+from creamery.hive.tree import Content, Done, Place
 from creamery.limits import Limits
 from creamery.telemetry import Telemetry
 

@@ -23,10 +23,11 @@ from hypothesis.stateful import (
 from sqlalchemy import Connection, select
 
 from creamery.hive import copying, restoring, tree
+from creamery.hive.acts import Act
 from creamery.hive.errors import OverQuota, Refused
 from creamery.hive.nodes import Node
 from creamery.hive.tables import FILE, change
-from creamery.hive.tree import Act, Place
+from creamery.hive.tree import Place
 from tests.databases import create_tables
 from tests.doubles import plain_tree
 from tests.doubles.batches import batch

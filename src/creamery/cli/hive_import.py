@@ -132,8 +132,8 @@ async def _run(
 
 
 def _importer(hub: Hub, space: Space, bar: Bar) -> Importer:
+    from creamery.hive.acts import Act  # noqa: PLC0415
     from creamery.hive.importing import Importer  # noqa: PLC0415
-    from creamery.hive.tree import Act  # noqa: PLC0415
 
     def act() -> Act:
         said = hub.settings.hive

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from creamery.contract import Digest
 from creamery.hive import locks
+from creamery.hive.acts import Act
 from creamery.hive.errors import BytesMissing, NotThere, Taken
 from creamery.hive.ledger import Space, next_numbers, refuse_over_quota, space_now
 from creamery.hive.names import key_of
@@ -18,7 +19,7 @@ from creamery.hive.nodes import Node, children, insert_nodes
 from creamery.hive.properties import copy_properties
 from creamery.hive.tables import HAS_PROPERTIES
 from creamery.hive.trashing import into_trash
-from creamery.hive.tree import Act, Check, Done, Place, allow_everything, create, follow, target_of
+from creamery.hive.tree import Check, Done, Place, allow_everything, create, follow, target_of
 
 AT_ONCE = 1_000
 
@@ -57,9 +58,9 @@ def copy(  # noqa: PLR0913 - what COPY says in its headers
     if there.node is not None and not overwrite:
         raise Taken(str(target))
     replaces = there.node is not None
-    locks.refuse_if_locked(connection, other, act.now, act.user_id, act.tokens, there, is_removed=replaces)
+    locks.refuse_if_locked(connection, act, other, there, is_removed=replaces)
     if replaces:
-        into_trash(connection, act.now, act.user_id, other, there, str(target))
+        into_trash(connection, act, other, there, str(target))
         other = space_now(connection, target.space_id)
     is_whole = is_deep or original.is_file
     fresh = original._replace(

@@ -25,13 +25,14 @@ from creamery.blobs import Blobs, Body, Part
 from creamery.contract import Digest
 from creamery.database import Database, Prepared
 from creamery.hive import tree
+from creamery.hive.acts import Act
 from creamery.hive.errors import Refused, Taken
 from creamery.hive.folders import DiskFolder, Entry
 from creamery.hive.ledger import Space, space_row
 from creamery.hive.names import MAX_NAME_BYTES, MAX_SEGMENTS, CasePolicy, NameRefused, check_name, key_of
 from creamery.hive.nodes import Node, every_child
 from creamery.hive.tables import node
-from creamery.hive.tree import Act, Content, Place
+from creamery.hive.tree import Content, Place
 
 BATCH_FILES = 256
 BATCH_BYTES = 4 * 1024 * 1024

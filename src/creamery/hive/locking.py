@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
+from creamery.hive.acts import Act
 from creamery.hive.errors import ConditionFailed, LockConflict, NotThere, TooManyLocks, WrongToken
 from creamery.hive.ledger import Space, settle, space_now
 from creamery.hive.locks import Lock, lies_below, live
 from creamery.hive.nodes import Found, Node, chain_of
 from creamery.hive.tables import lock
-from creamery.hive.tree import Act, Check, Place, allow_everything, follow
+from creamery.hive.tree import Check, Place, allow_everything, follow
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, select
 
+from creamery.hive.acts import Act
 from creamery.hive.errors import LockedBy
 from creamery.hive.ledger import Space, settle
 from creamery.hive.nodes import Found, chain_of
@@ -49,16 +50,7 @@ def live(connection: Connection, row: Space, now: int) -> list[Lock]:
     return [Lock(*found) for found in connection.execute(asked)]
 
 
-def refuse_if_locked(
-    connection: Connection,
-    row: Space,
-    now: int,
-    user_id: int | None,
-    tokens: frozenset[str],
-    found: Found,
-    *,
-    is_removed: bool = False,
-) -> None:
+def refuse_if_locked(connection: Connection, act: Act, row: Space, found: Found, *, is_removed: bool = False) -> None:
     """May what a path names be written, made, or removed with everything below?
 
     A file that is there is kept by locks on itself and by deep ones above it. What comes or goes is kept by a lock on
@@ -67,7 +59,7 @@ def refuse_if_locked(
     Raises:
         LockedBy: a lock's token is wanted that did not come along.
     """
-    there = live(connection, row, now)
+    there = live(connection, row, act.now)
     if not there:
         return
     above = found.ancestors
@@ -82,7 +74,7 @@ def refuse_if_locked(
         or (comes_or_goes and above and each.node_id == above[-1])
         or (is_removed and own is not None and lies_below(connection, each.node_id, own))
     ]
-    _refuse_without_tokens(connection, holding, user_id, tokens)
+    _refuse_without_tokens(connection, act, holding)
 
 
 def tokens_at(connection: Connection, row: Space, found: Found, now: int) -> frozenset[str]:
@@ -96,19 +88,17 @@ def tokens_at(connection: Connection, row: Space, found: Found, now: int) -> fro
     )
 
 
-def _refuse_without_tokens(
-    connection: Connection, holding: Iterable[Lock], user_id: int | None, tokens: frozenset[str]
-) -> None:
+def _refuse_without_tokens(connection: Connection, act: Act, holding: Iterable[Lock]) -> None:
     """Each exclusive lock wants its token; of shared ones on a node one does (RFC 4918 section 6.2)."""
     shared: dict[int, list[Lock]] = {}
     for each in holding:
         if each.is_exclusive:
-            if each.token not in tokens or each.user_id != user_id:
+            if each.token not in act.tokens or each.user_id != act.user_id:
                 raise _locked(connection, each)
         else:
             shared.setdefault(each.node_id, []).append(each)
     for together in shared.values():
-        if not any(each.token in tokens and each.user_id == user_id for each in together):
+        if not any(each.token in act.tokens and each.user_id == act.user_id for each in together):
             raise _locked(connection, together[0])
 
 

@@ -14,11 +14,12 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, upda
 from creamery.contract import Digest
 from creamery.database import Prepared
 from creamery.hive import locks
+from creamery.hive.acts import Act
 from creamery.hive.errors import NotThere, TooManyProperties
 from creamery.hive.ledger import space_now
 from creamery.hive.nodes import Node
 from creamery.hive.tables import HAS_PROPERTIES, node, prop
-from creamery.hive.tree import Act, Check, Place, allow_everything, follow, tell
+from creamery.hive.tree import Check, Place, allow_everything, follow, tell
 
 AT_ONCE = 500
 
@@ -69,7 +70,7 @@ def patch(
     if there is None:
         raise NotThere(str(place))
     check(there)
-    locks.refuse_if_locked(connection, row, act.now, act.user_id, act.tokens, found)
+    locks.refuse_if_locked(connection, act, row, found)
     _write(connection, there.id, wanted.changes, most)
     changed = there._replace(
         flags=there.flags | (HAS_PROPERTIES if wanted.changes else 0),

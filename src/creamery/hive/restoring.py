@@ -9,13 +9,14 @@ from typing import NamedTuple
 from sqlalchemy import Connection, delete
 
 from creamery.hive import locks
+from creamery.hive.acts import Act
 from creamery.hive.errors import IsFolder, NotThere
 from creamery.hive.ledger import Space, refuse_over_quota, space_now
 from creamery.hive.names import MAX_NAME_BYTES, key_of
 from creamery.hive.nodes import Chain, Found, Node, Step, by_id, chain_of, find
 from creamery.hive.tables import FOLDER, ROOT, trash
 from creamery.hive.trashing import Trashed, find_trashed
-from creamery.hive.tree import Act, Check, Content, allow_everything, overwrite, tell, write_place
+from creamery.hive.tree import Check, Content, allow_everything, overwrite, tell, write_place
 from creamery.hive.versions import find_version
 
 
@@ -60,7 +61,7 @@ def restore_trashed(connection: Connection, act: Act, space_id: int, node_id: in
     home = _home_of(connection, row, gone)
     name = _free_name(connection, row, home.above[-1].id, gone, act.now)
     found = Found(home.above, None, 1)
-    locks.refuse_if_locked(connection, row, act.now, act.user_id, act.tokens, found)
+    locks.refuse_if_locked(connection, act, row, found)
     back = there._replace(
         parent_id=home.above[-1].id,
         name_key=key_of(name, row.case_policy),
@@ -93,7 +94,7 @@ def restore_version(
         raise IsFolder("/" + "/".join(chain.names[1:]))
     row = space_now(connection, chain.space_id)
     check(old)
-    locks.refuse_if_locked(connection, row, act.now, act.user_id, act.tokens, found)
+    locks.refuse_if_locked(connection, act, row, found)
     wanted = find_version(connection, node_id, revision)
     if wanted.digest == old.digest:
         return old

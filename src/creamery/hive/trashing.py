@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Select, and_, insert, or_, select, update
 
 from creamery.hive import locks
+from creamery.hive.acts import Act
 from creamery.hive.errors import NotInTrash
 from creamery.hive.ledger import Change, Space, log_change, raise_above, settle, space_now
 from creamery.hive.nodes import Found
@@ -40,11 +41,14 @@ class Trashed(NamedTuple):
     versions_size: int
 
 
-def into_trash(connection: Connection, now: int, user_id: int | None, row: Space, found: Found, path: str) -> None:
+def into_trash(connection: Connection, act: Act, row: Space, found: Found, path: str) -> None:
     """Hang what was found below the trash of its space, locks on it and below removed.
 
     Args:
+        connection: of the write.
+        act: who does it, and when.
         row: the space as this transaction leaves it so far.
+        found: what goes.
         path: where it was, for people.
     """
     gone = found.node
@@ -65,8 +69,8 @@ def into_trash(connection: Connection, now: int, user_id: int | None, row: Space
             "from_parent": gone.parent_id,
             "name": gone.name,
             "path": path,
-            "at": now,
-            "by_id": user_id,
+            "at": act.now,
+            "by_id": act.user_id,
         },
     )
     raise_above(connection, found.ancestors, serial, -gone.size, -gone.versions_size)
@@ -79,7 +83,10 @@ def into_trash(connection: Connection, now: int, user_id: int | None, row: Space
             used_trash=row.used_trash + gone.size + gone.versions_size,
         ),
     )
-    log_change(connection, Change(row.id, serial, "gone", gone.id, gone.parent_id, gone.name, gone.kind, user_id, now))
+    log_change(
+        connection,
+        Change(row.id, serial, "gone", gone.id, gone.parent_id, gone.name, gone.kind, act.user_id, act.now),
+    )
 
 
 def trashed(

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, bindparam, update
 from creamery.contract import Digest
 from creamery.database import Prepared
 from creamery.hive import locks, versions
+from creamery.hive.acts import Act
 from creamery.hive.errors import IsFolder, NotThere, OntoItself, ParentMissing, Taken
 from creamery.hive.ledger import (
     Change,
@@ -35,25 +36,6 @@ from creamery.hive.trashing import into_trash
 
 Check = Callable[[Node | None], None]
 """Asks the request's conditions of what is there; raises `ConditionFailed`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Act:
-    """Who does something, and under which rules.
-
-    Attributes:
-        now: microseconds since 1970.
-        user_id: who.
-        quota: bytes of a space that has no quota of its own; None: as many as the disk has.
-        tokens: of locks that came along.
-        refuses_windows_names: new names must be such that Windows can hold them.
-    """
-
-    now: int
-    user_id: int | None
-    quota: int | None = None
-    tokens: frozenset[str] = frozenset()
-    refuses_windows_names: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +117,7 @@ def put(connection: Connection, act: Act, place: Place, content: Content, check:
     if old is not None and not old.is_file:
         raise IsFolder(str(place))
     check(old)
-    locks.refuse_if_locked(connection, row, act.now, act.user_id, act.tokens, found)
+    locks.refuse_if_locked(connection, act, row, found)
     if old is None:
         return Done(create(connection, act, row, place, found, _file(content, act)), is_new=True)
     if old.digest == content.digest:
@@ -152,7 +134,7 @@ def overwrite(
         OverQuota: it stays as it was.
     """
     refuse_over_quota(row, content.size - old.size, act.quota)
-    kept = versions.keep_old(connection, old, act.now, act.user_id, always=always)
+    kept = versions.keep_old(connection, act, old, always=always)
     new = old._replace(
         digest=content.digest,
         size=content.size,
@@ -180,7 +162,7 @@ def make_folder(connection: Connection, act: Act, place: Place, check: Check = a
         raise Taken(str(place))
     _refuse_without_parent(found, place)
     check(None)
-    locks.refuse_if_locked(connection, row, act.now, act.user_id, act.tokens, found)
+    locks.refuse_if_locked(connection, act, row, found)
     return Done(create(connection, act, row, place, found, _folder(act)), is_new=True)
 
 
@@ -199,8 +181,8 @@ def delete(connection: Connection, act: Act, place: Place, check: Check = allow_
     if not found.above:
         raise OntoItself("/")
     check(found.node)
-    locks.refuse_if_locked(connection, row, act.now, act.user_id, act.tokens, found, is_removed=True)
-    into_trash(connection, act.now, act.user_id, row, found, str(place))
+    locks.refuse_if_locked(connection, act, row, found, is_removed=True)
+    into_trash(connection, act, row, found, str(place))
     return found.node
 
 
@@ -233,15 +215,15 @@ def move(
         raise OntoItself(str(target))
     if there.node is not None and not is_renamed and not overwrite:
         raise Taken(str(target))
-    locks.refuse_if_locked(connection, row, act.now, act.user_id, act.tokens, found, is_removed=True)
-    locks.refuse_if_locked(connection, other, act.now, act.user_id, act.tokens, there, is_removed=not is_renamed)
+    locks.refuse_if_locked(connection, act, row, found, is_removed=True)
+    locks.refuse_if_locked(connection, act, other, there, is_removed=not is_renamed)
     if row.id != other.id:
         given = 0 if there.node is None else there.node.size
         refuse_over_quota(other, moved.size - given, act.quota)
         if moved.is_folder and row.case_policy != other.case_policy:
             rekey_below(connection, moved.id, other.case_policy)
     if there.node is not None and not is_renamed:
-        into_trash(connection, act.now, act.user_id, other, there, str(target))
+        into_trash(connection, act, other, there, str(target))
     locks.remove_below(connection, space_now(connection, row.id), moved.id)
     new = _rehang(connection, act, moved, found, there, source, target)
     return Done(new, is_new=there.node is None or is_renamed)

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, upda
 
 from creamery.contract import Digest
 from creamery.database import Prepared
+from creamery.hive.acts import Act
 from creamery.hive.errors import NoSuchVersion, NotThere
 from creamery.hive.ledger import change_sums, settle, space_now
 from creamery.hive.nodes import Node, chain_of
@@ -64,7 +65,7 @@ _LOWER = Prepared(
 )
 
 
-def keep_old(connection: Connection, old: Node, now: int, user_id: int | None, *, always: bool = False) -> int:
+def keep_old(connection: Connection, act: Act, old: Node, *, always: bool = False) -> int:
     """Before other bytes come: those of now become a version, and older ones are thinned.
 
     Nothing is kept of an empty file, nor, but for `always`, of what its author wrote a moment ago. For writes that
@@ -75,7 +76,7 @@ def keep_old(connection: Connection, old: Node, now: int, user_id: int | None, *
     """
     if not old.size:
         return 0
-    if not always and old.author_id == user_id and 0 <= now - old.mtime < SAME_SAVE:
+    if not always and old.author_id == act.user_id and 0 <= act.now - old.mtime < SAME_SAVE:
         return 0
     _KEEP.run(
         connection,
@@ -85,7 +86,7 @@ def keep_old(connection: Connection, old: Node, now: int, user_id: int | None, *
             "digest": old.digest,
             "size": old.size,
             "mtime": old.mtime,
-            "created": now,
+            "created": act.now,
             "author_id": old.author_id,
             "label": None,
             "pinned": False,
@@ -93,7 +94,7 @@ def keep_old(connection: Connection, old: Node, now: int, user_id: int | None, *
     )
     if old.revision <= FEW:  # each change of bytes is one revision: there cannot be more versions
         return old.size
-    return old.size - _remove(connection, old.id, _thinned(connection, old.id, now))
+    return old.size - _remove(connection, old.id, _thinned(connection, old.id, act.now))
 
 
 def versions_of(connection: Connection, node_id: int) -> list[Version]:

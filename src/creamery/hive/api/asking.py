@@ -9,13 +9,13 @@ from sqlalchemy import Connection
 from creamery.accounts import By, Principal, user_by_id
 from creamery.door import Hub
 from creamery.hive import access, spaces
+from creamery.hive.acts import Act
 from creamery.hive.errors import NotThere
 from creamery.hive.etags import Etags
 from creamery.hive.ledger import Space
 from creamery.hive.names import check_name
 from creamery.hive.nodes import chain_of
 from creamery.hive.tables import ROOT
-from creamery.hive.tree import Act
 from creamery.operations import Desk
 
 T = TypeVar("T")

@@ -9,13 +9,13 @@ from sqlalchemy import Connection
 from creamery.accounts import By
 from creamery.door import Hub
 from creamery.hive import purging, trashing
+from creamery.hive.acts import Act
 from creamery.hive.api.asking import SpaceDesk, names_of
 from creamery.hive.api.shapes import Back, NodeNumber, Removed, ShownTrash, SpaceName, TrashList
 from creamery.hive.errors import NotInTrash
 from creamery.hive.ledger import Space
 from creamery.hive.managing import DOOR
 from creamery.hive.restoring import restore_trashed
-from creamery.hive.tree import Act
 from creamery.journal import record_by
 from creamery.operations import Asker
 

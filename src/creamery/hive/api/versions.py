@@ -6,6 +6,7 @@ from sqlalchemy import Connection
 from creamery.accounts import By, Principal
 from creamery.door import Hub
 from creamery.hive import versions
+from creamery.hive.acts import Act
 from creamery.hive.api.asking import SpaceDesk, names_of, refuse_elsewhere
 from creamery.hive.api.shapes import (
     Entry,
@@ -20,7 +21,6 @@ from creamery.hive.errors import IsFolder
 from creamery.hive.ledger import Space
 from creamery.hive.nodes import by_id
 from creamery.hive.restoring import restore_version
-from creamery.hive.tree import Act
 from creamery.operations import Asker
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from creamery.accounts import Principal
 from creamery.door import Hub
 from creamery.hive import access, locks, spaces
+from creamery.hive.acts import Act
 from creamery.hive.changes import token_of
 from creamery.hive.dav.conditions import If, Preconditions, State, evaluate, parse_if, submitted
 from creamery.hive.dav.headers import BadHeader, ForeignDestination, parse_destination, path_of
@@ -20,7 +21,7 @@ from creamery.hive.etags import Etags
 from creamery.hive.ledger import Space, space_now, space_row
 from creamery.hive.names import NameRefused, TreePath, parse_path, parse_segment, quote_segment
 from creamery.hive.nodes import Node
-from creamery.hive.tree import Act, Check, Place, follow
+from creamery.hive.tree import Check, Place, follow
 from creamery.http import base_url, exchange_of, header_of, principal_of
 
 RowOf = Callable[[Connection, int], Space | None]
