@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from creamery.hive.acts import Act
 from creamery.hive.errors import ConditionFailed, LockConflict, NotThere, TooManyLocks, WrongToken
 from creamery.hive.ledger import Space, settle, space_now
-from creamery.hive.locks import Lock, lies_below, live
+from creamery.hive.locks import Lock, covers, lies_below, live
 from creamery.hive.nodes import Found, Node, chain_of
 from creamery.hive.tables import lock
 from creamery.hive.tree import Check, Place, allow_everything, follow
@@ -77,7 +77,7 @@ def renew(connection: Connection, act: Act, place: Place, seconds: int) -> list[
     mine = [
         each._replace(expires=act.now + seconds * 1_000_000)
         for each in live(connection, row, act.now)
-        if each.token in act.tokens and each.user_id == act.user_id and _covers(each, found)
+        if each.token in act.tokens and each.user_id == act.user_id and covers(each, found)
     ]
     if not mine:
         raise ConditionFailed(str(place))
@@ -95,19 +95,13 @@ def release(connection: Connection, act: Act, place: Place, token: str) -> None:
     row = space_now(connection, place.space_id)
     found = follow(connection, row, place.names)
     for each in live(connection, row, act.now):
-        if each.token == token and _covers(each, found):
+        if each.token == token and covers(each, found):
             if each.user_id != act.user_id:
                 raise WrongToken(str(place), is_others=True)
             connection.execute(delete(lock).where(lock.c.token == token))
             settle(connection, row._replace(lock_count=row.lock_count - 1))
             return
     raise WrongToken(str(place))
-
-
-def _covers(held: Lock, found: Found) -> bool:
-    if found.node is not None and held.node_id == found.node.id:
-        return True
-    return held.is_deep and held.node_id in found.ancestors
 
 
 def _refuse_conflicts(connection: Connection, there: list[Lock], found: Found, wish: Wish) -> None:
@@ -117,8 +111,7 @@ def _refuse_conflicts(connection: Connection, there: list[Lock], found: Found, w
         for each in there
         if (wish.is_exclusive or each.is_exclusive)
         and (
-            _covers(each, found)
-            or (wish.is_deep and node is not None and lies_below(connection, each.node_id, node.id))
+            covers(each, found) or (wish.is_deep and node is not None and lies_below(connection, each.node_id, node.id))
         )
     ]
     if conflicts:

@@ -50,6 +50,13 @@ def live(connection: Connection, row: Space, now: int) -> list[Lock]:
     return [Lock(*found) for found in connection.execute(asked)]
 
 
+def covers(held: Lock, found: Found) -> bool:
+    """Does a lock hold for what a path names: by itself, or from above?"""
+    if found.node is not None and held.node_id == found.node.id:
+        return True
+    return held.is_deep and held.node_id in found.ancestors
+
+
 def refuse_if_locked(connection: Connection, act: Act, row: Space, found: Found, *, is_removed: bool = False) -> None:
     """May what a path names be written, made, or removed with everything below?
 
@@ -64,13 +71,11 @@ def refuse_if_locked(connection: Connection, act: Act, row: Space, found: Found,
         return
     above = found.ancestors
     own = None if found.node is None else found.node.id
-    folders = set(above)
     comes_or_goes = is_removed or own is None
     holding = [
         each
         for each in there
-        if each.node_id == own
-        or (each.node_id in folders and each.is_deep)
+        if covers(each, found)
         or (comes_or_goes and above and each.node_id == above[-1])
         or (is_removed and own is not None and lies_below(connection, each.node_id, own))
     ]
@@ -79,13 +84,7 @@ def refuse_if_locked(connection: Connection, act: Act, row: Space, found: Found,
 
 def tokens_at(connection: Connection, row: Space, found: Found, now: int) -> frozenset[str]:
     """Of the locks that cover what a path names, from above too: its state tokens in an `If` header."""
-    folders = set(found.ancestors)
-    own = None if found.node is None else found.node.id
-    return frozenset(
-        each.token
-        for each in live(connection, row, now)
-        if each.node_id == own or (each.node_id in folders and each.is_deep)
-    )
+    return frozenset(each.token for each in live(connection, row, now) if covers(each, found))
 
 
 def _refuse_without_tokens(connection: Connection, act: Act, holding: Iterable[Lock]) -> None:

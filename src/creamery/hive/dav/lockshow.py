@@ -46,11 +46,9 @@ def shown_locks(connection: Connection, row: Space, found: Found, base: str, now
     if not there or found.node is None:
         return NONE
     own, inherited, by_node = "", "", dict[int, str]()
-    above = set(found.ancestors)
     for each in there:
         text = element(connection, each, base, now)
-        is_own = each.node_id == found.node.id
-        if is_own or (each.node_id in above and each.is_deep):
+        if locks.covers(each, found):
             own += text
             inherited += text if each.is_deep else ""
         else:
