@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from email.utils import formatdate
 
 from starlette.responses import Response
 
@@ -131,8 +130,3 @@ def answer(status: int, headers: Mapping[str, str] | None = None, body: bytes = 
     """An answer whose headers say it all, or nearly."""
     lines = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in (headers or {}).items()]
     return BytesResponse(body, [PRIVATE, *lines], status)
-
-
-def http_date(micros: int) -> str:
-    """A moment as HTTP writes it."""
-    return formatdate(micros / 1_000_000, usegmt=True)

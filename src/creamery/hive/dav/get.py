@@ -7,8 +7,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from creamery.blobs import BlobCorrupt, BlobMissing
-from creamery.hive.dav.answering import DavProblem, http_date
+from creamery.hive.dav.answering import DavProblem
 from creamery.hive.dav.asking import Asked
+from creamery.hive.dav.dates import http_date
 from creamery.hive.dav.tongue import Tongue
 from creamery.hive.errors import NotThere
 from creamery.hive.ledger import space_row
