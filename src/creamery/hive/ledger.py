@@ -147,20 +147,13 @@ def log_change(connection: Connection, happened: Change) -> None:
     gather(connection, _write_changes, happened)
 
 
-def next_number(connection: Connection) -> int:
-    """The number of a new node; taken back with the write that took it."""
+def next_numbers(connection: Connection, count: int) -> int:
+    """The first of so many numbers of new nodes, which follow each other; taken back with the write that took them."""
     following = next(gathered(connection, _write_next), None)
     if following is None:
         following = loaded(connection, _write_next, lambda: int(_NEXT.run(connection, {}).scalar_one()))
-    gather(connection, _write_next, following + 1)
+    gather(connection, _write_next, following + count)
     return int(following)
-
-
-def next_numbers(connection: Connection, count: int) -> int:
-    """The first of so many that follow each other."""
-    first = next_number(connection)
-    gather(connection, _write_next, first + count)
-    return first
 
 
 def refuse_over_quota(row: Space, more: int, quota: int | None, reserved: int = 0) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, upda
 from creamery.database import Prepared, write_gathered
 from creamery.hive import tables
 from creamery.hive.checking import Kind, counts_of, has_wrong_key, of_locks, of_log, of_trash, sums_of
-from creamery.hive.ledger import Change, Space, log_change, next_number
+from creamery.hive.ledger import Change, Space, log_change, next_numbers
 from creamery.hive.names import CasePolicy, NameRefused, check_name, key_of
 from creamery.hive.nodes import Node, by_id, find, insert_node
 from creamery.hive.survey import Survey, survey
@@ -104,7 +104,7 @@ def _found_folder(connection: Connection, row: Space, now: int) -> Node:
         known = by_id(connection, number)
         if known is not None and known.parent_id == row.trash_id and known.name == FOUND:
             return known
-    number = next_number(connection)
+    number = next_numbers(connection, 1)
     serial = row.serial  # a bound; its sum and serial are set with all others
     made = Node(
         row.trash_id, str(number), number, FOUND, FOLDER, None, 0, 0, 1, serial, serial, now, now, None, None, 0

@@ -21,7 +21,7 @@ from creamery.hive.ledger import (
     Change,
     Space,
     log_change,
-    next_number,
+    next_numbers,
     raise_above,
     refuse_over_quota,
     settle,
@@ -296,7 +296,7 @@ def create(connection: Connection, act: Act, row: Space, place: Place, found: Fo
     new = fresh._replace(
         parent_id=found.above[-1].id,
         name_key=key_of(name, row.case_policy),
-        id=next_number(connection),
+        id=next_numbers(connection, 1),
         name=name,
         serial=row.serial + 1,
         tree_serial=row.serial + 1,
