@@ -156,6 +156,11 @@ def next_numbers(connection: Connection, count: int) -> int:
     return int(following)
 
 
+def quota_of(row: Space, default: int | None) -> int | None:
+    """Bytes that a space may have; `default`: what `hive.quota` says; None: any."""
+    return default if row.quota is None else row.quota
+
+
 def refuse_over_quota(row: Space, more: int, quota: int | None, reserved: int = 0) -> None:
     """May the space have so many bytes more? Less is always right; versions and trash give way, and do not count.
 
@@ -168,7 +173,7 @@ def refuse_over_quota(row: Space, more: int, quota: int | None, reserved: int = 
     Raises:
         OverQuota: it may not.
     """
-    allowed = quota if row.quota is None else row.quota
+    allowed = quota_of(row, quota)
     taken = row.used_files + reserved
     if more > 0 and allowed is not None and taken + more > allowed:
         raise OverQuota(more, allowed - taken)

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from creamery.clock import Micros
 from creamery.database import gather
-from creamery.hive.ledger import Space
+from creamery.hive.ledger import Space, quota_of
 from creamery.jobs import enqueue
 
 PURGE_JOB = "hive.purge"
@@ -40,11 +40,6 @@ class Usage:
     def used(self) -> int:
         """All three together."""
         return self.files + self.versions + self.trash
-
-
-def quota_of(row: Space, default: int | None) -> int | None:
-    """Bytes that a space may have; `default`: what `hive.quota` says; None: any."""
-    return default if row.quota is None else row.quota
 
 
 def usage(row: Space, default: int | None, reserved: int = 0, disk: int | None = None) -> Usage:
