@@ -138,7 +138,7 @@ def raise_above(connection: Connection, ids: Sequence[int], serial: int, size: i
 
 
 def change_sums(connection: Connection, ids: Sequence[int], size: int = 0, versions: int = 0) -> None:
-    """What lies below these folders takes so much more, and whoever lists them sees nothing new."""
+    """These nodes, or what lies below them, take so much more, and whoever lists them sees nothing new."""
     gather(connection, _write_sums, _Above(ids, 0, size, versions))
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, bindparam, delete, select, update
 
 from creamery.database import Prepared
 from creamery.hive import trashing
-from creamery.hive.ledger import Space, settle, space_now
+from creamery.hive.ledger import Space, change_sums, settle, space_now
 from creamery.hive.nodes import Node, by_id
 from creamery.hive.properties import remove_for
 from creamery.hive.quotas import enqueue_purge, excess
@@ -37,11 +37,6 @@ _REMOVE_LEAVES = Prepared(
         node.c.name_key <= bindparam("last"),
         node.c.kind != FOLDER,
     )
-)
-_LOWER = Prepared(
-    update(node)
-    .where(node.c.id == bindparam("id_"))
-    .values(size=node.c.size - bindparam("size_"), versions_size=node.c.versions_size - bindparam("versions_"))
 )
 _WITH_VERSIONS = Prepared(
     select(node.c.id, node.c.kind).where(node.c.parent_id == bindparam("parent"), node.c.versions_size > 0)
@@ -200,8 +195,8 @@ class _Removal:
             else:
                 self._remove_folder(folder)
                 levels.pop()
-        sums = self._lowered.items()
-        _LOWER.run_many(self._connection, [{"id_": each, "size_": a, "versions_": b} for each, (a, b) in sums])
+        for each, (size, versions) in self._lowered.items():
+            change_sums(self._connection, [each], -size, -versions)
         return not levels
 
     def _below(self, folder: _Row) -> list[_Row]:

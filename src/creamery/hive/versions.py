@@ -17,7 +17,7 @@ from creamery.hive.acts import Act
 from creamery.hive.errors import NoSuchVersion, NotThere
 from creamery.hive.ledger import change_sums, settle, space_now
 from creamery.hive.nodes import Node, chain_of
-from creamery.hive.tables import ROOT, node, version
+from creamery.hive.tables import ROOT, version
 from creamery.hive.thinning import Moment, superfluous
 
 SAME_SAVE = 2_000_000
@@ -59,9 +59,6 @@ _OF = Prepared(
 )
 _FORGET = Prepared(
     delete(version).where(version.c.node_id == bindparam("node"), version.c.revision == bindparam("revision_"))
-)
-_LOWER = Prepared(
-    update(node).where(node.c.id == bindparam("id_")).values(versions_size=node.c.versions_size - bindparam("bytes_"))
 )
 
 
@@ -176,13 +173,12 @@ def forget_versions(connection: Connection, node_id: int, gone: Collection[Versi
     if chain is None:
         return 0
     freed = _remove(connection, node_id, gone)
-    _LOWER.run(connection, {"id_": node_id, "bytes_": freed})
     row = space_now(connection, chain.space_id)
     if chain.names[0] == ROOT:
-        change_sums(connection, chain.above, versions=-freed)
+        change_sums(connection, (*chain.above, node_id), versions=-freed)
         settle(connection, row._replace(used_versions=row.used_versions - freed))
     else:  # a trash has no sums of its own: what lies in it has, and the space
-        change_sums(connection, chain.above[1:], versions=-freed)
+        change_sums(connection, (*chain.above[1:], node_id), versions=-freed)
         settle(connection, row._replace(used_trash=row.used_trash - freed))
     return freed
 
