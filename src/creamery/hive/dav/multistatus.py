@@ -19,6 +19,7 @@ from creamery.hive.dav import dates, properties
 from creamery.hive.dav.bodies import Propfind
 from creamery.hive.dav.xml import escape
 from creamery.hive.names import is_plain, quote_segment
+from creamery.hive.nodes import Node
 
 HEAD = b'<?xml version="1.0" encoding="utf-8"?>\n<d:multistatus xmlns:d="DAV:">'
 END = b"</d:multistatus>\n"
@@ -62,6 +63,22 @@ class Entry(NamedTuple):
     created: int
     media_type: str | None
     flags: int
+
+    @classmethod
+    def of(cls, node: Node, name: str | None = None) -> Entry:
+        """A node's; `name`: what it is called here, where that is not its own."""
+        return cls(
+            node.id,
+            node.name if name is None else name,
+            node.kind,
+            node.size,
+            node.revision,
+            node.tree_serial,
+            node.mtime,
+            node.created,
+            None,
+            node.flags,
+        )
 
 
 @dataclass(frozen=True, slots=True)

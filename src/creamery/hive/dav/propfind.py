@@ -142,21 +142,8 @@ def _answer(tongue: Tongue, asked: Asked, view: _View) -> Answer:
 
 
 def _itself(status: Multistatus, asked: Asked, view: _View) -> bytes:
-    there = view.there
-    names = asked.spot.path.segments
-    name = names[-1] if names else asked.spot.space.name
-    entry = Entry(
-        there.id,
-        name if not names else there.name,
-        there.kind,
-        there.size,
-        there.revision,
-        there.tree_serial,
-        there.mtime,
-        there.created,
-        None,
-        there.flags,
-    )
+    there, names = view.there, asked.spot.path.segments
+    entry = Entry.of(there) if names else Entry.of(there, asked.spot.space.name)
     address = asked.spot.base + href(names, there.is_folder)
     return status.itself(address, entry, view.dead, view.locks.of_itself)
 

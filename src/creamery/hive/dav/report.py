@@ -19,7 +19,6 @@ from creamery.hive.dav.xml import escape
 from creamery.hive.errors import IsFile, NotThere
 from creamery.hive.ledger import Space, space_row
 from creamery.hive.names import href
-from creamery.hive.nodes import Node
 from creamery.hive.properties import read_properties
 from creamery.hive.tree import follow
 from creamery.http import BytesResponse, header_of
@@ -67,7 +66,7 @@ def _document(
     dead = read_properties(connection, [each.id for _, each in told.there if each.flags])
     yield HEAD
     for path, each in told.there:
-        yield statuses.itself(base + href((*above, *path), each.is_folder), _entry(each), dead)
+        yield statuses.itself(base + href((*above, *path), each.is_folder), Entry.of(each), dead)
     for path in told.gone:
         yield response(base + href((*above, *path), is_folder=False), status("404 Not Found"))
     if told.is_cut:
@@ -75,18 +74,3 @@ def _document(
     token = token_of(row.id, tongue.etags.epoch, told.serial)
     yield f"<d:sync-token>{escape(token)}</d:sync-token>".encode()
     yield END
-
-
-def _entry(node: Node) -> Entry:
-    return Entry(
-        node.id,
-        node.name,
-        node.kind,
-        node.size,
-        node.revision,
-        node.tree_serial,
-        node.mtime,
-        node.created,
-        None,
-        node.flags,
-    )
