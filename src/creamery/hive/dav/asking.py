@@ -20,7 +20,7 @@ from creamery.hive.errors import ConditionFailed
 from creamery.hive.etags import Etags
 from creamery.hive.ledger import Space, space_now, space_row
 from creamery.hive.names import NameRefused, TreePath, parse_path, parse_segment, quote_segment
-from creamery.hive.nodes import Node
+from creamery.hive.nodes import Found, Node
 from creamery.hive.tree import Check, Place, follow
 from creamery.http import base_url, exchange_of, header_of, principal_of
 
@@ -48,6 +48,16 @@ class Spot:
     def place(self) -> Place:
         """The same as the tree names it."""
         return Place(self.space.id, self.path.segments)
+
+    def find(self, connection: Connection, row_of: RowOf = space_row) -> tuple[Space, Found]:
+        """The space as it is now, and where the path leads in it.
+
+        Args:
+            connection: any.
+            row_of: how a space's row is read there; `space_row` for readers, `space_now` within a write.
+        """
+        row = row_of(connection, self.space.id) or self.space
+        return row, follow(connection, row, self.path.segments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +120,7 @@ class Asked:
                 spot = None
         if spot is None:
             return State()
-        row = row_of(connection, spot.space.id) or spot.space
-        found = follow(connection, row, spot.path.segments)
+        row, found = spot.find(connection, row_of)
         etag = None if found.node is None else self.desk.etags.of(row.id, found.node)
         tokens = locks.tokens_at(connection, row, found, self.act.now)
         if found.node is not None and found.node.is_folder:

@@ -12,10 +12,8 @@ from creamery.hive.dav.asking import Asked
 from creamery.hive.dav.dates import http_date
 from creamery.hive.dav.tongue import Tongue
 from creamery.hive.errors import NotThere
-from creamery.hive.ledger import space_row
 from creamery.hive.media_types import media_type_of
 from creamery.hive.nodes import Node
-from creamery.hive.tree import follow
 from creamery.http import BlobResponse
 
 FOLDER_ALLOWS = "COPY, DELETE, LOCK, MKCOL, MOVE, OPTIONS, PROPFIND, PROPPATCH, REPORT, UNLOCK"
@@ -65,10 +63,8 @@ def found(connection: Connection, asked: Asked) -> Node:
         NotThere: nothing.
         ConditionFailed: it does not hold.
     """
-    row = space_row(connection, asked.spot.space.id)
-    there = None if row is None else follow(connection, row, asked.spot.path.segments).node
-    if asked.condition is not None:
-        asked.check_condition(connection)
-    if there is None:
+    _, there = asked.spot.find(connection)
+    asked.check_condition(connection)
+    if there.node is None:
         raise NotThere(str(asked.spot.place))
-    return there
+    return there.node

@@ -32,7 +32,6 @@ from creamery.hive.names import href, key_of
 from creamery.hive.nodes import Found, Node
 from creamery.hive.properties import read_properties
 from creamery.hive.tables import HAS_PROPERTIES, node
-from creamery.hive.tree import follow
 from creamery.http import BytesResponse, header_of, negotiate_encoding
 
 PAGE = 1_000
@@ -102,8 +101,7 @@ async def propfind(tongue: Tongue, request: Request, asked: Asked) -> Response:
 
 
 def _look(tongue: Tongue, asked: Asked, wish: _Wish, connection: Connection) -> _View:
-    row = space_row(connection, asked.spot.space.id) or asked.spot.space
-    found = follow(connection, row, asked.spot.path.segments)
+    row, found = asked.spot.find(connection)
     asked.check_condition(connection)
     there = found.node
     if there is None or (there.is_file and asked.spot.path.is_folder):

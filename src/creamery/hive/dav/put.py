@@ -18,7 +18,7 @@ from creamery.hive.dav.tongue import Tongue
 from creamery.hive.errors import IsFolder, OverQuota, ParentMissing
 from creamery.hive.ledger import Space, refuse_over_quota, space_row
 from creamery.hive.quotas import most_bytes
-from creamery.hive.tree import Content, Done, follow
+from creamery.hive.tree import Content, Done
 from creamery.hive.tree import put as put_file
 from creamery.http import Problem, header_of, receive_file
 
@@ -78,9 +78,8 @@ def refuse_early(connection: Connection, asked: Asked, length: int) -> Room:
     Raises:
         ParentMissing, IsFolder, ConditionFailed, LockedBy, OverQuota: they would not.
     """
-    row = space_row(connection, asked.spot.space.id) or asked.spot.space
+    row, found = asked.spot.find(connection)
     place = asked.spot.place
-    found = follow(connection, row, place.names)
     if not found.has_parent:
         raise ParentMissing(str(place))
     if found.node is not None and not found.node.is_file:

@@ -17,10 +17,9 @@ from creamery.hive.dav.multistatus import END, HEAD, Answer, Entry, Multistatus,
 from creamery.hive.dav.tongue import Tongue
 from creamery.hive.dav.xml import escape
 from creamery.hive.errors import IsFile, NotThere
-from creamery.hive.ledger import Space, space_row
+from creamery.hive.ledger import Space
 from creamery.hive.names import href
 from creamery.hive.properties import read_properties
-from creamery.hive.tree import follow
 from creamery.http import BytesResponse, header_of
 
 _CUT = "<d:error><d:number-of-matches-within-limits/></d:error>"
@@ -41,8 +40,8 @@ async def report(tongue: Tongue, request: Request, asked: Asked) -> Response:
 
 
 def _answer(tongue: Tongue, asked: Asked, wish: SyncCollection, connection: Connection) -> bytes:
-    row = space_row(connection, asked.spot.space.id) or asked.spot.space
-    folder = follow(connection, row, asked.spot.path.segments).node
+    row, found = asked.spot.find(connection)
+    folder = found.node
     if folder is None:
         raise NotThere(str(asked.spot.place))
     if not folder.is_folder:
