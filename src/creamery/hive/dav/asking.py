@@ -71,7 +71,7 @@ class Asked:
         condition: the `If` header.
         preconditions: `If-Match` and `If-None-Match`.
         desk: who made this out of the request, and knows what other addresses mean.
-        authorities: what the hub is called, for addresses in headers.
+        scope: the request, as ASGI tells it.
     """
 
     spot: Spot
@@ -80,7 +80,13 @@ class Asked:
     condition: If | None
     preconditions: Preconditions
     desk: Desk
-    authorities: tuple[str, ...]
+    scope: Mapping[str, Any]
+
+    @property
+    def authorities(self) -> tuple[str, ...]:
+        """What the hub is called, for addresses in headers: as this client says, and as the hub itself does."""
+        own = urlsplit(base_url(self.scope)).netloc
+        return (header_of(self.scope, b"host") or own, own)
 
     def check(self, connection: Connection, row_of: RowOf = space_now) -> Check:
         """Asks the conditions of what is there, in the transaction that would change it.
@@ -177,10 +183,8 @@ class Desk:
             tokens=tokens,
             refuses_windows_names=self._hub.settings.hive.windows_names,
         )
-        own = urlsplit(base_url(scope)).netloc
-        said = header_of(scope, b"host") or own
         preconditions = Preconditions.of(exchange_of(scope).headers)
-        return Asked(spot, principal, act, condition, preconditions, self, (said, own))
+        return Asked(spot, principal, act, condition, preconditions, self, scope)
 
     def spot_of(self, connection: Connection, principal: Principal, raw: bytes) -> Spot | None:
         """What a raw path names; None where it is no address of the tree's, or of a home that is not there yet.
@@ -192,9 +196,9 @@ class Desk:
         if known is not None:
             return known
         if raw.startswith(FILES):
-            user, _, rest = raw.removeprefix(FILES).partition(b"/")
-            home = access.home_of(connection, principal, parse_segment(user))
-            return None if home is None else self._home_spot(home, user, rest)
+            name, rest = _name_and_rest(raw)
+            home = access.home_of(connection, principal, name)
+            return None if home is None else _home_spot(home, name, rest)
         if raw.startswith(SPACES):
             number, _, rest = raw.removeprefix(SPACES).partition(b"/")
             space = access.space_for(connection, principal, _number(number))
@@ -208,19 +212,14 @@ class Desk:
         home = self._homes.get(principal.user_id)
         if home is None:
             return None
-        user, _, rest = raw.removeprefix(FILES).partition(b"/")
-        access.owner_of_home(principal, parse_segment(user))
-        return self._home_spot(home, user, rest)
-
-    @staticmethod
-    def _home_spot(home: Space, user: bytes, rest: bytes) -> Spot:
-        return Spot(home, parse_path(rest), f"/dav/files/{quote_segment(parse_segment(user))}")
+        name, rest = _name_and_rest(raw)
+        access.owner_of_home(principal, name)
+        return _home_spot(home, name, rest)
 
     async def _find(self, principal: Principal, raw: bytes) -> Spot:
         hub = self._hub
         if raw.startswith(FILES):
-            user = raw.removeprefix(FILES).partition(b"/")[0]
-            owner = access.owner_of_home(principal, parse_segment(user))
+            owner = access.owner_of_home(principal, _name_and_rest(raw)[0])
             now = hub.clock.now()
             home = await hub.pools.database.run(
                 hub.database.read, lambda connection: access.home_of(connection, principal, principal.name)
@@ -237,9 +236,15 @@ class Desk:
             raise access.NoSuchSpace(raw.decode("ascii", "replace"))
         return spot
 
-    def forget(self) -> None:
-        """Somebody's home may be another one, or none."""
-        self._homes.clear()
+
+def _name_and_rest(raw: bytes) -> tuple[str, bytes]:
+    """Of an address below `FILES`: whose home, and the raw path in it."""
+    user, _, rest = raw.removeprefix(FILES).partition(b"/")
+    return parse_segment(user), rest
+
+
+def _home_spot(home: Space, name: str, rest: bytes) -> Spot:
+    return Spot(home, parse_path(rest), f"/dav/files/{quote_segment(name)}")
 
 
 def _number(raw: bytes) -> int:
