@@ -30,6 +30,9 @@ SCOPES = {
 """What tokens may be limited to here."""
 
 
+_MAX_DIGITS = 18
+
+
 class NoSuchSpace(LookupError):
     """There is none, or whoever asks may not know of it."""
 
@@ -71,6 +74,17 @@ def space_for(connection: Connection, principal: Principal, space_id: int) -> Sp
     if found is None or found.disabled or not may_have(principal, found):
         raise NoSuchSpace(str(space_id))
     return found
+
+
+def number_of(name: str) -> int:
+    """The number that stands for a space.
+
+    Raises:
+        NoSuchSpace: it is none.
+    """
+    if not (name.isascii() and name.isdigit()) or len(name) > _MAX_DIGITS:
+        raise NoSuchSpace(name[: _MAX_DIGITS + 1])
+    return int(name)
 
 
 def may_have(principal: Principal, space: Space) -> bool:

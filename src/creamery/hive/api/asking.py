@@ -21,7 +21,6 @@ from creamery.operations import Desk
 T = TypeVar("T")
 
 HOME = "home"
-_MAX_DIGITS = 18
 
 
 class SpaceDesk:
@@ -68,23 +67,12 @@ class SpaceDesk:
     async def _number(self, request: Request, asker: Principal, name: str) -> int:
         """The number that a space's name in an address means; a home that is not there yet is made."""
         if name != HOME:
-            return number_of(name)
+            return access.number_of(name)
         user_id = access.owner_of_home(asker, asker.name)
         home = await self._desk.read(lambda c: spaces.home_of(c, user_id))
         if home is None:
             home = await self._desk.write(request, lambda c, by: spaces.make_home(c, user_id, asker.name, by.now))
         return home.id
-
-
-def number_of(name: str) -> int:
-    """The number that stands for a space.
-
-    Raises:
-        NoSuchSpace: it is none.
-    """
-    if not (name.isascii() and name.isdigit()) or len(name) > _MAX_DIGITS:
-        raise access.NoSuchSpace(name[: _MAX_DIGITS + 1])
-    return int(name)
 
 
 def path_of(text: str) -> tuple[str, ...]:

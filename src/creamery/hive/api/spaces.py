@@ -8,8 +8,8 @@ from sqlalchemy import Connection
 
 from creamery.accounts import By
 from creamery.door import Hub
-from creamery.hive import managing, spaces
-from creamery.hive.api.asking import SpaceDesk, names_of, number_of, path_of
+from creamery.hive import access, managing, spaces
+from creamery.hive.api.asking import SpaceDesk, names_of, path_of
 from creamery.hive.api.shapes import (
     Entries,
     Entry,
@@ -96,7 +96,8 @@ def _add_managing(found: APIRouter, hub: Hub, show: Showing) -> None:
     async def set_quota(space: SpaceName, new: NewQuota, request: Request) -> ShownSpace:
         def work(connection: Connection, by: By) -> ShownSpace:
             return show.one(
-                connection, managing.set_quota(connection, number_of(space), new.quota, hub.settings.hive.quota, by)
+                connection,
+                managing.set_quota(connection, access.number_of(space), new.quota, hub.settings.hive.quota, by),
             )
 
         return await desk.write(request, work)
@@ -104,7 +105,7 @@ def _add_managing(found: APIRouter, hub: Hub, show: Showing) -> None:
     @found.put("/{space}/owner", summary="Give a project's space to somebody else")
     async def transfer(space: SpaceName, new: NewOwner, request: Request) -> ShownSpace:
         def work(connection: Connection, by: By) -> ShownSpace:
-            return show.one(connection, managing.transfer_space(connection, number_of(space), new.owner, by))
+            return show.one(connection, managing.transfer_space(connection, access.number_of(space), new.owner, by))
 
         return await desk.write(request, work)
 

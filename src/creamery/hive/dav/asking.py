@@ -27,7 +27,6 @@ from creamery.http import base_url, exchange_of, header_of, principal_of
 RowOf = Callable[[Connection, int], Space | None]
 
 FILES, SPACES = b"/dav/files/", b"/dav/spaces/"
-_MAX_DIGITS = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +200,7 @@ class Desk:
             return None if home is None else _home_spot(home, name, rest)
         if raw.startswith(SPACES):
             number, _, rest = raw.removeprefix(SPACES).partition(b"/")
-            space = access.space_for(connection, principal, _number(number))
+            space = access.space_for(connection, principal, access.number_of(number.decode("ascii", "replace")))
             return Spot(space, parse_path(rest), f"/dav/spaces/{space.id}")
         return None
 
@@ -245,9 +244,3 @@ def _name_and_rest(raw: bytes) -> tuple[str, bytes]:
 
 def _home_spot(home: Space, name: str, rest: bytes) -> Spot:
     return Spot(home, parse_path(rest), f"/dav/files/{quote_segment(name)}")
-
-
-def _number(raw: bytes) -> int:
-    if not raw.isdigit() or len(raw) > _MAX_DIGITS:
-        raise access.NoSuchSpace(raw.decode("ascii", "replace"))
-    return int(raw)
