@@ -60,8 +60,7 @@ def render(problem: Problem) -> BytesResponse:
         f"{condition}<s:message>{escape(printable(said))}</s:message></d:error>\n"
     ).encode()
     given = {"cache-control": "no-store", **{name.lower(): value for name, value in problem.headers.items()}}
-    lines = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in given.items()]
-    return BytesResponse(body, [XML, (b"x-content-type-options", b"nosniff"), *lines], problem.status)
+    return BytesResponse(body, [XML, (b"x-content-type-options", b"nosniff"), *_lines(given)], problem.status)
 
 
 _STATUS: tuple[tuple[type[Exception], int], ...] = (
@@ -126,7 +125,15 @@ def _condition(refusal: Exception, base: str) -> str:
     return next((condition for kind, condition in _CONDITIONS if isinstance(refusal, kind)), "")
 
 
-def answer(status: int, headers: Mapping[str, str] | None = None, body: bytes = b"") -> Response:
-    """An answer whose headers say it all, or nearly."""
-    lines = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in (headers or {}).items()]
-    return BytesResponse(body, [PRIVATE, *lines], status)
+def answer(status: int, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer whose headers say it all."""
+    return BytesResponse(b"", [PRIVATE, *_lines(headers or {})], status)
+
+
+def xml_answer(body: bytes, status: int = 207, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer that is a document."""
+    return BytesResponse(body, [XML, PRIVATE, *_lines(headers or {})], status)
+
+
+def _lines(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]

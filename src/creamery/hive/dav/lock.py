@@ -10,17 +10,18 @@ from starlette.responses import Response
 
 from creamery.contract import Digest
 from creamery.hive import locking
-from creamery.hive.dav.answering import XML, DavProblem, answer
+from creamery.hive.dav.answering import DavProblem, answer, xml_answer
 from creamery.hive.dav.asking import Asked
 from creamery.hive.dav.bodies import parse_lockinfo
 from creamery.hive.dav.headers import BadHeader, parse_depth, parse_lock_token, parse_timeout
 from creamery.hive.dav.lockshow import element
+from creamery.hive.dav.put import ALGORITHMS
 from creamery.hive.dav.tongue import Tongue
 from creamery.hive.errors import NotThere
 from creamery.hive.locks import Lock
 from creamery.hive.nodes import Node
 from creamery.hive.tree import Content, put
-from creamery.http import BytesResponse, header_of
+from creamery.http import header_of
 
 _DOCUMENT = (
     '<?xml version="1.0" encoding="utf-8"?>\n<d:prop xmlns:d="DAV:"><d:lockdiscovery>{}</d:lockdiscovery></d:prop>\n'
@@ -74,7 +75,7 @@ async def _take_on_nothing(tongue: Tongue, asked: Asked, wish: locking.Wish) -> 
     if asked.spot.path.is_folder:
         raise DavProblem(409, f"{asked.spot.place}/ is not there, and LOCK makes no folders: make it with MKCOL.")
     blobs = tongue.hub.blobs
-    part = blobs.begin(0, f"hive {asked.spot.space.id} lock", algorithms=("sha1",))
+    part = blobs.begin(0, f"hive {asked.spot.space.id} lock", algorithms=ALGORITHMS)
     await part.finish(None)
     digests = part.other_digests
 
@@ -97,5 +98,4 @@ def _elements(connection: Connection, asked: Asked, held: Sequence[Lock]) -> str
 
 
 def _told(status: int, elements: str, headers: dict[str, str]) -> Response:
-    lines = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
-    return BytesResponse(_DOCUMENT.format(elements).encode(), [XML, (b"cache-control", b"no-store"), *lines], status)
+    return xml_answer(_DOCUMENT.format(elements).encode(), status, headers)

@@ -6,14 +6,14 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from creamery.hive.dav.answering import XML, DavProblem, answer
+from creamery.hive.dav.answering import DavProblem, answer, xml_answer
 from creamery.hive.dav.asking import Asked
 from creamery.hive.dav.bodies import parse_mkcol
 from creamery.hive.dav.proppatch import Reading, read, told
 from creamery.hive.dav.tongue import Tongue
 from creamery.hive.properties import patch
 from creamery.hive.tree import make_folder
-from creamery.http import BytesResponse, header_of
+from creamery.http import header_of
 
 _XML = ("application/xml", "text/xml")
 _ANSWER = '<?xml version="1.0" encoding="utf-8"?>\n<d:mkcol-response xmlns:d="DAV:">{}</d:mkcol-response>\n'
@@ -40,5 +40,4 @@ def _make(tongue: Tongue, asked: Asked, reading: Reading, connection: Connection
 
 
 def _told(status: int, reading: Reading) -> Response:
-    body = _ANSWER.format(told(reading.statuses)).encode()
-    return BytesResponse(body, [XML, (b"cache-control", b"no-store")], status)
+    return xml_answer(_ANSWER.format(told(reading.statuses)).encode(), status)

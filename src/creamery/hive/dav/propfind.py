@@ -19,7 +19,7 @@ from starlette.responses import Response, StreamingResponse
 
 from creamery.database import Prepared
 from creamery.hive.changes import token_of
-from creamery.hive.dav.answering import XML, DavProblem
+from creamery.hive.dav.answering import PRIVATE, XML, DavProblem
 from creamery.hive.dav.asking import Asked
 from creamery.hive.dav.bodies import Propfind, parse_propfind
 from creamery.hive.dav.headers import Preferences, parse_depth, parse_prefer
@@ -253,7 +253,7 @@ async def _whole(tongue: Tongue, wish: _Wish, pieces: list[bytes]) -> tuple[Resp
 
 
 def _headers(wish: _Wish, encoding: str) -> list[tuple[bytes, bytes]]:
-    headers = [XML, (b"cache-control", b"no-store"), (b"vary", b"Accept-Encoding, Brief, Prefer")]
+    headers = [XML, PRIVATE, (b"vary", b"Accept-Encoding, Brief, Prefer")]
     if encoding == "gzip":
         headers.append((b"content-encoding", b"gzip"))
     if wish.prefer.applied:

@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 from starlette.requests import Request
 from starlette.responses import Response
 
-from creamery.hive.dav.answering import XML
+from creamery.hive.dav.answering import xml_answer
 from creamery.hive.dav.asking import Asked
 from creamery.hive.dav.bodies import Remove, Set, parse_propertyupdate
 from creamery.hive.dav.multistatus import END, HEAD, propstat, response
@@ -23,7 +23,6 @@ from creamery.hive.dav.properties import LIVE, empty
 from creamery.hive.dav.tongue import Tongue
 from creamery.hive.names import href
 from creamery.hive.properties import Patch, patch
-from creamery.http import BytesResponse
 
 _HTTP_DATES = frozenset({"{DAV:}getlastmodified", "{urn:schemas-microsoft-com:}Win32LastModifiedTime"})
 _SECONDS = frozenset({"{DAV:}lastmodified"})
@@ -57,7 +56,7 @@ async def proppatch(tongue: Tongue, request: Request, asked: Asked) -> Response:
         is_folder = changed.is_folder
     address = asked.spot.base + href(asked.spot.path.segments, is_folder)
     body = b"".join([HEAD, response(address, told(reading.statuses)), END])
-    return BytesResponse(body, [XML, (b"cache-control", b"no-store")], 207)
+    return xml_answer(body)
 
 
 def read(changes: Sequence[Set | Remove]) -> Reading:

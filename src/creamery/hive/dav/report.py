@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from creamery.hive.changes import StaleToken, Told, TooManyResults, everything, serial_of, since, token_of
-from creamery.hive.dav.answering import XML, DavProblem
+from creamery.hive.dav.answering import DavProblem, xml_answer
 from creamery.hive.dav.asking import Asked
 from creamery.hive.dav.bodies import Propfind, SyncCollection, parse_report
 from creamery.hive.dav.headers import BadHeader
@@ -20,7 +20,7 @@ from creamery.hive.errors import IsFile, NotThere
 from creamery.hive.ledger import Space
 from creamery.hive.names import href
 from creamery.hive.properties import read_properties
-from creamery.http import BytesResponse, header_of
+from creamery.http import header_of
 
 _CUT = "<d:error><d:number-of-matches-within-limits/></d:error>"
 
@@ -36,7 +36,7 @@ async def report(tongue: Tongue, request: Request, asked: Asked) -> Response:
         raise DavProblem(403, str(error), "<d:valid-sync-token/>") from error
     except TooManyResults as error:
         raise DavProblem(507, str(error), "<d:number-of-matches-within-limits/>") from error
-    return BytesResponse(body, [XML, (b"cache-control", b"no-store")], 207)
+    return xml_answer(body)
 
 
 def _answer(tongue: Tongue, asked: Asked, wish: SyncCollection, connection: Connection) -> bytes:
