@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from creamery.accounts import By
 from creamery.door import Hub
-from creamery.hive import access, managing, spaces
+from creamery.hive import access, managing
 from creamery.hive.api.asking import SpaceDesk, names_of, path_of
 from creamery.hive.api.shapes import (
     Entries,
@@ -69,9 +69,7 @@ def _add_spaces(found: APIRouter, hub: Hub, show: Showing) -> None:
     @found.get("", summary="List the spaces of whoever asks; for administrators all projects' too")
     async def list_spaces(asker: Asker) -> ShownSpaces:
         def ask(connection: Connection) -> ShownSpaces:
-            user_id = -1 if asker.user_id is None else asker.user_id
-            rows = spaces.spaces_of(connection, user_id, and_projects=asker.is_admin)
-            return ShownSpaces(items=show.all(connection, [row for row in rows if not row.disabled]))
+            return ShownSpaces(items=show.all(connection, access.spaces_for(connection, asker)))
 
         return await desk.read(ask)
 
