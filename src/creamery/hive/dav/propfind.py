@@ -31,7 +31,7 @@ from creamery.hive.ledger import Space, space_row
 from creamery.hive.names import href, key_of
 from creamery.hive.nodes import Found, Node
 from creamery.hive.properties import read_properties
-from creamery.hive.tables import HAS_PROPERTIES, node
+from creamery.hive.tables import FOLDER, HAS_PROPERTIES, node
 from creamery.http import BytesResponse, header_of, negotiate_encoding
 
 PAGE = 1_000
@@ -169,10 +169,8 @@ def _all_below(tongue: Tongue, asked: Asked, wish: _Wish, view: _View, connectio
     count = 0
     while waiting:
         folder, base = waiting.pop()
-        after, page = "", [()]
-        while page:
-            page = _members(connection, folder, after)  # type: ignore[assignment]
-            count += len(page)
+        for rows in _pages(connection, view.space, folder):
+            count += len(rows)
             if count > tongue.limits.dav_entries:
                 raise DavProblem(
                     403,
@@ -180,18 +178,22 @@ def _all_below(tongue: Tongue, asked: Asked, wish: _Wish, view: _View, connectio
                     _FOLDERS_TOO_DEEP,
                     remedy="Ask with 'Depth: 1', folder by folder.",
                 )
-            rows: list[Row] = page  # type: ignore[assignment]
-            dead = _dead(connection, rows)
-            pieces += status.members(base, rows, dead, view.locks.of_member)
-            waiting += [(each[0], base + href((each[1],), is_folder=True)[1:]) for each in rows if each[2] == 1]
-            after = _key_of_last(view.space, rows)
-            if len(rows) < PAGE:
-                break
+            pieces += status.members(base, rows, _dead(connection, rows), view.locks.of_member)
+            waiting += [(each[0], base + href((each[1],), is_folder=True)[1:]) for each in rows if each[2] == FOLDER]
     return [*pieces, END]
 
 
+def _pages(connection: Connection, row: Space, folder_id: int) -> Iterator[list[Row]]:
+    """All that lies in a folder; the last page is the one that is not full."""
+    rows = _members(connection, folder_id, "")
+    yield rows
+    while len(rows) == PAGE:
+        rows = _members(connection, folder_id, _key_of_last(row, rows))
+        yield rows
+
+
 def _key_of_last(row: Space, rows: list[Row]) -> str:
-    return key_of(rows[-1][1], row.case_policy) if rows else ""
+    return key_of(rows[-1][1], row.case_policy)
 
 
 async def _stream(tongue: Tongue, asked: Asked, wish: _Wish, view: _View, key: object | None) -> AsyncIterator[bytes]:
