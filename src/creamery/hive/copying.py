@@ -1,6 +1,6 @@
 """Copies (RFC 4918 section 9.8): other nodes over the same blobs; no byte moves.
 
-A copy appears at once and as a whole, in one transaction: 100,000 nodes hold the writer for about a second.
+A copy appears at once and as a whole, in one transaction: 100,000 files hold the writer for some 6 s.
 """
 
 from __future__ import annotations
