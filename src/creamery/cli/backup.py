@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from creamery.cli.opening import FAILED, LOCKED, NOT_A_STORE, End, answer, opened, writing
+from creamery.cli.opening import FAILED, LOCKED, NOT_A_STORE, End, carry_out, opened, writing
 from creamery.cli.options import opens_the_data, settings_from
 from creamery.cli.progress import Bar
 
@@ -42,29 +42,24 @@ def command(
     backup, 10 when --data is no hub's or DIRECTORY holds something else, 11 when another backup writes there.
     """
     from creamery.blobs import NoSpace, NotDurable, PauseLost  # noqa: PLC0415 - the help of `backup` costs click alone
-    from creamery.database import DatabaseUnavailable, DiskFull, WritesBusy  # noqa: PLC0415
     from creamery.database.records import RecordsDamaged  # noqa: PLC0415
     from creamery.operations.vault import NotAVault, VaultBusy  # noqa: PLC0415
 
-    report: Mapping[str, Any]
-    try:
+    def work() -> tuple[int, dict[str, Any]]:
         settings = settings_from(config, data=data)
-        code, report = _make(settings, directory, keep=keep, without_cache=without_cache, quiet=as_json)
-    except click.ClickException as error:
-        if not as_json:
-            raise
-        code, report = FAILED, {"error": error.message}
-    except End as end:
-        code, report = end.code, {"error": str(end)}
-    except NotAVault as error:
-        code, report = NOT_A_STORE, {"error": str(error)}
-    except VaultBusy as error:
-        code, report = LOCKED, {"error": str(error)}
-    except RecordsDamaged as error:
-        code, report = FAILED, {"error": f"the backup is made, and no older one could be deleted: {error}"}
-    except (OSError, NoSpace, NotDurable, PauseLost, DatabaseUnavailable, DiskFull, WritesBusy) as error:
-        code, report = FAILED, {"error": f"no backup was made, and the former ones are as they were: {error}"}
-    answer(report, code, _tell, as_json=as_json)
+        try:
+            return _make(settings, directory, keep=keep, without_cache=without_cache, quiet=as_json)
+        except RecordsDamaged as error:
+            raise End(FAILED, f"the backup is made, and no older one could be deleted: {error}") from error
+
+    carry_out(
+        work,
+        _tell,
+        "no backup was made, and the former ones are as they were",
+        as_json=as_json,
+        like_disk=(NoSpace, NotDurable, PauseLost),
+        refusals={NotAVault: NOT_A_STORE, VaultBusy: LOCKED},
+    )
 
 
 def _make(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from creamery.cli.opening import End, alone, answer, opened, printable, writing
+from creamery.cli.opening import alone, carry_out, opened, printable, writing
 from creamery.cli.options import opens_the_data, settings_from
 from creamery.cli.progress import Bar
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from creamery.database import Database
     from creamery.settings import Settings
 
-CLEAN, FINDINGS, NOT_CHECKED, REPAIRED = 0, 1, 2, 3
+CLEAN, FINDINGS, REPAIRED = 0, 1, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,26 +53,19 @@ def command(
     found is repaired, 10 when the directory is no hub's, 11 when a repair is asked for while a hub runs.
     """
     from creamery.blobs import Depth  # noqa: PLC0415 - the help of `fsck` costs click alone
-    from creamery.database import DatabaseUnavailable, DiskFull, WritesBusy  # noqa: PLC0415
 
     depth = Depth.QUICK if quick else Depth.DATA if read_data else Depth.SIZES
-    try:
+
+    def work() -> tuple[int, dict[str, Any]]:
         if quick and read_data:
             raise click.UsageError("--quick and --read-data exclude each other")
         if repair and not yes:
             raise click.UsageError("--repair moves files and forgets references; add --yes when that is what you want")
         settings = settings_from(config, data=data)
         with alone(settings.data, needed=repair):
-            code, report = _check(settings, depth, repair=repair, quiet=as_json)
-    except click.ClickException as error:
-        if not as_json:
-            raise
-        code, report = NOT_CHECKED, {"error": error.message}
-    except End as end:
-        code, report = end.code, {"error": str(end)}
-    except (OSError, DatabaseUnavailable, DiskFull, WritesBusy) as error:
-        code, report = NOT_CHECKED, {"error": f"it could not be checked to the end: {error}"}
-    answer(report, code, _tell, as_json=as_json)
+            return _check(settings, depth, repair=repair, quiet=as_json)
+
+    carry_out(work, _tell, "it could not be checked to the end", as_json=as_json)
 
 
 def _check(settings: Settings, depth: Depth, *, repair: bool, quiet: bool) -> tuple[int, dict[str, Any]]:

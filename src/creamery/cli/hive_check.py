@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from creamery.cli.opening import End, alone, answer, opened, printable, writing
+from creamery.cli.opening import alone, carry_out, opened, printable, writing
 from creamery.cli.options import opens_the_data, settings_from
 
 if TYPE_CHECKING:
     from creamery.hive.checking import Finding
     from creamery.settings import Settings
 
-CLEAN, FINDINGS, NOT_CHECKED, REPAIRED = 0, 1, 2, 3
+CLEAN, FINDINGS, REPAIRED = 0, 1, 3
 COLUMNS = ("what", "which", "why", "remedy")
 
 
@@ -39,23 +39,15 @@ def check(data: Path | None, config: Path | None, *, repair: bool, yes: bool, as
     Ends with 0 when all is well, 1 when something is not, 2 when it could not be checked, 3 when everything that was
     found is repaired, 10 when the directory is no hub's, 11 when a repair is asked for while a hub runs.
     """
-    from creamery.database import DatabaseUnavailable, DiskFull, WritesBusy  # noqa: PLC0415 - the help costs click alone
 
-    try:
+    def work() -> tuple[int, dict[str, Any]]:
         if repair and not yes:
             raise click.UsageError("--repair changes rows; add --yes when that is what you want")
         settings = settings_from(config, data=data)
         with alone(settings.data, needed=repair):
-            code, report = _check(settings, repair=repair)
-    except click.ClickException as error:
-        if not as_json:
-            raise
-        code, report = NOT_CHECKED, {"error": error.message}
-    except End as end:
-        code, report = end.code, {"error": str(end)}
-    except (OSError, DatabaseUnavailable, DiskFull, WritesBusy) as error:
-        code, report = NOT_CHECKED, {"error": f"it could not be checked to the end: {error}"}
-    answer(report, code, _tell, as_json=as_json)
+            return _check(settings, repair=repair)
+
+    carry_out(work, _tell, "it could not be checked to the end", as_json=as_json)
 
 
 def _check(settings: Settings, *, repair: bool) -> tuple[int, dict[str, Any]]:

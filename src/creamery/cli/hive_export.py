@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from creamery.cli.hive_place import names_of, of_a_space, space_of
-from creamery.cli.opening import FAILED, End, answer, opened, printable
+from creamery.cli.opening import carry_out, opened, printable
 from creamery.cli.options import opens_the_data, settings_from
 from creamery.cli.progress import Bar
 
@@ -54,22 +54,14 @@ def export(  # noqa: PLR0913 - one for each option
     Ends with 0 when all of it is there, 1 when something is not, 2 when it ended early, 10 when the directory that
     --data names is no hub's.
     """
-    from creamery.database import DatabaseUnavailable  # noqa: PLC0415 - the help of a command costs click alone
 
-    try:
+    def work() -> tuple[int, dict[str, Any]]:
         settings = settings_from(config, data=data)
         if not force:
             _refuse_what_is_not_empty(directory)
-        code, report = _export(settings, directory, (space_id, user), path, jobs=jobs, quiet=as_json)
-    except click.ClickException as error:
-        if not as_json:
-            raise
-        code, report = FAILED, {"error": error.message}
-    except End as end:
-        code, report = end.code, {"error": str(end)}
-    except (OSError, DatabaseUnavailable) as error:
-        code, report = FAILED, {"error": f"it ended early; run it again with --force: {error}"}
-    answer(report, code, _tell, as_json=as_json)
+        return _export(settings, directory, (space_id, user), path, jobs=jobs, quiet=as_json)
+
+    carry_out(work, _tell, "it ended early; run it again with --force", as_json=as_json)
 
 
 def _refuse_what_is_not_empty(directory: Path) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from creamery.cli.hive_place import names_of, of_a_space, space_of
-from creamery.cli.opening import FAILED, End, answer, opened, printable
+from creamery.cli.opening import FAILED, carry_out, opened, printable
 from creamery.cli.options import opens_the_data, settings_from
 from creamery.cli.progress import Bar
 
@@ -58,25 +58,21 @@ def import_(  # noqa: PLR0913 - one for each option
     directory that --data names is no hub's.
     """
     from creamery.blobs import BlobError  # noqa: PLC0415 - the help of a command costs click alone
-    from creamery.database import DatabaseUnavailable, DiskFull, WritesBusy  # noqa: PLC0415
     from creamery.hive.errors import Refused  # noqa: PLC0415
     from creamery.hive.names import NameRefused  # noqa: PLC0415
 
-    report: Mapping[str, Any]
-    try:
+    def work() -> tuple[int, dict[str, Any]]:
         settings = settings_from(config, data=data)
-        code, report = _import(settings, directory, (space_id, user), path, jobs=jobs, quiet=as_json)
-    except click.ClickException as error:
-        if not as_json:
-            raise
-        code, report = FAILED, {"error": error.message}
-    except End as end:
-        code, report = end.code, {"error": str(end)}
-    except (Refused, NameRefused) as error:
-        code, report = FAILED, {"error": str(error)}
-    except (OSError, BlobError, DatabaseUnavailable, DiskFull, WritesBusy) as error:
-        code, report = FAILED, {"error": f"it ended early, and goes on when it is run again: {error}"}
-    answer(report, code, _tell, as_json=as_json)
+        return _import(settings, directory, (space_id, user), path, jobs=jobs, quiet=as_json)
+
+    carry_out(
+        work,
+        _tell,
+        "it ended early, and goes on when it is run again",
+        as_json=as_json,
+        like_disk=(BlobError,),
+        refusals=dict.fromkeys((Refused, NameRefused), FAILED),
+    )
 
 
 def _import(

@@ -114,8 +114,54 @@ def alone(data: Path, *, needed: bool) -> Iterator[None]:
         yield
 
 
-def answer(report: Mapping[str, Any], code: int, tell: Callable[[Mapping[str, Any]], None], *, as_json: bool) -> None:
-    """Say what was done and end. A program reads standard output, whatever it is told; people's errors are errors."""
+Failures = tuple[type[Exception], ...]
+
+
+def carry_out(
+    work: Callable[[], tuple[int, Mapping[str, Any]]],
+    tell: Callable[[Mapping[str, Any]], None],
+    early: str,
+    *,
+    as_json: bool,
+    like_disk: Failures = (),
+    refusals: Mapping[type[Exception], int] | None = None,
+) -> None:
+    """Do a command's work, say what came of it, and end with its code.
+
+    A program reads standard output, whatever it is told; people's errors are errors.
+
+    Args:
+        work: returns the code and the report.
+        tell: tells people of the report.
+        early: what has become of it where the disk or the database fails; the reason follows.
+        as_json: a program asks.
+        like_disk: what else ends it so.
+        refusals: what says by itself why nothing was done, with its code.
+    """
+    from creamery.database import DatabaseUnavailable, DiskFull, WritesBusy  # noqa: PLC0415 - a help costs click alone
+
+    codes = refusals or {}
+    known: Failures = tuple(codes)
+    of_the_disk: Failures = (OSError, DatabaseUnavailable, DiskFull, WritesBusy, *like_disk)
+    code: int
+    report: Mapping[str, Any]
+    try:
+        code, report = work()
+    except click.ClickException as error:
+        if not as_json:
+            raise
+        code, report = FAILED, {"error": error.message}
+    except End as end:
+        code, report = end.code, {"error": str(end)}
+    except known as error:
+        code = next(code for kind, code in codes.items() if isinstance(error, kind))
+        report = {"error": str(error)}
+    except of_the_disk as error:
+        code, report = FAILED, {"error": f"{early}: {error}"}
+    _answer(report, code, tell, as_json=as_json)
+
+
+def _answer(report: Mapping[str, Any], code: int, tell: Callable[[Mapping[str, Any]], None], *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"code": code, **report}))
     elif "error" in report:

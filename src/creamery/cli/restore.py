@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from creamery.cli.backup import shown_lack, tell_lacks
-from creamery.cli.opening import FAILED, LOCKED, NOT_A_STORE, answer, printable
+from creamery.cli.opening import FAILED, LOCKED, NOT_A_STORE, carry_out, printable
 from creamery.cli.options import opens_the_data, settings_from
 from creamery.cli.progress import Bar
 
@@ -49,28 +49,23 @@ def command(
     restored, 10 when DIRECTORY holds no backups, 11 when somebody is at work in one of the directories.
     """
     from creamery.blobs import NoSpace, NotDurable, StoreMismatch  # noqa: PLC0415 - the help of it costs click alone
-    from creamery.database import DatabaseUnavailable, DiskFull, WritesBusy  # noqa: PLC0415
     from creamery.database.records import RecordsDamaged  # noqa: PLC0415
     from creamery.operations.restore import CannotRestore, InUse, NotEmpty  # noqa: PLC0415
     from creamery.operations.vault import NoSuchBackup, NotAVault, VaultBusy  # noqa: PLC0415
 
-    report: Mapping[str, Any]
-    try:
+    def work() -> tuple[int, dict[str, Any]]:
         settings = settings_from(config, data=data, database_url=database_url)
-        code, report = _restore(settings, directory, name, quiet=as_json)
-    except click.ClickException as error:
-        if not as_json:
-            raise
-        code, report = FAILED, {"error": error.message}
-    except NotAVault as error:
-        code, report = NOT_A_STORE, {"error": str(error)}
-    except (InUse, VaultBusy) as error:
-        code, report = LOCKED, {"error": str(error)}
-    except (NotEmpty, CannotRestore, NoSuchBackup, StoreMismatch) as error:
-        code, report = FAILED, {"error": str(error)}
-    except (OSError, NoSpace, NotDurable, RecordsDamaged, DatabaseUnavailable, DiskFull, WritesBusy) as error:
-        code, report = FAILED, {"error": f"it is not restored: {error}"}
-    answer(report, code, _tell, as_json=as_json)
+        return _restore(settings, directory, name, quiet=as_json)
+
+    busy, impossible = (InUse, VaultBusy), (NotEmpty, CannotRestore, NoSuchBackup, StoreMismatch)
+    carry_out(
+        work,
+        _tell,
+        "it is not restored",
+        as_json=as_json,
+        like_disk=(NoSpace, NotDurable, RecordsDamaged),
+        refusals={NotAVault: NOT_A_STORE, **dict.fromkeys(busy, LOCKED), **dict.fromkeys(impossible, FAILED)},
+    )
 
 
 def _restore(settings: Settings, directory: Path, name: str | None, *, quiet: bool) -> tuple[int, dict[str, Any]]:

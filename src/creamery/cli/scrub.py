@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from creamery.cli.opening import FAILED, End, answer, opened, writing
+from creamery.cli.opening import carry_out, opened, writing
 from creamery.cli.options import opens_the_data, settings_from
 from creamery.cli.progress import Bar
 
@@ -51,21 +51,11 @@ def command(data: Path | None, config: Path | None, *, max_duration: float | Non
     directory is no hub's.
     """
     from creamery.blobs import NotDurable  # noqa: PLC0415 - the help of `scrub` costs click alone
-    from creamery.database import DatabaseUnavailable, DiskFull, WritesBusy  # noqa: PLC0415
 
-    report: Mapping[str, Any]
-    try:
-        settings = settings_from(config, data=data)
-        code, report = _scrub(settings, max_duration, anew=anew, quiet=as_json)
-    except click.ClickException as error:
-        if not as_json:
-            raise
-        code, report = FAILED, {"error": error.message}
-    except End as end:
-        code, report = end.code, {"error": str(end)}
-    except (OSError, NotDurable, DatabaseUnavailable, DiskFull, WritesBusy) as error:
-        code, report = FAILED, {"error": f"it could not be read to the end: {error}"}
-    answer(report, code, _tell, as_json=as_json)
+    def work() -> tuple[int, dict[str, Any]]:
+        return _scrub(settings_from(config, data=data), max_duration, anew=anew, quiet=as_json)
+
+    carry_out(work, _tell, "it could not be read to the end", as_json=as_json, like_disk=(NotDurable,))
 
 
 def _scrub(settings: Settings, max_duration: float | None, *, anew: bool, quiet: bool) -> tuple[int, dict[str, Any]]:
